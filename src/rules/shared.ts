@@ -1,0 +1,45 @@
+import { makeCounterTable } from "./counters.ts";
+
+/** Words of the control table, all Int32 and touched with Atomics only. */
+export const WORD = {
+  /** TCP sessions open in all loops: the cap of `maxTcpSessions` holds across loops. */
+  tcpActive: 0,
+  udpActive: 1,
+  /** 1 while the server drains: newcomers are refused with reason `draining`. */
+  draining: 2,
+  /** Guards the per-client table and the banner budget; taken at a session's start and end only. */
+  lock: 3,
+} as const;
+const WORDS = 16;
+
+/** Words per entry of the per-client table: the address (4), then sessions in each loop. */
+export const CLIENT_ADDRESS_WORDS = 4;
+
+/** Buckets of the banner budget by source prefix; two prefixes that share one share its budget. */
+export const PREFIX_BUCKETS = 16384;
+
+/** Memory that all loops and the control plane share. It can be handed to a Worker as it is. */
+export interface SharedTables {
+  readonly loops: number;
+  readonly control: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** Sessions per client address: open addressing, a power of two of entries; one word long where no cap is set. */
+  readonly clients: SharedArrayBuffer;
+  /** Banner budget: virtual schedule times (ms), the whole server's first, then one per prefix bucket. */
+  readonly bannerBudget: SharedArrayBuffer;
+}
+
+/**
+ * The tables for `loops` loops. `clientsMax` is how many distinct clients can have sessions at once
+ * (the session cap) where a per-client cap is on, else 0.
+ */
+export function makeSharedTables(loops: number, clientsMax: number): SharedTables {
+  const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
+  return {
+    loops,
+    control: new SharedArrayBuffer(WORDS * 4),
+    counters: makeCounterTable(loops),
+    clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
+    bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
+  };
+}
