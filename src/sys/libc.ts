@@ -1,0 +1,158 @@
+import { dlopen, FFIType, type Pointer, read, toArrayBuffer } from "bun:ffi";
+
+/**
+ * The few libc calls that Bun has no door to. Linux only, 64-bit little-endian (x86-64, arm64), glibc or musl:
+ * `loadLibc` says why where that is not what the process runs on. Calls return what the C function returns;
+ * after -1 read `errno()` in the very next call. Lengths fit 31 bits, so results are read as int32.
+ *
+ * Pointers are plain numbers. Whatever is handed to libc beyond the call lies in memory made by `nativeMemory`,
+ * which the collector neither moves nor frees.
+ */
+
+const { i32, u32, u64, ptr } = FFIType;
+
+const SYMBOLS = {
+  accept4: { args: [i32, ptr, ptr, i32], returns: i32 },
+  bind: { args: [i32, ptr, u32], returns: i32 },
+  close: { args: [i32], returns: i32 },
+  connect: { args: [i32, ptr, u32], returns: i32 },
+  epoll_create1: { args: [i32], returns: i32 },
+  epoll_ctl: { args: [i32, i32, i32, ptr], returns: i32 },
+  epoll_wait: { args: [i32, ptr, i32, i32], returns: i32 },
+  __errno_location: { args: [], returns: ptr },
+  eventfd: { args: [u32, i32], returns: i32 },
+  getrlimit: { args: [i32, ptr], returns: i32 },
+  getsockname: { args: [i32, ptr, ptr], returns: i32 },
+  getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
+  listen: { args: [i32, i32], returns: i32 },
+  memcmp: { args: [ptr, ptr, u64], returns: i32 },
+  mmap: { args: [u64, u64, i32, i32, i32, u64], returns: ptr },
+  munmap: { args: [ptr, u64], returns: i32 },
+  read: { args: [i32, ptr, u64], returns: i32 },
+  recv: { args: [i32, ptr, u64, i32], returns: i32 },
+  recvmmsg: { args: [i32, ptr, u32, i32, u64], returns: i32 },
+  sched_setaffinity: { args: [i32, u64, ptr], returns: i32 },
+  send: { args: [i32, ptr, u64, i32], returns: i32 },
+  sendmmsg: { args: [i32, ptr, u32, i32], returns: i32 },
+  sendmsg: { args: [i32, ptr, i32], returns: i32 },
+  setsockopt: { args: [i32, i32, i32, ptr, u32], returns: i32 },
+  shutdown: { args: [i32, i32], returns: i32 },
+  socket: { args: [i32, i32, i32], returns: i32 },
+  write: { args: [i32, ptr, u64], returns: i32 },
+} as const;
+
+/** The calls, as loaded. */
+export type Libc = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"] & {
+  /** The error of the call just before this one, on this thread. */
+  errno(): number;
+};
+
+const NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
+
+let loaded: Libc | null = null;
+
+/** libc of this process, loaded once. Throws where there is none that fits. */
+export function loadLibc(): Libc {
+  if (loaded !== null) return loaded;
+  if (process.platform !== "linux") throw new Error(`not Linux but ${process.platform}`);
+  if (process.arch !== "x64" && process.arch !== "arm64") throw new Error(`no layouts for ${process.arch}`);
+  let failure: unknown;
+  for (const name of NAMES) {
+    try {
+      const { symbols } = dlopen(name, SYMBOLS);
+      const location = symbols.__errno_location; // errno is a thread's own, and a Worker stays on its thread
+      loaded = { ...symbols, errno: () => read.i32(location() as Pointer) };
+      return loaded;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw new Error(`no libc could be loaded: ${failure instanceof Error ? failure.message : failure}`);
+}
+
+/** Memory at a fixed address, outside the JavaScript heap. */
+export interface NativeMemory {
+  readonly address: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  readonly words: Int32Array<ArrayBuffer>;
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+
+/**
+ * `length` bytes of zeroed memory from mmap(2). They never move, because the kernel placed them and not the
+ * collector; they are never freed, because nothing here unmaps them: meant for what lives as long as its thread.
+ * Pages cost nothing until they are written to. Throws when the kernel has none.
+ */
+export function nativeMemory(length: number): NativeMemory {
+  const libc = loadLibc();
+  const rounded = Math.ceil(length / 4096) * 4096;
+  const address = libc.mmap(0, rounded, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as number;
+  if (address === null || address === -1 || address > 2 ** 53) throw new Error(`mmap of ${rounded} bytes failed`);
+  const buffer = toArrayBuffer(address as Pointer, 0, rounded);
+  return {
+    address,
+    bytes: new Uint8Array(buffer, 0, length),
+    view: new DataView(buffer),
+    words: new Int32Array(buffer),
+  };
+}
+
+/** Constants of the Linux ABI that are the same on x86-64 and arm64. */
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_NONBLOCK = 0x800;
+export const SOCK_CLOEXEC = 0x80000;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_LINGER = 13;
+export const SO_REUSEPORT = 15;
+export const SO_BUSY_POLL = 46;
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_IPV6 = 41;
+export const IP_PKTINFO = 8;
+export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+export const TCP_NODELAY = 1;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+export const MSG_PEEK = 2;
+export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
+export const EPOLLIN = 1;
+export const EPOLLOUT = 4;
+export const EPOLLERR = 8;
+export const EPOLLHUP = 0x10;
+export const EPOLL_CLOEXEC = 0x80000;
+export const EFD_NONBLOCK_CLOEXEC = 0x80800;
+export const RLIMIT_NOFILE = 7;
+export const SHUT_WR = 1;
+export const EPERM = 1;
+export const EINTR = 4;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EACCES = 13;
+export const EINVAL = 22;
+export const ENFILE = 23;
+export const EMFILE = 24;
+export const EAFNOSUPPORT = 97;
+export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const ENOBUFS = 105;
+
+/** `struct epoll_event` is packed on x86-64 only: 12 bytes with the data at 4; elsewhere 16 with the data at 8. */
+export const EPOLL_EVENT = process.arch === "x64" ? { size: 12, data: 4 } : { size: 16, data: 8 };
