@@ -17,6 +17,10 @@ export function isIPv4(address: Address): boolean {
   return address.a0 === 0 && address.a1 === 0 && address.a2 === MAPPED;
 }
 
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.a3 === b.a3 && a.a2 === b.a2 && a.a1 === b.a1 && a.a0 === b.a0;
+}
+
 /** Parses an IP literal as inet_pton(3) would, a `%zone` being ignored; null when it is none. */
 export function parseAddress(text: string): Address | null {
   if (!text.includes(":")) {

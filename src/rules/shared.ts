@@ -43,3 +43,16 @@ export function makeSharedTables(loops: number, clientsMax: number): SharedTable
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
   };
 }
+
+/**
+ * Takes the lock of the shared tables. Held for a few hundred nanoseconds at a session's start or end, never per
+ * message; give it back in a `finally`.
+ */
+export function lock(control: Int32Array): void {
+  while (Atomics.compareExchange(control, WORD.lock, 0, 1) !== 0) Atomics.wait(control, WORD.lock, 1, 1);
+}
+
+export function unlock(control: Int32Array): void {
+  Atomics.store(control, WORD.lock, 0);
+  Atomics.notify(control, WORD.lock, 1);
+}
