@@ -23,6 +23,8 @@ export interface LoopStart {
   readonly settings: LoopSettings;
   readonly tables: SharedTables;
   readonly index: number;
+  /** Several loops listen on the same ports (SO_REUSEPORT). */
+  readonly shared: boolean;
 }
 
 /** A session's end, told to the log at debug level. Addresses as `ip:port`. */

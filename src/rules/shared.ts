@@ -9,8 +9,22 @@ export const WORD = {
   draining: 2,
   /** Guards the per-client table and the banner budget; taken at a session's start and end only. */
   lock: 3,
+  /** The first of one word per loop: what the control plane last told it (`COMMAND`). */
+  command: 16,
 } as const;
-const WORDS = 16;
+
+/** What a loop is told. Each includes those before it. */
+export const COMMAND = {
+  run: 0,
+  /** Take no new sessions. */
+  drain: 1,
+  /** End the sessions that are left. */
+  cut: 2,
+  /** Free everything. */
+  stop: 3,
+  /** Fault injection: throw, as a bug would. */
+  fail: 4,
+} as const;
 
 /** Words per entry of the per-client table: the address (4), then sessions in each loop. */
 export const CLIENT_ADDRESS_WORDS = 4;
@@ -37,7 +51,7 @@ export function makeSharedTables(loops: number, clientsMax: number): SharedTable
   const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
   return {
     loops,
-    control: new SharedArrayBuffer(WORDS * 4),
+    control: new SharedArrayBuffer((WORD.command + loops) * 4),
     counters: makeCounterTable(loops),
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),

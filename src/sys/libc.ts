@@ -90,7 +90,8 @@ export function nativeMemory(length: number): NativeMemory {
   const libc = loadLibc();
   const rounded = Math.ceil(length / 4096) * 4096;
   const address = libc.mmap(0, rounded, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as number;
-  if (address === null || address === -1 || address > 2 ** 53) throw new Error(`mmap of ${rounded} bytes failed`);
+  if (address === null || address === -1 || address > 2 ** 53)
+    throw new Error(`mmap of ${rounded} bytes failed`);
   const buffer = toArrayBuffer(address as Pointer, 0, rounded);
   return {
     address,
@@ -152,6 +153,7 @@ export const EMFILE = 24;
 export const EAFNOSUPPORT = 97;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
+export const ECONNABORTED = 103;
 export const ENOBUFS = 105;
 
 /** `struct epoll_event` is packed on x86-64 only: 12 bytes with the data at 4; elsewhere 16 with the data at 8. */

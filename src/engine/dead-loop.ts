@@ -1,0 +1,22 @@
+import { ClientTable } from "../rules/clients.ts";
+import { C, counterRow, TCP_CLOSES, UDP_CLOSES } from "../rules/counters.ts";
+import { type SharedTables, WORD } from "../rules/shared.ts";
+
+/**
+ * Books what a dead loop had not given back as ended, so that caps and counters are true again: the sessions it
+ * held count as closed by `worker_died`, and its clients' places are free.
+ */
+export function giveBackSessions(tables: SharedTables, loop: number): void {
+  const row = counterRow(tables.counters, loop);
+  const control = new Int32Array(tables.control);
+  const tcp = row[C.tcpOpened]! - row[C.tcpClosed]!;
+  row[C.tcpClosed]! += tcp;
+  row[C.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
+  row[C.tcpQueuedBytes] = 0;
+  Atomics.sub(control, WORD.tcpActive, tcp);
+  const udp = row[C.udpOpened]! - row[C.udpClosed]!;
+  row[C.udpClosed]! += udp;
+  row[C.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
+  Atomics.sub(control, WORD.udpActive, udp);
+  if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);
+}

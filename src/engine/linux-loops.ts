@@ -1,0 +1,178 @@
+import type { Pointer } from "bun:ffi";
+import type { LoopSettings } from "../rules/settings.ts";
+import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
+import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { giveBackSessions } from "./dead-loop.ts";
+import { type BoundSocket, bindUdp, describe, listenTcp } from "./linux/sockets.ts";
+import type { BoundAddresses } from "./loop.ts";
+import type { Loops, StartOptions } from "./start.ts";
+import { LoopThread } from "./thread.ts";
+
+/** Sockets of one loop, opened and owned here, so that they outlive the loop's Worker. */
+interface LoopSockets {
+  readonly tcp: readonly BoundSocket[];
+  readonly udp: readonly BoundSocket[];
+  readonly wake: number;
+}
+
+/** Starts a Linux loop in each of `options.workers` Workers. Throws StartError when an address cannot be bound. */
+export async function startLinuxLoops(
+  settings: LoopSettings,
+  tables: SharedTables,
+  options: StartOptions,
+  engineReason: string,
+): Promise<Loops> {
+  const sockets = openSockets(settings, options.workers);
+  const loops = new LinuxLoops(settings, tables, options, sockets);
+  await loops.start();
+  const stop = (): Promise<void> => loops.stop();
+  return {
+    engine: "linux",
+    engineReason,
+    bound: loops.bound,
+    drain: () => loops.command(COMMAND.drain),
+    cut: () => loops.command(COMMAND.cut),
+    fail: () => loops.fail(),
+    stop,
+  };
+}
+
+class LinuxLoops {
+  readonly bound: BoundAddresses;
+  readonly #settings: LoopSettings;
+  readonly #tables: SharedTables;
+  readonly #options: StartOptions;
+  readonly #sockets: readonly LoopSockets[];
+  readonly #control: Int32Array;
+  readonly #one = nativeMemory(8);
+  readonly #threads: LoopThread[] = [];
+  readonly #stopped: PromiseWithResolvers<void>[] = [];
+
+  constructor(
+    settings: LoopSettings,
+    tables: SharedTables,
+    options: StartOptions,
+    sockets: readonly LoopSockets[],
+  ) {
+    this.#settings = settings;
+    this.#tables = tables;
+    this.#options = options;
+    this.#sockets = sockets;
+    this.#control = new Int32Array(tables.control);
+    this.#one.words[0] = 1;
+    const [first] = sockets;
+    this.bound = { tcp: first!.tcp.map(describe), udp: first!.udp.map(describe) };
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.#sockets.map((_, index) => this.#startLoop(index)));
+  }
+
+  /** Tells every loop; each wakes up from its wait to hear it. */
+  command(command: number): void {
+    for (const index of this.#sockets.keys()) this.#tell(index, command);
+  }
+
+  fail(): void {
+    this.#tell(this.#sockets.length - 1, COMMAND.fail);
+  }
+
+  async stop(): Promise<void> {
+    this.command(COMMAND.stop);
+    await Promise.all(this.#stopped.map(({ promise }) => promise));
+    for (const thread of this.#threads) thread.end();
+    for (const { tcp, udp, wake } of this.#sockets) {
+      for (const { fd } of [...tcp, ...udp]) loadLibc().close(fd);
+      loadLibc().close(wake);
+    }
+  }
+
+  #tell(index: number, command: number): void {
+    Atomics.store(this.#control, WORD.command + index, command);
+    loadLibc().write(this.#sockets[index]!.wake, this.#one.address as Pointer, 8);
+  }
+
+  #startLoop(index: number): Promise<void> {
+    const running = Promise.withResolvers<void>();
+    const stopped = Promise.withResolvers<void>();
+    this.#stopped[index] = stopped;
+    const start = {
+      settings: this.#settings,
+      tables: this.#tables,
+      index,
+      shared: this.#sockets.length > 1,
+      ...this.#sockets[index]!,
+      descriptorsMax: descriptorLimit(),
+    };
+    this.#threads[index] = new LoopThread(
+      { do: "start-linux", start },
+      {
+        onMessage: (message) => {
+          if (message.did === "start") running.resolve();
+          else if (message.did === "stop") stopped.resolve();
+          else if (message.did === "end-session") this.#options.onSessionEnd?.(message.end);
+        },
+        onDeath: (why) => {
+          running.reject(new Error(`a loop could not start: ${why}`));
+          stopped.resolve();
+          this.#replace(index, why);
+        },
+      },
+    );
+    return running.promise;
+  }
+
+  /** A dead loop's sockets are still bound, and what waits in them is served by the next loop. */
+  #replace(index: number, why: string): void {
+    giveBackSessions(this.#tables, index);
+    if (Atomics.load(this.#control, WORD.command + index) === COMMAND.stop) return;
+    this.#options.onWorkerRestart(index, why);
+    this.#startLoop(index).catch(() => {}); // its own death is another call of this
+  }
+}
+
+/** Opens the sockets of all loops: the first chooses the port where any free one will do. */
+function openSockets(settings: LoopSettings, workers: number): LoopSockets[] {
+  const shared = workers > 1;
+  const opened: LoopSockets[] = [];
+  let { tcpPort, udpPort } = settings;
+  // SO_REUSEPORT would let a second server join the first one's port unseen: ask for it alone, once, before.
+  if (shared) closeAll([openOne(settings, tcpPort, udpPort, false)]);
+  try {
+    for (let index = 0; index < workers; index++) {
+      const sockets = openOne(settings, tcpPort, udpPort, shared);
+      opened.push(sockets);
+      tcpPort = sockets.tcp[0]?.port ?? null;
+      udpPort = sockets.udp[0]?.port ?? null;
+    }
+  } catch (error) {
+    closeAll(opened);
+    throw error;
+  }
+  return opened;
+}
+
+function openOne(settings: LoopSettings, tcpPort: number | null, udpPort: number | null, shared: boolean): LoopSockets {
+  const tcp = tcpPort === null ? [] : listenTcp(settings.hosts, tcpPort, shared);
+  try {
+    const udp = udpPort === null ? [] : bindUdp(settings.hosts, udpPort, shared);
+    return { tcp, udp, wake: loadLibc().eventfd(0, EFD_NONBLOCK_CLOEXEC) };
+  } catch (error) {
+    for (const { fd } of tcp) loadLibc().close(fd);
+    throw error;
+  }
+}
+
+function closeAll(opened: readonly LoopSockets[]): void {
+  for (const { tcp, udp, wake } of opened) {
+    for (const { fd } of [...tcp, ...udp]) loadLibc().close(fd);
+    loadLibc().close(wake);
+  }
+}
+
+/** Descriptors this process may have open at once (soft limit), at most a million: tables are that long. */
+function descriptorLimit(): number {
+  const limit = nativeMemory(16);
+  if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return 1024;
+  return Number(BigInt.asUintN(64, limit.view.getBigUint64(0, true)) > 1_048_576n ? 1_048_576n : limit.view.getBigUint64(0, true));
+}

@@ -1,0 +1,218 @@
+import type { Pointer } from "bun:ffi";
+import { type Address, MAPPED } from "../../rules/address.ts";
+import {
+  AF_INET,
+  EAGAIN,
+  EINTR,
+  type Libc,
+  loadLibc,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  type NativeMemory,
+  nativeMemory,
+} from "../../sys/libc.ts";
+import type { BoundSocket } from "./sockets.ts";
+
+/** Datagrams received by one recvmmsg(2). */
+export const BATCH = 64;
+
+/** Room for the largest datagram: 65,507 bytes over IPv4, 65,527 over IPv6. Only what is used takes memory. */
+const SLOT_BYTES = 65536;
+/** `struct msghdr` has 56 bytes on 64-bit Linux, `struct mmsghdr` adds the length and padding. */
+const HEADER_BYTES = 64;
+const IOVEC_BYTES = 16;
+const NAME_BYTES = 32;
+/** `CMSG_SPACE` of `in_pktinfo` (12 bytes) and `in6_pktinfo` (20), each behind a `cmsghdr` of 16. */
+const CONTROL_BYTES = 64;
+const CONTROL_LENGTH_V4 = 32;
+const CONTROL_LENGTH_V6 = 40;
+const LENGTH_WORD = 14;
+const CONTROL_LENGTH_WORD = 10;
+
+/** More local addresses than a host has; 127.0.0.0/8 has more, and there two may then share a number. */
+const LOCALS_MAX = 65536;
+
+/**
+ * The memory of one recvmmsg/sendmmsg pair, laid out once: for each datagram its bytes, the peer's sockaddr, the
+ * control message that says which local address it went to (wildcard sockets only), and two headers that point to
+ * them, one to receive by and one to send back by. All of it is `nativeMemory`: it neither moves nor goes.
+ *
+ * Reading a datagram (`read`) sets the fields below; the object is its own `Address` of the peer.
+ */
+export class DatagramBatch implements Address {
+  a0 = 0;
+  a1 = 0;
+  a2 = MAPPED;
+  a3 = 0;
+  /** The peer's port. */
+  port = 0;
+  /** Payload bytes. */
+  length = 0;
+  /** Number of the local address it was sent to. */
+  local = 0;
+  readonly serverPort: number;
+
+  readonly #libc: Libc = loadLibc();
+  readonly #fd: number;
+  readonly #socket: BoundSocket;
+  readonly #isV4: boolean;
+  readonly #nameLength: number;
+  readonly #controlLength: number;
+  readonly #payloads = nativeMemory(BATCH * SLOT_BYTES);
+  readonly #received: NativeMemory = nativeMemory(BATCH * HEADER_BYTES);
+  readonly #answers: NativeMemory = nativeMemory((BATCH + 1) * HEADER_BYTES);
+  readonly #iovecs: NativeMemory = nativeMemory((2 * BATCH + 1) * IOVEC_BYTES);
+  readonly #names: NativeMemory = nativeMemory(BATCH * NAME_BYTES);
+  readonly #controls: NativeMemory = nativeMemory(BATCH * CONTROL_BYTES);
+  readonly #locals = new Map<string, number>();
+  readonly #lastLocal = new Int32Array(4);
+  #lastLocalNumber = -1;
+  #count = 0;
+
+  constructor(socket: BoundSocket) {
+    this.#socket = socket;
+    this.#fd = socket.fd;
+    this.#isV4 = socket.family === AF_INET;
+    this.serverPort = socket.port;
+    this.#nameLength = this.#isV4 ? 16 : 28;
+    this.#controlLength = socket.wildcard ? (this.#isV4 ? CONTROL_LENGTH_V4 : CONTROL_LENGTH_V6) : 0;
+    for (let at = 0; at < BATCH; at++) {
+      const payload = this.#payloads.address + at * SLOT_BYTES;
+      this.#layOut(this.#received, at, at, payload, SLOT_BYTES);
+      this.#layOut(this.#answers, at, BATCH + at, payload, 0);
+    }
+  }
+
+  /** Points header `at` of `headers` to its name, control and payload, the last through iovec `iovec`. */
+  #layOut(headers: NativeMemory, at: number, iovec: number, payload: number, length: number): void {
+    const { view } = headers;
+    const header = at * HEADER_BYTES;
+    const iovecAt = iovec * IOVEC_BYTES;
+    const slot = at % BATCH;
+    view.setBigUint64(header, BigInt(this.#names.address + slot * NAME_BYTES), true);
+    view.setUint32(header + 8, this.#nameLength, true);
+    view.setBigUint64(header + 16, BigInt(this.#iovecs.address + iovecAt), true);
+    view.setBigUint64(header + 24, 1n, true);
+    if (this.#controlLength > 0) {
+      view.setBigUint64(header + 32, BigInt(this.#controls.address + slot * CONTROL_BYTES), true);
+      view.setBigUint64(header + 40, BigInt(this.#controlLength), true);
+    }
+    this.#iovecs.view.setBigUint64(iovecAt, BigInt(payload), true);
+    this.#iovecs.view.setBigUint64(iovecAt + 8, BigInt(length), true);
+  }
+
+  /** Receives what is there, up to BATCH datagrams; how many, or -1 for none. */
+  receive(): number {
+    if (this.#controlLength > 0) {
+      const words = this.#received.words; // the kernel left there what the batch before used
+      for (let at = 0; at < this.#count; at++) {
+        words[at * (HEADER_BYTES / 4) + CONTROL_LENGTH_WORD] = this.#controlLength;
+      }
+    }
+    const count = this.#libc.recvmmsg(this.#fd, this.#received.address as Pointer, BATCH, MSG_DONTWAIT, 0);
+    this.#count = Math.max(0, count);
+    return count;
+  }
+
+  /** Reads datagram `at` into the fields, and readies its answer. */
+  read(at: number): void {
+    this.length = this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
+    this.#iovecs.words[(BATCH + at) * (IOVEC_BYTES / 4) + 2] = this.length;
+    const names = this.#names.words;
+    const name = at * (NAME_BYTES / 4);
+    this.port = swap16(names[name]! >>> 16);
+    if (this.#isV4) {
+      this.a3 = swap32(names[name + 1]!);
+    } else {
+      this.a0 = swap32(names[name + 2]!);
+      this.a1 = swap32(names[name + 3]!);
+      this.a2 = swap32(names[name + 4]!);
+      this.a3 = swap32(names[name + 5]!);
+    }
+    if (this.#controlLength > 0) this.#readLocal(at);
+  }
+
+  /** Payload bytes of datagram `at`, which was read before. */
+  lengthOf(at: number): number {
+    return this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
+  }
+
+  /**
+   * Which address the datagram went to. The same control message goes back with the answer, and the kernel then
+   * sends from that address; the interface is left to the routing table, but for link-local addresses, which mean
+   * nothing without one (RFC 4007).
+   */
+  #readLocal(at: number): void {
+    const words = this.#controls.words;
+    const control = at * (CONTROL_BYTES / 4) + 4;
+    const last = this.#lastLocal;
+    if (this.#isV4) {
+      words[control] = 0; // ipi_ifindex; ipi_spec_dst follows
+      const local = words[control + 1]!;
+      if (local !== last[0]) {
+        last[0] = local;
+        this.#lastLocalNumber = -1;
+      }
+    } else {
+      if ((words[control]! & 0xc0ff) !== 0x80fe) words[control + 4] = 0; // not fe80::/10: ipi6_ifindex
+      if (words[control] !== last[0] || words[control + 1] !== last[1] || words[control + 2] !== last[2] || words[control + 3] !== last[3]) {
+        last.set(words.subarray(control, control + 4));
+        this.#lastLocalNumber = -1;
+      }
+    }
+    if (this.#lastLocalNumber === -1) this.#lastLocalNumber = this.#numberOf(last.join());
+    this.local = this.#lastLocalNumber;
+  }
+
+  #numberOf(key: string): number {
+    const known = this.#locals.get(key);
+    if (known !== undefined) return known;
+    const number = this.#locals.size % LOCALS_MAX;
+    if (this.#locals.size < LOCALS_MAX) this.#locals.set(key, number);
+    return number;
+  }
+
+  /** The local address that the datagram read last went to. */
+  server(): Address {
+    if (this.#controlLength === 0) return this.#socket.address;
+    const [w0, w1, w2, w3] = this.#lastLocal;
+    if (this.#isV4) return { a0: 0, a1: 0, a2: MAPPED, a3: swap32(w0!) };
+    return { a0: swap32(w0!), a1: swap32(w1!), a2: swap32(w2!), a3: swap32(w3!) };
+  }
+
+  /**
+   * Sends `count` datagrams back, from number `from` on, each as it came. How many went; 0 where the kernel takes
+   * none now; -1 where the first one cannot go at all.
+   */
+  send(from: number, count: number): number {
+    const headers = (this.#answers.address + from * HEADER_BYTES) as Pointer;
+    const sent = this.#libc.sendmmsg(this.#fd, headers, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? sent : this.#whyNot();
+  }
+
+  /** Sends `length` bytes at `address` to the peer of datagram `at`, from the same local address. Returns as `send`. */
+  sendBeside(at: number, address: number, length: number): number {
+    const header = BATCH * HEADER_BYTES;
+    this.#layOut(this.#answers, BATCH, 2 * BATCH, address, length);
+    const { view } = this.#answers;
+    view.setBigUint64(header, BigInt(this.#names.address + at * NAME_BYTES), true);
+    if (this.#controlLength > 0) {
+      view.setBigUint64(header + 32, BigInt(this.#controls.address + at * CONTROL_BYTES), true);
+    }
+    const message = (this.#answers.address + header) as Pointer;
+    return this.#libc.sendmsg(this.#fd, message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 1 : this.#whyNot();
+  }
+
+  #whyNot(): number {
+    const errno = this.#libc.errno();
+    return errno === EAGAIN || errno === EINTR ? 0 : -1;
+  }
+}
+
+function swap16(value: number): number {
+  return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
+}
+
+function swap32(value: number): number {
+  return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
+}

@@ -1,0 +1,49 @@
+import type { Pointer } from "bun:ffi";
+import { EPOLL_CLOEXEC, EPOLL_CTL_DEL, EPOLL_EVENT, type Libc, loadLibc, nativeMemory } from "../../sys/libc.ts";
+
+/** Events fetched by one epoll_wait(2). */
+export const EVENTS_PER_TURN = 1024;
+
+/** The epoll set of one loop: what each descriptor is waited for, and the events that came. */
+export class Interest {
+  readonly #libc: Libc = loadLibc();
+  readonly #epoll: number;
+  readonly #event = nativeMemory(EPOLL_EVENT.size);
+  readonly #events = nativeMemory(EPOLL_EVENT.size * EVENTS_PER_TURN);
+  readonly #eventAddress = this.#event.address as Pointer;
+  readonly #eventsAddress = this.#events.address as Pointer;
+  /** The events as words: every `stride` words one event, the descriptor `fdWord` words into it. */
+  readonly words = this.#events.words;
+
+  constructor() {
+    this.#epoll = this.#libc.epoll_create1(EPOLL_CLOEXEC);
+    if (this.#epoll < 0) throw new Error(`epoll_create1 failed: error ${this.#libc.errno()}`);
+  }
+
+  /** Adds (EPOLL_CTL_ADD) or changes (EPOLL_CTL_MOD) what `fd` is waited for. Level-triggered. */
+  set(operation: number, fd: number, events: number): void {
+    this.#event.words[0] = events;
+    this.#event.words[EPOLL_EVENT.data / 4] = fd;
+    if (this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#eventAddress) < 0) {
+      throw new Error(`epoll_ctl of descriptor ${fd} failed: error ${this.#libc.errno()}`);
+    }
+  }
+
+  /** Stops waiting for `fd`; a closed descriptor leaves by itself. */
+  remove(fd: number): void {
+    this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, fd, this.#eventAddress);
+  }
+
+  /** Waits up to `timeoutMs` for events; how many there are in `words`. A signal counts as none. */
+  wait(timeoutMs: number): number {
+    return this.#libc.epoll_wait(this.#epoll, this.#eventsAddress, EVENTS_PER_TURN, timeoutMs);
+  }
+
+  close(): void {
+    this.#libc.close(this.#epoll);
+  }
+}
+
+/** Words from one event to the next, and from an event to its descriptor. */
+export const EVENT_STRIDE_WORDS = EPOLL_EVENT.size / 4;
+export const EVENT_FD_WORD = EPOLL_EVENT.data / 4;

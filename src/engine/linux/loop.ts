@@ -1,0 +1,157 @@
+import type { Pointer } from "bun:ffi";
+import { Clock } from "../../rules/clock.ts";
+import { C, counterRow } from "../../rules/counters.ts";
+import { COMMAND, WORD } from "../../rules/shared.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
+import type { LoopStart, SessionEnd } from "../loop.ts";
+import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
+import type { BoundSocket } from "./sockets.ts";
+import { BLOCKED, ECHOING, HEADER, LINGERING, LinuxTcp, LISTENER, NONE } from "./tcp.ts";
+import { LinuxUdp } from "./udp.ts";
+
+const UDP = 6;
+const WAKE = 7;
+
+/** Time between two looks at deadlines while there are sessions, and while there are none. */
+const TICK_MS = 100;
+const TICK_MS_IDLE = 1000;
+
+/** Descriptors of the process beside the sessions: a session's may be that much above the cap. */
+const OTHER_DESCRIPTORS = 4096;
+
+/** What one Linux loop is started with: sockets bound by the control plane, and an eventfd that wakes it. */
+export interface LinuxLoopStart extends LoopStart {
+  readonly tcp: readonly BoundSocket[];
+  readonly udp: readonly BoundSocket[];
+  readonly wake: number;
+  /** Descriptors are below this (RLIMIT_NOFILE). */
+  readonly descriptorsMax: number;
+}
+
+/**
+ * One level-triggered epoll loop for all TCP and UDP sessions of a Worker. It blocks its thread until it is told to
+ * stop, by the loop's command word in shared memory and a write to its eventfd. `onRunning` is called once when it
+ * serves. A fault is thrown, after every session was closed.
+ */
+export function runLinuxLoop(
+  start: LinuxLoopStart,
+  onRunning: () => void,
+  onSessionEnd: ((end: SessionEnd) => void) | null,
+): void {
+  const loop = new LinuxLoop(start, onSessionEnd);
+  try {
+    onRunning();
+    loop.run();
+    loop.close("cut");
+  } catch (fault) {
+    loop.close("worker_died");
+    throw fault;
+  }
+}
+
+class LinuxLoop {
+  readonly #start: LinuxLoopStart;
+  readonly #clock = new Clock();
+  readonly #interest = new Interest();
+  readonly #kind: Uint8Array;
+  readonly #tcp: LinuxTcp | null;
+  readonly #udp: LinuxUdp | null;
+  readonly #row: Float64Array;
+  readonly #control: Int32Array;
+  readonly #wakeBuffer = nativeMemory(8);
+  #command: number = COMMAND.run;
+  #nextTickMs: number;
+
+  constructor(start: LinuxLoopStart, onSessionEnd: ((end: SessionEnd) => void) | null) {
+    this.#start = start;
+    this.#row = counterRow(start.tables.counters, start.index);
+    this.#control = new Int32Array(start.tables.control);
+    this.#kind = new Uint8Array(Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS));
+    this.#tcp =
+      start.tcp.length === 0
+        ? null
+        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, onSessionEnd);
+    this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, this.#interest, start.udp);
+    for (const { fd } of start.udp) this.#kind[fd] = UDP;
+    this.#kind[start.wake] = WAKE;
+    this.#interest.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
+    this.#nextTickMs = this.#clock.nowMs + TICK_MS;
+    this.#row[C.heartbeatMs] = this.#clock.nowMs;
+    this.#obey(); // a loop that takes a dead one's place may find the server draining
+  }
+
+  run(): void {
+    const words = this.#interest.words;
+    const kind = this.#kind;
+    const tcp = this.#tcp!;
+    while (this.#command !== COMMAND.stop) {
+      const count = this.#interest.wait(this.#waitMs());
+      const now = this.#clock.tick();
+      for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
+        const fd = words[word]!;
+        // An event may be stale: its descriptor closed, even taken again, earlier in this turn. Every handler acts
+        // on what its system call says and not on the event's flags, so a stale one costs a call and no more.
+        const what = kind[fd]!;
+        if (what === ECHOING) tcp.readable(fd);
+        else this.#other(what, fd);
+      }
+      if (now >= this.#nextTickMs || this.#tickIsFar(now)) this.#tick(now);
+    }
+  }
+
+  /** Everything but the hot path. */
+  #other(what: number, fd: number): void {
+    if (what === UDP) this.#udp!.ready(fd);
+    else if (what === LISTENER) this.#tcp!.accept(fd);
+    else if (what === BLOCKED) this.#tcp!.writable(fd);
+    else if (what === HEADER) this.#tcp!.headerReadable(fd);
+    else if (what === LINGERING) this.#tcp!.lingeringReadable(fd);
+    else if (what === WAKE) this.#wake(fd);
+    else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
+  }
+
+  #waitMs(): number {
+    return Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs));
+  }
+
+  /** The tick was set while there were no sessions, and now there is one, with deadlines. */
+  #tickIsFar(now: number): boolean {
+    return this.#nextTickMs - now > TICK_MS && this.#sessions() > 0;
+  }
+
+  #sessions(): number {
+    return (this.#tcp?.rules.active ?? 0) + (this.#udp?.rules.active ?? 0);
+  }
+
+  #tick(now: number): void {
+    this.#row[C.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
+    this.#row[C.heartbeatMs] = now;
+    this.#tcp?.rules.sweep(this.#tcp);
+    this.#udp?.rules.sweep();
+    this.#tcp?.retryAccept();
+    this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);
+  }
+
+  #wake(fd: number): void {
+    loadLibc().read(fd, this.#wakeBuffer.address as Pointer, 8);
+    this.#obey();
+  }
+
+  #obey(): void {
+    const command = Atomics.load(this.#control, WORD.command + this.#start.index);
+    if (command === COMMAND.fail) {
+      Atomics.store(this.#control, WORD.command + this.#start.index, COMMAND.run);
+      throw new Error("fault injected");
+    }
+    if (command >= COMMAND.drain && this.#command < COMMAND.drain) this.#tcp?.stopListening();
+    if (command >= COMMAND.cut && this.#command < COMMAND.cut) this.#tcp?.cut();
+    this.#command = command;
+  }
+
+  /** Ends what is left and gives the loop's own descriptors back; bound sockets belong to the control plane. */
+  close(reason: "cut" | "worker_died"): void {
+    this.#tcp?.closeAll(reason);
+    this.#udp?.rules.endAll(reason === "cut" ? "drained" : reason);
+    this.#interest.close();
+  }
+}

@@ -1,0 +1,219 @@
+import type { Pointer } from "bun:ffi";
+import { StartError } from "../../errors.ts";
+import { type Address, formatEndpoint, isIPv4, MAPPED, parseAddress } from "../../rules/address.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EPERM,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_RECVPKTINFO,
+  IPV6_V6ONLY,
+  loadLibc,
+  nativeMemory,
+  SO_BUSY_POLL,
+  SO_RCVBUF,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_SNDBUF,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from "../../sys/libc.ts";
+
+/** A bound socket that a loop reads from. Plain data: it is handed to the loop's Worker. */
+export interface BoundSocket {
+  readonly fd: number;
+  readonly address: Address;
+  readonly port: number;
+  readonly family: typeof AF_INET | typeof AF_INET6;
+  /** Bound to every address of the host: where a packet went must be asked for each. */
+  readonly wildcard: boolean;
+}
+
+/** Room for any sockaddr; `sockaddr_in6` has 28 bytes, `sockaddr_in` 16. */
+export const SOCKADDR_BYTES = 28;
+
+/** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
+const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
+export const BACKLOG = 4096;
+
+/** Tries to find one free port for all of a host's sockets, where any will do. */
+const PORT_TRIES = 20;
+
+const LOOPBACK_NONE: Address = { a0: 0, a1: 0, a2: MAPPED, a3: 0 };
+
+/** Writes a sockaddr at `at` of `view`; returns its length. */
+export function writeSockaddr(view: DataView, at: number, family: number, address: Address, port: number): number {
+  view.setUint16(at, family, true);
+  view.setUint16(at + 2, port);
+  if (family === AF_INET) {
+    view.setInt32(at + 4, address.a3);
+    view.setInt32(at + 8, 0);
+    view.setInt32(at + 12, 0);
+    return 16;
+  }
+  view.setInt32(at + 4, 0);
+  view.setInt32(at + 8, address.a0);
+  view.setInt32(at + 12, address.a1);
+  view.setInt32(at + 16, address.a2);
+  view.setInt32(at + 20, address.a3);
+  view.setInt32(at + 24, 0);
+  return 28;
+}
+
+/** A sockaddr read into numbers; one is made per loop and used again for every connection. */
+export class Sockaddr implements Address {
+  a0 = 0;
+  a1 = 0;
+  a2 = 0;
+  a3 = 0;
+  port = 0;
+
+  /** Reads the sockaddr at `at` of `view`. */
+  read(view: DataView, at: number): this {
+    this.port = view.getUint16(at + 2);
+    if (view.getUint16(at, true) === AF_INET) {
+      this.a0 = 0;
+      this.a1 = 0;
+      this.a2 = MAPPED;
+      this.a3 = view.getInt32(at + 4);
+    } else {
+      this.a0 = view.getInt32(at + 8);
+      this.a1 = view.getInt32(at + 12);
+      this.a2 = view.getInt32(at + 16);
+      this.a3 = view.getInt32(at + 20);
+    }
+    return this;
+  }
+}
+
+/**
+ * Opens the TCP listeners of one loop, one per host. `::` takes IPv4 too, unless `0.0.0.0` is listed as well.
+ * @param shared several loops listen on the same port: SO_REUSEPORT
+ * @throws StartError in one line: in use, no permission, no such address
+ */
+export function listenTcp(hosts: readonly string[], port: number, shared: boolean): BoundSocket[] {
+  return bindHosts(hosts, "tcp", port, shared);
+}
+
+/**
+ * Opens the UDP sockets of one loop. `::` becomes two, one per family: an IPv4 datagram then costs no mapping.
+ * @throws StartError as `listenTcp`
+ */
+export function bindUdp(hosts: readonly string[], port: number, shared: boolean): BoundSocket[] {
+  const all = hosts.includes("::") && !hosts.includes("0.0.0.0") ? [...hosts, "0.0.0.0"] : hosts;
+  return bindHosts(all, "udp", port, shared);
+}
+
+function bindHosts(hosts: readonly string[], protocol: "tcp" | "udp", port: number, shared: boolean): BoundSocket[] {
+  const only6 = protocol === "udp" || hosts.includes("0.0.0.0");
+  for (let attempt = 1; ; attempt++) {
+    const bound: BoundSocket[] = [];
+    try {
+      for (const host of hosts) {
+        const socket = bindOne(host, protocol, bound[0]?.port ?? port, shared, only6);
+        if (socket !== null) bound.push(socket);
+      }
+      if (bound.length === 0) throw new StartError(`${protocol}: no IPv6 on this host; use --host 0.0.0.0`);
+      return bound;
+    } catch (error) {
+      for (const { fd } of bound) loadLibc().close(fd);
+      // The free port of the first host may be taken on the second: another may be free on all.
+      const retry = port === 0 && bound.length > 0 && attempt < PORT_TRIES;
+      if (!retry) throw error;
+    }
+  }
+}
+
+/** One bound (and listening) socket; null for `::` where there is no IPv6 and 0.0.0.0 is bound beside it. */
+function bindOne(host: string, protocol: "tcp" | "udp", port: number, shared: boolean, only6: boolean): BoundSocket | null {
+  const address = parseAddress(host);
+  if (address === null) throw new StartError(`${protocol}: --host ${host} is not an IP address`);
+  const family = isIPv4(address) ? AF_INET : AF_INET6;
+  const libc = loadLibc();
+  const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
+  const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    const errno = libc.errno();
+    if (errno === EAFNOSUPPORT && host === "::") return only6 ? null : bindOne("0.0.0.0", protocol, port, shared, only6);
+    throw failure(protocol, host, port, errno);
+  }
+  if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, only6 ? 1 : 0);
+  if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  const wildcard = address.a0 === 0 && address.a1 === 0 && address.a3 === 0;
+  if (protocol === "tcp") {
+    setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what accept(2) returns inherits it
+  } else {
+    setOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
+    setOption(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);
+    if (wildcard && family === AF_INET) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    if (wildcard && family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+  const memory = scratch();
+  const length = writeSockaddr(memory.view, 0, family, address, port);
+  if (libc.bind(fd, memory.address as Pointer, length) < 0 || (protocol === "tcp" && libc.listen(fd, BACKLOG) < 0)) {
+    const errno = libc.errno();
+    libc.close(fd);
+    throw failure(protocol, host, port, errno);
+  }
+  return { fd, address, port: localEnd(fd).port, family, wildcard };
+}
+
+/** The address a socket is bound to. */
+export function localEnd(fd: number): Sockaddr {
+  const memory = scratch();
+  memory.view.setInt32(64, SOCKADDR_BYTES, true);
+  const address = memory.address as Pointer;
+  if (loadLibc().getsockname(fd, address, (memory.address + 64) as Pointer) < 0) return new Sockaddr();
+  return new Sockaddr().read(memory.view, 0);
+}
+
+/** setsockopt(2) of an int; false where the kernel refuses. */
+export function setOption(fd: number, level: number, option: number, value: number): boolean {
+  const memory = scratch();
+  memory.view.setInt32(96, value, true);
+  return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
+}
+
+/** Lets the kernel poll the device for this long before it sleeps (SO_BUSY_POLL); false where it may not. */
+export function busyPoll(fd: number, micros: number): boolean {
+  return setOption(fd, SOL_SOCKET, SO_BUSY_POLL, micros);
+}
+
+/** `0.0.0.0:80` or `[::]:80`. */
+export function describe(socket: BoundSocket): string {
+  if (socket.wildcard) return `${socket.family === AF_INET ? "0.0.0.0" : "[::]"}:${socket.port}`;
+  return formatEndpoint(socket.address, socket.port);
+}
+
+function failure(protocol: string, host: string, port: number, errno: number): StartError {
+  const endpoint = formatEndpoint(parseAddress(host) ?? LOOPBACK_NONE, port);
+  const why: Record<number, string> = {
+    [EADDRINUSE]: "the port is in use",
+    [EACCES]: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
+    [EPERM]: "not permitted",
+    [EADDRNOTAVAIL]: "this host does not have that address",
+    [EAFNOSUPPORT]: "this host has no IPv6",
+  };
+  return new StartError(`cannot listen on ${protocol} ${endpoint}: ${why[errno] ?? `error ${errno}`}`);
+}
+
+let scratchMemory: ReturnType<typeof nativeMemory> | null = null;
+
+function scratch() {
+  scratchMemory ??= nativeMemory(128);
+  return scratchMemory;
+}

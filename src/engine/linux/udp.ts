@@ -1,0 +1,166 @@
+import { Banner, bannerBytesMax } from "../../rules/banner.ts";
+import type { Clock } from "../../rules/clock.ts";
+import { C } from "../../rules/counters.ts";
+import { DROP, ECHO, UdpRules } from "../../rules/udp.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, nativeMemory } from "../../sys/libc.ts";
+import type { LoopStart } from "../loop.ts";
+import { BATCH, DatagramBatch } from "./batch.ts";
+import type { Interest } from "./interest.ts";
+import type { BoundSocket } from "./sockets.ts";
+
+/** The banner of this datagram is granted and paid for, but not sent yet. */
+const BANNER_DUE = 3;
+
+/** Batches received per socket and turn: a flood must not keep the other sockets waiting. */
+const BATCHES_PER_TURN = 4;
+
+/**
+ * UDP on one epoll loop. Datagrams come in batches by recvmmsg(2), are judged one by one by the rules, and go back
+ * by sendmmsg(2) from where they lie, to the address they came from and from the address they went to. Where the
+ * kernel takes no more, the batch waits for EPOLLOUT as it stands, and nothing is received meanwhile.
+ *
+ * These sockets are not connected and do not ask for IP_RECVERR, so an ICMP error that a dead peer sends back
+ * reaches nobody (udp(7)): it can cost neither a healthy peer's echo nor the process its life.
+ */
+export class LinuxUdp {
+  readonly rules: UdpRules;
+  readonly #interest: Interest;
+  readonly #sockets = new Map<number, UdpSocket>();
+
+  constructor(start: LoopStart, clock: Clock, interest: Interest, sockets: readonly BoundSocket[]) {
+    this.#interest = interest;
+    const { bannerFields } = start.settings;
+    const banner = nativeMemory(bannerBytesMax(bannerFields));
+    this.rules = new UdpRules(start.settings, start.tables, start.index, clock, new Banner(bannerFields, banner.bytes));
+    for (const socket of sockets) {
+      this.rules.guardOwnPort(socket.port);
+      this.#sockets.set(socket.fd, new UdpSocket(socket, this.rules, banner.address));
+      interest.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
+    }
+  }
+
+  /** The socket has datagrams, or room for answers that wait. */
+  ready(fd: number): void {
+    const socket = this.#sockets.get(fd)!;
+    const wasBlocked = socket.blocked;
+    socket.turn();
+    if (socket.blocked !== wasBlocked) {
+      this.#interest.set(EPOLL_CTL_MOD, fd, socket.blocked ? EPOLLOUT : EPOLLIN);
+    }
+  }
+}
+
+/** One bound socket, its batch, and how far the batch is answered. */
+class UdpSocket {
+  /** The kernel took no more: answers wait. */
+  blocked = false;
+  readonly #rules: UdpRules;
+  readonly #batch: DatagramBatch;
+  readonly #bannerAddress: number;
+  readonly #verdicts = new Uint8Array(BATCH);
+  #count = 0;
+  #at = 0;
+
+  constructor(socket: BoundSocket, rules: UdpRules, bannerAddress: number) {
+    this.#rules = rules;
+    this.#batch = new DatagramBatch(socket);
+    this.#bannerAddress = bannerAddress;
+  }
+
+  /** Answers what waits, then receives and answers, up to a bound. */
+  turn(): void {
+    if (this.blocked && !this.#answer()) return;
+    for (let batches = 0; batches < BATCHES_PER_TURN; batches++) {
+      this.#count = this.#batch.receive();
+      if (this.#count <= 0) return;
+      this.#at = 0;
+      const answered = this.#judge() ? this.#sendRun(this.#count) : this.#answer();
+      if (!answered || this.#count < BATCH) return;
+    }
+  }
+
+  /** Asks the rules about each datagram; true where all are simply echoed. */
+  #judge(): boolean {
+    const batch = this.#batch;
+    const rules = this.#rules;
+    let plain = true;
+    for (let at = 0; at < this.#count; at++) {
+      batch.read(at);
+      const verdict = rules.admit(batch.a0, batch.a1, batch.a2, batch.a3, batch.port, batch.local, batch.length);
+      this.#verdicts[at] = verdict;
+      if (verdict !== ECHO) plain = false;
+    }
+    return plain;
+  }
+
+  /** Answers the batch from where it stands. False when the kernel takes no more. */
+  #answer(): boolean {
+    while (this.#at < this.#count) {
+      const verdict = this.#verdicts[this.#at]!;
+      if (verdict === DROP) {
+        this.#at++;
+      } else if (verdict === ECHO) {
+        let end = this.#at + 1;
+        while (end < this.#count && this.#verdicts[end] === ECHO) end++;
+        if (!this.#sendRun(end)) return false;
+      } else if (!this.#greet(verdict)) {
+        return false;
+      }
+    }
+    this.blocked = false;
+    return true;
+  }
+
+  /** Echoes the datagrams from `#at` up to `end`. False when the kernel takes no more. */
+  #sendRun(end: number): boolean {
+    while (this.#at < end) {
+      const sent = this.#batch.send(this.#at, end - this.#at);
+      if (sent === 0) {
+        this.blocked = true;
+        return false;
+      }
+      if (sent < 0) {
+        this.#rules.countDrop("send_failed"); // this one cannot go (no route, refused by a filter): the next may
+        this.#at++;
+        continue;
+      }
+      this.#countSent(this.#at, sent);
+      this.#at += sent;
+    }
+    return true;
+  }
+
+  #countSent(from: number, sent: number): void {
+    const row = this.#rules.row;
+    let bytes = 0;
+    for (let at = from; at < from + sent; at++) bytes += this.#batch.lengthOf(at);
+    row[C.udpSentDatagrams]! += sent;
+    row[C.udpSentBytes]! += bytes;
+  }
+
+  /** Sends the banner of the datagram at `#at`, whose echo then follows. False when the kernel takes no more. */
+  #greet(verdict: number): boolean {
+    const batch = this.#batch;
+    batch.read(this.#at);
+    const { serverPort } = batch;
+    const length =
+      verdict === BANNER_DUE
+        ? this.#rules.banner.write(batch.server(), serverPort, batch, batch.port)
+        : this.#rules.bannerFor(batch.server(), serverPort, batch, batch.port, batch.length);
+    if (length > 0) {
+      const sent = batch.sendBeside(this.#at, this.#bannerAddress, length);
+      if (sent === 0) {
+        this.#verdicts[this.#at] = BANNER_DUE;
+        this.blocked = true;
+        return false;
+      }
+      if (sent < 0) this.#rules.countDrop("send_failed");
+      else {
+        this.#rules.row[C.udpSentDatagrams]! += 1;
+        this.#rules.row[C.udpSentBytes]! += length;
+      }
+    }
+    this.#verdicts[this.#at] = ECHO;
+    return true;
+  }
+}
