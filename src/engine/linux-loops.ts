@@ -152,7 +152,12 @@ function openSockets(settings: LoopSettings, workers: number): LoopSockets[] {
   return opened;
 }
 
-function openOne(settings: LoopSettings, tcpPort: number | null, udpPort: number | null, shared: boolean): LoopSockets {
+function openOne(
+  settings: LoopSettings,
+  tcpPort: number | null,
+  udpPort: number | null,
+  shared: boolean,
+): LoopSockets {
   const tcp = tcpPort === null ? [] : listenTcp(settings.hosts, tcpPort, shared);
   try {
     const udp = udpPort === null ? [] : bindUdp(settings.hosts, udpPort, shared);
@@ -174,5 +179,9 @@ function closeAll(opened: readonly LoopSockets[]): void {
 function descriptorLimit(): number {
   const limit = nativeMemory(16);
   if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return 1024;
-  return Number(BigInt.asUintN(64, limit.view.getBigUint64(0, true)) > 1_048_576n ? 1_048_576n : limit.view.getBigUint64(0, true));
+  return Number(
+    BigInt.asUintN(64, limit.view.getBigUint64(0, true)) > 1_048_576n
+      ? 1_048_576n
+      : limit.view.getBigUint64(0, true),
+  );
 }

@@ -10,24 +10,26 @@ export interface ThreadEvents {
 /** A Worker with one loop in it. */
 export class LoopThread {
   readonly #worker: Worker;
+  /** It has ended, or was told to: what it still says is nobody's business. */
   #over = false;
 
   constructor(start: ToWorker, events: ThreadEvents) {
-    let why = "it ended without a word";
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url).href);
-    this.#worker.onmessage = (event: MessageEvent<FromWorker>) => events.onMessage(event.data);
-    const died = (): void => {
+    const died = (why: string): void => {
       if (this.#over) return;
-      this.#over = true;
-      this.#worker.terminate();
+      this.end();
       events.onDeath(why);
+    };
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (data.did === "fail") died(data.why);
+      else events.onMessage(data);
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      why = event.message.split("\n", 1)[0]!;
-      died();
+      died(event.message.split("\n", 1)[0]!);
     };
-    this.#worker.addEventListener("close", died);
+    // A Worker that an error ends without a word says nothing but this.
+    this.#worker.addEventListener("close", () => died("it ended without a word"));
     this.tell(start);
   }
 

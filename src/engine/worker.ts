@@ -1,6 +1,5 @@
-import type { LoopStart, SessionEnd } from "./loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundAddresses, Loop } from "./loop.ts";
+import type { BoundAddresses, Loop, LoopStart, SessionEnd } from "./loop.ts";
 
 /** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
 export type ToWorker =
@@ -12,47 +11,59 @@ export type FromWorker =
   | { readonly did: "start"; readonly bound: BoundAddresses | null }
   | { readonly did: "not-start"; readonly why: string }
   | { readonly did: "stop" }
+  /** A fault ends this Worker; the sessions of its loop are closed. */
+  | { readonly did: "fail"; readonly why: string }
   | { readonly did: "end-session"; readonly end: SessionEnd };
 
 declare const self: Worker;
 
 const tell = (message: FromWorker): void => self.postMessage(message);
 const tellEnd = (end: SessionEnd): void => tell({ did: "end-session", end });
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-let loop: Loop | null = null;
+let bunLoop: Loop | null = null;
 
 self.onmessage = async (event: MessageEvent<ToWorker>) => {
   const message = event.data;
   switch (message.do) {
-    case "start-linux": {
-      // Blocks this thread until the loop is told to stop: from here on it hears its eventfd only.
-      const { runLinuxLoop } = await import("./linux/loop.ts");
-      const onEnd = message.start.settings.logSessions ? tellEnd : null;
-      runLinuxLoop(message.start, () => tell({ did: "start", bound: null }), onEnd);
-      tell({ did: "stop" });
-      break;
-    }
-    case "start-bun": {
-      const { startBunLoop } = await import("./bun/loop.ts");
-      try {
-        loop = await startBunLoop(message.start, message.start.settings.logSessions ? tellEnd : null);
-        tell({ did: "start", bound: loop.bound });
-      } catch (error) {
-        tell({ did: "not-start", why: error instanceof Error ? error.message : String(error) });
-      }
-      break;
-    }
+    case "start-linux":
+      return startLinux(message.start);
+    case "start-bun":
+      return startBun(message.start);
     case "drain":
-      loop?.drain();
-      break;
+      return bunLoop?.drain();
     case "cut":
-      loop?.cut();
-      break;
+      return bunLoop?.cut();
     case "stop":
-      await loop?.stop();
-      tell({ did: "stop" });
-      break;
+      await bunLoop?.stop();
+      return tell({ did: "stop" });
     case "fail":
-      throw new Error("fault injected");
+      await bunLoop?.stop();
+      return tell({ did: "fail", why: "fault injected" });
   }
 };
+
+/** Blocks this thread until the loop is told to stop: from here on it hears its eventfd only. */
+async function startLinux(start: LinuxLoopStart): Promise<void> {
+  const { runLinuxLoop } = await import("./linux/loop.ts");
+  try {
+    runLinuxLoop(
+      start,
+      () => tell({ did: "start", bound: null }),
+      start.settings.logSessions ? tellEnd : null,
+    );
+    tell({ did: "stop" });
+  } catch (fault) {
+    tell({ did: "fail", why: describe(fault) });
+  }
+}
+
+async function startBun(start: LoopStart): Promise<void> {
+  const { startBunLoop } = await import("./bun/loop.ts");
+  try {
+    bunLoop = await startBunLoop(start, start.settings.logSessions ? tellEnd : null);
+    tell({ did: "start", bound: bunLoop.bound });
+  } catch (error) {
+    tell({ did: "not-start", why: describe(error) });
+  }
+}

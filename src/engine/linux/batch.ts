@@ -155,7 +155,12 @@ export class DatagramBatch implements Address {
       }
     } else {
       if ((words[control]! & 0xc0ff) !== 0x80fe) words[control + 4] = 0; // not fe80::/10: ipi6_ifindex
-      if (words[control] !== last[0] || words[control + 1] !== last[1] || words[control + 2] !== last[2] || words[control + 3] !== last[3]) {
+      if (
+        words[control] !== last[0] ||
+        words[control + 1] !== last[1] ||
+        words[control + 2] !== last[2] ||
+        words[control + 3] !== last[3]
+      ) {
         last.set(words.subarray(control, control + 4));
         this.#lastLocalNumber = -1;
       }

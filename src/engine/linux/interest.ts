@@ -1,5 +1,12 @@
 import type { Pointer } from "bun:ffi";
-import { EPOLL_CLOEXEC, EPOLL_CTL_DEL, EPOLL_EVENT, type Libc, loadLibc, nativeMemory } from "../../sys/libc.ts";
+import {
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_DEL,
+  EPOLL_EVENT,
+  type Libc,
+  loadLibc,
+  nativeMemory,
+} from "../../sys/libc.ts";
 
 /** Events fetched by one epoll_wait(2). */
 export const EVENTS_PER_TURN = 1024;

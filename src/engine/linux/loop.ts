@@ -6,7 +6,7 @@ import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.t
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
 import type { BoundSocket } from "./sockets.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING, LinuxTcp, LISTENER, NONE } from "./tcp.ts";
+import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, LinuxTcp, NONE } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 
 const UDP = 6;
@@ -66,7 +66,9 @@ class LinuxLoop {
     this.#start = start;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
-    this.#kind = new Uint8Array(Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS));
+    this.#kind = new Uint8Array(
+      Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS),
+    );
     this.#tcp =
       start.tcp.length === 0
         ? null

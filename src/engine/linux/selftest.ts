@@ -2,7 +2,7 @@ import type { Pointer } from "bun:ffi";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
 import { DatagramBatch } from "./batch.ts";
 import { EVENT_FD_WORD, Interest } from "./interest.ts";
-import { bindUdp, type BoundSocket, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "./sockets.ts";
+import { type BoundSocket, bindUdp, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "./sockets.ts";
 
 /**
  * Whether the Linux engine can work here: null, or the reason why not in a few words. Makes each kind of system
@@ -34,7 +34,8 @@ function testEvents(interest: Interest, opened: number[]): void {
   const wake = libc.eventfd(1, 0);
   opened.push(wake);
   interest.set(EPOLL_CTL_ADD, wake, EPOLLIN);
-  if (interest.wait(100) !== 1 || interest.words[EVENT_FD_WORD] !== wake) throw new Error("epoll events are misread");
+  if (interest.wait(100) !== 1 || interest.words[EVENT_FD_WORD] !== wake)
+    throw new Error("epoll events are misread");
 }
 
 /** A datagram from a socket to itself, by way of a wildcard: received, read and answered by the batch. */
@@ -48,13 +49,19 @@ function testUdp(opened: number[]): void {
   memory.bytes.set([1, 2, 3], 32);
   const length = writeSockaddr(memory.view, 0, socket.family, peer.address, socket.port);
   if (libc.connect(peer.fd, memory.address as Pointer, length) < 0) throw new Error("no loopback to test on");
-  if (libc.send(peer.fd, (memory.address + 32) as Pointer, 3, 0) !== 3) throw new Error("send failed on loopback");
+  if (libc.send(peer.fd, (memory.address + 32) as Pointer, 3, 0) !== 3)
+    throw new Error("send failed on loopback");
   const batch = new DatagramBatch(socket);
   const received = batch.receive();
   if (received !== 1) throw new Error("recvmmsg does not work here");
   batch.read(0);
   const local = batch.server();
-  if (batch.port !== peer.port || batch.a3 !== peer.address.a3 || batch.length !== 3 || local.a3 !== peer.address.a3) {
+  if (
+    batch.port !== peer.port ||
+    batch.a3 !== peer.address.a3 ||
+    batch.length !== 3 ||
+    local.a3 !== peer.address.a3
+  ) {
     throw new Error("datagram headers are misread");
   }
   if (batch.send(0, 1) !== 1) throw new Error("sendmmsg does not work here");
@@ -77,5 +84,6 @@ function testTcp(opened: number[]): void {
   const accepted = libc.accept4(listener.fd, memory.address as Pointer, (memory.address + 64) as Pointer, 0);
   if (accepted < 0) throw new Error("accept4 does not work here");
   opened.push(accepted);
-  if (new Sockaddr().read(memory.view, 0).a3 !== listener.address.a3) throw new Error("addresses are misread");
+  if (new Sockaddr().read(memory.view, 0).a3 !== listener.address.a3)
+    throw new Error("addresses are misread");
 }

@@ -55,7 +55,13 @@ const PORT_TRIES = 20;
 const LOOPBACK_NONE: Address = { a0: 0, a1: 0, a2: MAPPED, a3: 0 };
 
 /** Writes a sockaddr at `at` of `view`; returns its length. */
-export function writeSockaddr(view: DataView, at: number, family: number, address: Address, port: number): number {
+export function writeSockaddr(
+  view: DataView,
+  at: number,
+  family: number,
+  address: Address,
+  port: number,
+): number {
   view.setUint16(at, family, true);
   view.setUint16(at + 2, port);
   if (family === AF_INET) {
@@ -117,7 +123,12 @@ export function bindUdp(hosts: readonly string[], port: number, shared: boolean)
   return bindHosts(all, "udp", port, shared);
 }
 
-function bindHosts(hosts: readonly string[], protocol: "tcp" | "udp", port: number, shared: boolean): BoundSocket[] {
+function bindHosts(
+  hosts: readonly string[],
+  protocol: "tcp" | "udp",
+  port: number,
+  shared: boolean,
+): BoundSocket[] {
   const only6 = protocol === "udp" || hosts.includes("0.0.0.0");
   for (let attempt = 1; ; attempt++) {
     const bound: BoundSocket[] = [];
@@ -138,7 +149,13 @@ function bindHosts(hosts: readonly string[], protocol: "tcp" | "udp", port: numb
 }
 
 /** One bound (and listening) socket; null for `::` where there is no IPv6 and 0.0.0.0 is bound beside it. */
-function bindOne(host: string, protocol: "tcp" | "udp", port: number, shared: boolean, only6: boolean): BoundSocket | null {
+function bindOne(
+  host: string,
+  protocol: "tcp" | "udp",
+  port: number,
+  shared: boolean,
+  only6: boolean,
+): BoundSocket | null {
   const address = parseAddress(host);
   if (address === null) throw new StartError(`${protocol}: --host ${host} is not an IP address`);
   const family = isIPv4(address) ? AF_INET : AF_INET6;
@@ -147,7 +164,8 @@ function bindOne(host: string, protocol: "tcp" | "udp", port: number, shared: bo
   const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
     const errno = libc.errno();
-    if (errno === EAFNOSUPPORT && host === "::") return only6 ? null : bindOne("0.0.0.0", protocol, port, shared, only6);
+    if (errno === EAFNOSUPPORT && host === "::")
+      return only6 ? null : bindOne("0.0.0.0", protocol, port, shared, only6);
     throw failure(protocol, host, port, errno);
   }
   if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, only6 ? 1 : 0);
@@ -164,7 +182,10 @@ function bindOne(host: string, protocol: "tcp" | "udp", port: number, shared: bo
   }
   const memory = scratch();
   const length = writeSockaddr(memory.view, 0, family, address, port);
-  if (libc.bind(fd, memory.address as Pointer, length) < 0 || (protocol === "tcp" && libc.listen(fd, BACKLOG) < 0)) {
+  if (
+    libc.bind(fd, memory.address as Pointer, length) < 0 ||
+    (protocol === "tcp" && libc.listen(fd, BACKLOG) < 0)
+  ) {
     const errno = libc.errno();
     libc.close(fd);
     throw failure(protocol, host, port, errno);

@@ -414,7 +414,10 @@ export class LinuxTcp implements TcpDeadlines {
   /** Never more than may be queued: reading stops at the first byte unsent, so the bound holds by itself. */
   #window(): number {
     const pressed = this.rules.row[C.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
-    return Math.min(pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES, this.#start.settings.maxQueuedBytes);
+    return Math.min(
+      pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES,
+      this.#start.settings.maxQueuedBytes,
+    );
   }
 
   #remember(fd: number): void {

@@ -31,7 +31,13 @@ export class LinuxUdp {
     this.#interest = interest;
     const { bannerFields } = start.settings;
     const banner = nativeMemory(bannerBytesMax(bannerFields));
-    this.rules = new UdpRules(start.settings, start.tables, start.index, clock, new Banner(bannerFields, banner.bytes));
+    this.rules = new UdpRules(
+      start.settings,
+      start.tables,
+      start.index,
+      clock,
+      new Banner(bannerFields, banner.bytes),
+    );
     for (const socket of sockets) {
       this.rules.guardOwnPort(socket.port);
       this.#sockets.set(socket.fd, new UdpSocket(socket, this.rules, banner.address));
@@ -86,7 +92,15 @@ class UdpSocket {
     let plain = true;
     for (let at = 0; at < this.#count; at++) {
       batch.read(at);
-      const verdict = rules.admit(batch.a0, batch.a1, batch.a2, batch.a3, batch.port, batch.local, batch.length);
+      const verdict = rules.admit(
+        batch.a0,
+        batch.a1,
+        batch.a2,
+        batch.a3,
+        batch.port,
+        batch.local,
+        batch.length,
+      );
       this.#verdicts[at] = verdict;
       if (verdict !== ECHO) plain = false;
     }
