@@ -101,7 +101,7 @@ class BunThreads {
           if (message.did === "start") running.resolve(message.bound!);
           else if (message.did === "not-start") running.reject(new StartError(message.why));
           else if (message.did === "stop") stopped.resolve();
-          else this.#options.onSessionEnd?.(message.end);
+          else if (message.did === "end-session") this.#options.onSessionEnd?.(message.end);
         },
         onDeath: (why) => {
           running.reject(new Error(`a loop could not start: ${why}`));

@@ -1,4 +1,9 @@
-import { type Address, formatEndpoint, sameAddress } from "./address.ts";
+import { type Address, formatEndpoint, isIPv4, sameAddress } from "./address.ts";
+
+const NEWLINE = 10;
+const DOT = 46;
+const ZERO = 48;
+const COLON = 58;
 
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -12,73 +17,85 @@ export function formatDate(epochMs: number): string {
   return `${day} ${time} UTC ${date.getUTCFullYear()}`;
 }
 
-const SERVER_LINES_MAX = 1024;
+/** The end of a proxy: what `Via:` names. */
+export interface Via {
+  readonly address: Address;
+  readonly port: number;
+}
 
 /**
- * Writes the banner of a session. The text of the date is made once a second, that of a server address once:
- * both lie as bytes in `bytes`, where only the client's line is written for each session.
+ * Writes the banner of a session. What stays the same (the date within a second, the server's address on a
+ * listener) is made once and lies in `bytes`; a session costs the digits of its client.
  */
 export class Banner {
   /** The banner of the latest `write`, from 0 on. At a fixed place, so an engine can send straight from it. */
   readonly bytes: Uint8Array;
-  readonly #fields: string;
-  readonly #serverLines = new Map<number, { address: Address; port: number; line: string }[]>();
-  #serverLineCount = 0;
-  #second = -1;
-  #dateLine = "";
+  readonly #ending: Uint8Array;
   readonly #encoder = new TextEncoder();
+  /** What the first `#headLength` bytes were made of: the date, the server's line and the word `Client: `. */
+  #headLength = 0;
+  #second = -1;
+  #server: Address = { a0: 0, a1: 0, a2: 0, a3: 0 };
+  #serverPort = -1;
 
   /**
    * @param fields further lines, each ended by `\n`, for after `Client:` (and `Via:`); may be empty
    * @param bytes where to write: `bannerBytesMax(fields)` bytes or more
    */
   constructor(fields: string, bytes: Uint8Array = new Uint8Array(bannerBytesMax(fields))) {
-    this.#fields = fields;
+    this.#ending = this.#encoder.encode(`${fields}\n`);
     this.bytes = bytes;
   }
 
   /**
    * The banner of one session; returns its length in `bytes`.
-   * @param proxy the proxy's own end, where a PROXY header named another client
+   * @param via the proxy's own end, where a PROXY header named another client
    */
-  write(
-    server: Address,
-    serverPort: number,
-    client: Address,
-    clientPort: number,
-    proxy: { address: Address; port: number } | null = null,
-  ): number {
-    const via = proxy === null ? "" : `Via: ${formatEndpoint(proxy.address, proxy.port)}\n`;
-    const text = `${this.#date()}${this.#server(server, serverPort)}Client: ${formatEndpoint(client, clientPort)}\n${via}${this.#fields}\n`;
-    return this.#encoder.encodeInto(text, this.bytes).written;
+  write(server: Address, serverPort: number, client: Address, clientPort: number, via: Via | null = null): number {
+    const second = Math.floor(Date.now() / 1000);
+    if (second !== this.#second || serverPort !== this.#serverPort || !sameAddress(server, this.#server)) {
+      this.#writeHead(second, server, serverPort);
+    }
+    let at = this.#writeEndpoint(this.#headLength, client, clientPort);
+    this.bytes[at++] = NEWLINE;
+    if (via !== null) at = this.#writeText(at, `Via: ${formatEndpoint(via.address, via.port)}\n`);
+    this.bytes.set(this.#ending, at);
+    return at + this.#ending.length;
   }
 
-  #date(): string {
-    const now = Date.now();
-    const second = Math.floor(now / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#dateLine = `${formatDate(now)}\n`;
-    }
-    return this.#dateLine;
+  #writeHead(second: number, server: Address, serverPort: number): void {
+    const { a0, a1, a2, a3 } = server;
+    this.#second = second;
+    this.#server = { a0, a1, a2, a3 }; // a copy: engines use theirs again
+    this.#serverPort = serverPort;
+    const text = `${formatDate(second * 1000)}\nServer: ${formatEndpoint(server, serverPort)}\nClient: `;
+    this.#headLength = this.#writeText(0, text);
   }
 
-  #server(address: Address, port: number): string {
-    const key = address.a3 ^ port;
-    const lines = this.#serverLines.get(key);
-    const known = lines?.find((known) => known.port === port && sameAddress(known.address, address));
-    if (known !== undefined) return known.line;
-    const { a0, a1, a2, a3 } = address;
-    const line = `Server: ${formatEndpoint(address, port)}\n`;
-    // A host has few addresses; 127.0.0.0/8 has 16 million, and they must not fill the memory.
-    if (this.#serverLineCount++ >= SERVER_LINES_MAX) {
-      this.#serverLines.clear();
-      this.#serverLineCount = 1;
+  #writeText(at: number, text: string): number {
+    return at + this.#encoder.encodeInto(text, this.bytes.subarray(at)).written;
+  }
+
+  /** The client's end: IPv4 by its digits, without making a string. Returns where it ends. */
+  #writeEndpoint(start: number, address: Address, port: number): number {
+    if (!isIPv4(address)) return this.#writeText(start, formatEndpoint(address, port));
+    let at = start;
+    for (let shift = 24; shift >= 0; shift -= 8) {
+      at = this.#writeNumber(at, (address.a3 >>> shift) & 255);
+      this.bytes[at++] = shift > 0 ? DOT : COLON;
     }
-    const entry = { address: { a0, a1, a2, a3 }, port, line };
-    if (lines === undefined || this.#serverLineCount === 1) this.#serverLines.set(key, [entry]);
-    else lines.push(entry);
-    return line;
+    return this.#writeNumber(at, port);
+  }
+
+  /** Decimal digits of a number below 100,000. */
+  #writeNumber(start: number, value: number): number {
+    const bytes = this.bytes;
+    const digits = value < 10 ? 1 : value < 100 ? 2 : value < 1000 ? 3 : value < 10000 ? 4 : 5;
+    for (let at = start + digits - 1, rest = value; at >= start; at--) {
+      bytes[at] = ZERO + (rest % 10);
+      rest = (rest / 10) | 0;
+    }
+    return start + digits;
   }
 }
 
