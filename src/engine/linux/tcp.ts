@@ -15,6 +15,7 @@ import {
   type Libc,
   loadLibc,
   MSG_NOSIGNAL,
+  type NativeMemory,
   nativeMemory,
   SHUT_WR,
   SO_LINGER,
@@ -48,6 +49,9 @@ const WINDOW_BYTES = 64 * 1024;
 const QUEUED_BYTES_PRESSURE = 32 * 1024 * 1024;
 const WINDOW_BYTES_UNDER_PRESSURE = 8 * 1024;
 
+/** Read at once with the banner: what a client that speaks first fits in its first segment. */
+const EARLY_BYTES = 2048;
+
 /** What is owed to a slow reader: kept out of the kernel only while the kernel takes no more. */
 interface Queue {
   bytes: Uint8Array;
@@ -75,6 +79,7 @@ export class LinuxTcp implements TcpDeadlines {
 
   readonly #buffer = nativeMemory(WINDOW_BYTES);
   readonly #bufferAddress = this.#buffer.address as Pointer;
+  readonly #banner: NativeMemory;
   readonly #bannerAddress: Pointer;
   /** Two sockaddrs and their lengths, then a struct linger that says: reset. */
   readonly #scratch = nativeMemory(256);
@@ -106,15 +111,15 @@ export class LinuxTcp implements TcpDeadlines {
     this.#slots = kind.length;
     this.#listeners = listeners;
     this.#onSessionEnd = onSessionEnd;
-    const banner = nativeMemory(bannerBytesMax(start.settings.bannerFields));
-    this.#bannerAddress = banner.address as Pointer;
+    this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
+    this.#bannerAddress = this.#banner.address as Pointer;
     this.rules = new TcpRules(
       start.settings,
       start.tables,
       start.index,
       this.#slots,
       clock,
-      new Banner(start.settings.bannerFields, banner.bytes),
+      new Banner(start.settings.bannerFields, this.#banner.bytes),
     );
     this.#windowBytes = this.#window();
     this.#scratch.words[136 / 4] = 1;
@@ -218,22 +223,32 @@ export class LinuxTcp implements TcpDeadlines {
     return local;
   }
 
-  /** Sends the banner, then what came with a PROXY header. */
+  /**
+   * Sends the banner, and with it the echo of what the client has sent already: one that does not wait for the
+   * banner then costs one segment instead of two. What came with a PROXY header goes before that.
+   */
   #greet(fd: number): void {
     const { bannerLength, pending } = this.rules;
-    if (bannerLength > 0) {
-      const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, bannerLength, MSG_NOSIGNAL));
-      if (sent < bannerLength) this.#enqueue(fd, this.rules.banner.bytes.subarray(sent, bannerLength));
+    const early = pending.length > 0 ? 0 : this.#receiveEarly(fd, bannerLength);
+    const length = bannerLength + early;
+    if (length > 0) {
+      const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
+      this.rules.row[C.tcpSentBytes]! += sent;
+      if (sent < length) this.#enqueue(fd, this.#banner.bytes.subarray(sent, length));
     }
     for (let at = 0; at < pending.length; at += WINDOW_BYTES) {
       const piece = pending.subarray(at, at + WINDOW_BYTES);
-      if (this.#queues.has(fd)) {
-        this.#enqueue(fd, piece);
-        continue;
-      }
-      this.#buffer.bytes.set(piece);
-      this.#send(fd, piece.length);
+      if (this.#kind[fd] === BLOCKED) this.#enqueue(fd, piece);
+      else if (this.#kind[fd] === ECHOING) this.#sendCopy(fd, piece);
     }
+  }
+
+  /** Receives behind the banner what the client sent with its connection; a FIN or an error shows again later. */
+  #receiveEarly(fd: number, bannerLength: number): number {
+    const address = (this.#banner.address + bannerLength) as Pointer;
+    const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
+    this.rules.row[C.tcpReceivedBytes]! += early;
+    return early;
   }
 
   /** The hot path: bytes came on an echoing session. */
@@ -251,11 +266,11 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Sends the first `length` bytes of the buffer. */
-  #send(fd: number, length: number): void {
-    const sent = this.#libc.send(fd, this.#bufferAddress, length, MSG_NOSIGNAL);
-    if (sent === length) this.rules.row[C.tcpSentBytes]! += length;
-    else this.#unsent(fd, sent, length);
+  #sendCopy(fd: number, bytes: Uint8Array): void {
+    this.#buffer.bytes.set(bytes);
+    const sent = this.#libc.send(fd, this.#bufferAddress, bytes.length, MSG_NOSIGNAL);
+    if (sent === bytes.length) this.rules.row[C.tcpSentBytes]! += sent;
+    else this.#unsent(fd, sent, bytes.length);
   }
 
   /** The kernel took `sent` of `length` bytes, or answered -1. */
