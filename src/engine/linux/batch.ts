@@ -4,12 +4,16 @@ import {
   AF_INET,
   EAGAIN,
   EINTR,
+  EINVAL,
+  EMSGSIZE,
+  IPPROTO_UDP,
   type Libc,
   loadLibc,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   type NativeMemory,
   nativeMemory,
+  UDP_SEGMENT,
 } from "../../sys/libc.ts";
 import type { BoundSocket } from "./sockets.ts";
 
@@ -26,6 +30,13 @@ const NAME_BYTES = 32;
 const CONTROL_BYTES = 64;
 const CONTROL_LENGTH_V4 = 32;
 const CONTROL_LENGTH_V6 = 40;
+/** `CMSG_SPACE` of the uint16 that UDP_SEGMENT takes. */
+const SEGMENT_CONTROL_LENGTH = 24;
+/** Shorter runs are not worth a system call of their own. */
+const RUN_MIN = 4;
+/** An Ethernet frame's worth; longer datagrams are rarely cut without fragments. */
+const SEGMENT_MAX = 1472;
+const SEGMENTED_BYTES_MAX = 65000;
 const LENGTH_WORD = 14;
 const CONTROL_LENGTH_WORD = 10;
 
@@ -50,6 +61,8 @@ export class DatagramBatch implements Address {
   length = 0;
   /** Number of the local address it was sent to. */
   local = 0;
+  /** It is like the one read before it: same peer, same local address, same length. */
+  follows = false;
   readonly serverPort: number;
 
   readonly #libc: Libc = loadLibc();
@@ -60,10 +73,14 @@ export class DatagramBatch implements Address {
   readonly #controlLength: number;
   readonly #payloads = nativeMemory(BATCH * SLOT_BYTES);
   readonly #received: NativeMemory = nativeMemory(BATCH * HEADER_BYTES);
-  readonly #answers: NativeMemory = nativeMemory((BATCH + 1) * HEADER_BYTES);
-  readonly #iovecs: NativeMemory = nativeMemory((2 * BATCH + 1) * IOVEC_BYTES);
+  readonly #answers: NativeMemory = nativeMemory(BATCH * HEADER_BYTES);
+  readonly #iovecs: NativeMemory = nativeMemory(2 * BATCH * IOVEC_BYTES);
   readonly #names: NativeMemory = nativeMemory(BATCH * NAME_BYTES);
   readonly #controls: NativeMemory = nativeMemory(BATCH * CONTROL_BYTES);
+  /** A header and a control message for what is not sent back one by one. */
+  readonly #beside: NativeMemory = nativeMemory(HEADER_BYTES + IOVEC_BYTES + CONTROL_BYTES);
+  /** The longest datagrams that the way to the peers lets us send as segments; 0 where the kernel cannot at all. */
+  #segmentMax = SEGMENT_MAX;
   readonly #locals = new Map<string, number>();
   readonly #lastLocal = new Int32Array(4);
   #lastLocalNumber = -1;
@@ -85,20 +102,28 @@ export class DatagramBatch implements Address {
 
   /** Points header `at` of `headers` to its name, control and payload, the last through iovec `iovec`. */
   #layOut(headers: NativeMemory, at: number, iovec: number, payload: number, length: number): void {
-    const { view } = headers;
-    const header = at * HEADER_BYTES;
     const iovecAt = iovec * IOVEC_BYTES;
-    const slot = at % BATCH;
-    view.setBigUint64(header, BigInt(this.#names.address + slot * NAME_BYTES), true);
-    view.setUint32(header + 8, this.#nameLength, true);
-    view.setBigUint64(header + 16, BigInt(this.#iovecs.address + iovecAt), true);
-    view.setBigUint64(header + 24, 1n, true);
-    if (this.#controlLength > 0) {
-      view.setBigUint64(header + 32, BigInt(this.#controls.address + slot * CONTROL_BYTES), true);
-      view.setBigUint64(header + 40, BigInt(this.#controlLength), true);
-    }
     this.#iovecs.view.setBigUint64(iovecAt, BigInt(payload), true);
     this.#iovecs.view.setBigUint64(iovecAt + 8, BigInt(length), true);
+    const control = this.#controls.address + at * CONTROL_BYTES;
+    this.#writeHeader(headers.view, at * HEADER_BYTES, at, this.#iovecs.address + iovecAt, 1, control);
+  }
+
+  /** Writes a `struct msghdr` to or from the peer of datagram `at`, over `iovecs` iovecs. */
+  #writeHeader(
+    view: DataView,
+    header: number,
+    at: number,
+    iovec: number,
+    iovecs: number,
+    control: number,
+  ): void {
+    view.setBigUint64(header, BigInt(this.#names.address + at * NAME_BYTES), true);
+    view.setUint32(header + 8, this.#nameLength, true);
+    view.setBigUint64(header + 16, BigInt(iovec), true);
+    view.setBigUint64(header + 24, BigInt(iovecs), true);
+    view.setBigUint64(header + 32, BigInt(this.#controlLength > 0 ? control : 0), true);
+    view.setBigUint64(header + 40, BigInt(this.#controlLength), true);
   }
 
   /** Receives what is there, up to BATCH datagrams; how many, or -1 for none. */
@@ -114,13 +139,15 @@ export class DatagramBatch implements Address {
     return count;
   }
 
-  /** Reads datagram `at` into the fields, and readies its answer. */
+  /** Reads datagram `at` into the fields, and readies its answer. Those before it were read before it. */
   read(at: number): void {
+    const { a0, a1, a2, a3, port, length, local } = this;
     this.length = this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
     this.#iovecs.words[(BATCH + at) * (IOVEC_BYTES / 4) + 2] = this.length;
     const names = this.#names.words;
     const name = at * (NAME_BYTES / 4);
     this.port = swap16(names[name]! >>> 16);
+    let same = at > 0 && port === this.port && length === this.length;
     if (this.#isV4) {
       this.a3 = swap32(names[name + 1]!);
     } else {
@@ -128,8 +155,10 @@ export class DatagramBatch implements Address {
       this.a1 = swap32(names[name + 3]!);
       this.a2 = swap32(names[name + 4]!);
       this.a3 = swap32(names[name + 5]!);
+      same = same && a0 === this.a0 && a1 === this.a1 && a2 === this.a2;
     }
     if (this.#controlLength > 0) this.#readLocal(at);
+    this.follows = same && a3 === this.a3 && local === this.local;
   }
 
   /** Payload bytes of datagram `at`, which was read before. */
@@ -197,15 +226,55 @@ export class DatagramBatch implements Address {
 
   /** Sends `length` bytes at `address` to the peer of datagram `at`, from the same local address. Returns as `send`. */
   sendBeside(at: number, address: number, length: number): number {
-    const header = BATCH * HEADER_BYTES;
-    this.#layOut(this.#answers, BATCH, 2 * BATCH, address, length);
-    const { view } = this.#answers;
-    view.setBigUint64(header, BigInt(this.#names.address + at * NAME_BYTES), true);
-    if (this.#controlLength > 0) {
-      view.setBigUint64(header + 32, BigInt(this.#controls.address + at * CONTROL_BYTES), true);
-    }
-    const message = (this.#answers.address + header) as Pointer;
-    return this.#libc.sendmsg(this.#fd, message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 1 : this.#whyNot();
+    const { view } = this.#beside;
+    view.setBigUint64(HEADER_BYTES, BigInt(address), true);
+    view.setBigUint64(HEADER_BYTES + 8, BigInt(length), true);
+    const iovec = this.#beside.address + HEADER_BYTES;
+    this.#writeHeader(view, 0, at, iovec, 1, this.#controls.address + at * CONTROL_BYTES);
+    return this.#sendOne() ? 1 : this.#whyNot();
+  }
+
+  /** Whether `count` datagrams of `length` bytes can go back as segments of one (UDP_SEGMENT). */
+  canSegment(count: number, length: number): boolean {
+    return (
+      count >= RUN_MIN && length > 0 && length <= this.#segmentMax && count * length <= SEGMENTED_BYTES_MAX
+    );
+  }
+
+  /**
+   * Sends `count` datagrams from `from` on, all of one length, peer and local address, as one that the kernel cuts
+   * up again as late as it can: the peer gets them as it sent them, and the way through the stack is gone once.
+   * Returns as `send`; -1 also where the path lets no such segments pass, and then no more of that size are tried.
+   */
+  sendSegmented(from: number, count: number): number {
+    const { view } = this.#beside;
+    const length = this.lengthOf(from);
+    const control = HEADER_BYTES + IOVEC_BYTES;
+    const pktinfo = from * (CONTROL_BYTES / 4);
+    this.#beside.words.set(
+      this.#controls.words.subarray(pktinfo, pktinfo + this.#controlLength / 4),
+      control / 4,
+    );
+    const iovec = this.#iovecs.address + (BATCH + from) * IOVEC_BYTES;
+    this.#writeHeader(view, 0, from, iovec, count, 0);
+    view.setBigUint64(32, BigInt(this.#beside.address + control), true);
+    view.setBigUint64(40, BigInt(this.#controlLength + SEGMENT_CONTROL_LENGTH), true);
+    const segment = control + this.#controlLength;
+    view.setBigUint64(segment, 18n, true); // CMSG_LEN of a uint16
+    view.setInt32(segment + 8, IPPROTO_UDP, true);
+    view.setInt32(segment + 12, UDP_SEGMENT, true);
+    view.setUint16(segment + 16, length, true);
+    if (this.#sendOne()) return count;
+    const errno = this.#libc.errno();
+    if (errno === EAGAIN || errno === EINTR) return 0;
+    // Longer than the path's MTU (EINVAL, EMSGSIZE): shorter ones may still go. Anything else: not on this device.
+    this.#segmentMax = errno === EINVAL || errno === EMSGSIZE ? length - 1 : 0;
+    return -1;
+  }
+
+  /** sendmsg(2) of the header beside the batch. */
+  #sendOne(): boolean {
+    return this.#libc.sendmsg(this.#fd, this.#beside.address as Pointer, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   }
 
   #whyNot(): number {

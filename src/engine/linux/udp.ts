@@ -64,6 +64,8 @@ class UdpSocket {
   readonly #batch: DatagramBatch;
   readonly #bannerAddress: number;
   readonly #verdicts = new Uint8Array(BATCH);
+  /** How many datagrams from this one on are alike; known only where the batch is not plain. */
+  readonly #runs = new Uint8Array(BATCH);
   #count = 0;
   #at = 0;
 
@@ -85,7 +87,7 @@ class UdpSocket {
     }
   }
 
-  /** Asks the rules about each datagram; true where all are simply echoed. */
+  /** Asks the rules about each datagram; true where all are simply echoed, one by one. */
   #judge(): boolean {
     const batch = this.#batch;
     const rules = this.#rules;
@@ -102,27 +104,49 @@ class UdpSocket {
         batch.length,
       );
       this.#verdicts[at] = verdict;
-      if (verdict !== ECHO) plain = false;
+      this.#runs[at] = batch.follows ? 1 : 0;
+      if (verdict !== ECHO || batch.follows) plain = false;
     }
+    if (!plain) this.#findRuns();
     return plain;
+  }
+
+  /** Turns "like the one before" into how many alike follow each, itself included. */
+  #findRuns(): void {
+    let alike = 1;
+    for (let at = this.#count - 1; at >= 0; at--) {
+      const follows = this.#runs[at] === 1;
+      this.#runs[at] = alike;
+      alike = follows && this.#verdicts[at] === ECHO ? alike + 1 : 1;
+    }
   }
 
   /** Answers the batch from where it stands. False when the kernel takes no more. */
   #answer(): boolean {
     while (this.#at < this.#count) {
       const verdict = this.#verdicts[this.#at]!;
-      if (verdict === DROP) {
-        this.#at++;
-      } else if (verdict === ECHO) {
-        let end = this.#at + 1;
-        while (end < this.#count && this.#verdicts[end] === ECHO) end++;
-        if (!this.#sendRun(end)) return false;
-      } else if (!this.#greet(verdict)) {
-        return false;
-      }
+      if (verdict === DROP) this.#at++;
+      else if (verdict === ECHO ? !this.#echo() : !this.#greet(verdict)) return false;
     }
     this.blocked = false;
     return true;
+  }
+
+  /** Echoes from `#at` on: a run of like datagrams as segments of one, others one by one. */
+  #echo(): boolean {
+    if (this.#segmentable(this.#at)) {
+      const sent = this.#batch.sendSegmented(this.#at, this.#runs[this.#at]!);
+      if (sent > 0) this.#sent(sent);
+      if (sent === 0) this.blocked = true;
+      if (sent >= 0) return sent > 0;
+    }
+    let end = this.#at + 1;
+    while (end < this.#count && this.#verdicts[end] === ECHO && !this.#segmentable(end)) end++;
+    return this.#sendRun(end);
+  }
+
+  #segmentable(at: number): boolean {
+    return this.#batch.canSegment(this.#runs[at]!, this.#batch.lengthOf(at));
   }
 
   /** Echoes the datagrams from `#at` up to `end`. False when the kernel takes no more. */
@@ -138,17 +162,17 @@ class UdpSocket {
         this.#at++;
         continue;
       }
-      this.#countSent(this.#at, sent);
-      this.#at += sent;
+      this.#sent(sent);
     }
     return true;
   }
 
-  #countSent(from: number, sent: number): void {
+  /** The next `count` datagrams went back. */
+  #sent(count: number): void {
     const row = this.#rules.row;
     let bytes = 0;
-    for (let at = from; at < from + sent; at++) bytes += this.#batch.lengthOf(at);
-    row[C.udpSentDatagrams]! += sent;
+    for (const end = this.#at + count; this.#at < end; this.#at++) bytes += this.#batch.lengthOf(this.#at);
+    row[C.udpSentDatagrams]! += count;
     row[C.udpSentBytes]! += bytes;
   }
 
