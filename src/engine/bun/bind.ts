@@ -1,0 +1,57 @@
+import { StartError } from "../../errors.ts";
+import { formatEndpoint, parseAddress } from "../../rules/address.ts";
+
+/** Tries to find one free port for all of a loop's sockets of a protocol, where any will do. */
+const PORT_TRIES = 20;
+
+const IN_USE = "the port is in use";
+
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: IN_USE,
+  EACCES: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
+  EPERM: "not permitted",
+  EADDRNOTAVAIL: "this host does not have that address",
+  EAFNOSUPPORT: "this host has no IPv6",
+};
+
+/** The system's name of what went wrong, such as `EADDRINUSE`; empty where the error names none. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+/** What a socket that could not be bound tells the person at the keyboard, in one line. */
+export function bindError(protocol: "tcp" | "udp", host: string, port: number, error: unknown): StartError {
+  if (error instanceof StartError) return error;
+  const address = parseAddress(host);
+  const endpoint = address === null ? `${host}:${port}` : formatEndpoint(address, port);
+  const code = errorCode(error);
+  const why = WHY[code] ?? (code === "" ? String(error) : `error ${code}`);
+  return new StartError(`cannot listen on ${protocol} ${endpoint}: ${why}`);
+}
+
+/** Whether `::` failed because there is no IPv6 here: then 0.0.0.0 is listened on in its place. */
+export function noIPv6(host: string, error: unknown): boolean {
+  const code = errorCode(error);
+  return host === "::" && (code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL" || code === "EPROTONOSUPPORT");
+}
+
+/**
+ * Binds several sockets to one port: the first chooses it where `port` is 0, and where the others cannot follow,
+ * another is tried. What a failed try had bound, `attempt` must have freed.
+ * @param attempt binds all to `port`; throws what the system says
+ */
+export async function onOnePort<T>(port: number, attempt: (port: number) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt(port);
+    } catch (error) {
+      const taken = error instanceof StartError && error.message.endsWith(IN_USE);
+      if (port !== 0 || !taken || tries === PORT_TRIES) throw error;
+    }
+  }
+}
+
+/** The descriptor under a socket or listener of Bun's (which its types do not tell), -1 where it has none. */
+export function descriptorOf(socket: object): number {
+  return "fd" in socket && typeof socket.fd === "number" ? socket.fd : -1;
+}

@@ -1,0 +1,23 @@
+import type { Pointer } from "bun:ffi";
+import { loadLibc, nativeMemory, RLIMIT_NOFILE } from "../../sys/libc.ts";
+
+/** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
+const KEPT_MIN = 8;
+const KEPT_MAX = 64;
+
+/**
+ * Sessions may have descriptors below this. The kernel always hands out the lowest free one, so a connection at or
+ * above it says that nearly all are taken. It must be refused while accepting still works: once accept(2) fails
+ * for want of a descriptor, Bun's loop spins on the listener without telling anybody.
+ * Infinity where the limit cannot be asked for.
+ */
+export function sessionDescriptorsMax(): number {
+  try {
+    const limit = nativeMemory(16);
+    if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return Number.POSITIVE_INFINITY;
+    const soft = Number(limit.view.getBigUint64(0, true));
+    return soft - Math.min(KEPT_MAX, Math.max(KEPT_MIN, Math.floor(soft / 16)));
+  } catch {
+    return Number.POSITIVE_INFINITY; // not Linux
+  }
+}

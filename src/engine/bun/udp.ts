@@ -1,0 +1,132 @@
+import type { udp } from "bun";
+import { type Address, parseAddress } from "../../rules/address.ts";
+import { C } from "../../rules/counters.ts";
+import { DROP, FIRST, type UdpRules } from "../../rules/udp.ts";
+import type { AddressCache } from "./address-cache.ts";
+
+/** Datagrams that may wait for one socket, and their bytes, while the kernel takes no more. */
+const QUEUED_DATAGRAMS_MAX = 4096;
+const QUEUED_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Sends of a datagram to try: each failure may be the news of another peer's death, which then is out of the way. */
+const SEND_TRIES = 4;
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly port: number;
+  readonly address: string;
+}
+
+/**
+ * UDP on one of Bun's sockets, bound to one address, so that answers leave from the address that was asked. A
+ * datagram's life: `#data` asks the rules and sends it back at once, after the banner if it is a session's first;
+ * what the kernel did not take waits, in order, for `drain`.
+ */
+export class UdpEndpoint {
+  readonly handlers: udp.SocketHandler<"buffer">;
+  readonly #rules: UdpRules;
+  readonly #addresses: AddressCache;
+  readonly #row: Float64Array;
+  readonly #local: number;
+  readonly #server: Address;
+  #serverPort = 0;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+
+  /** @param local the number of this endpoint's address in the rules' sessions */
+  constructor(rules: UdpRules, addresses: AddressCache, host: string, local: number) {
+    this.#rules = rules;
+    this.#addresses = addresses;
+    this.#row = rules.row;
+    this.#local = local;
+    this.#server = parseAddress(host)!;
+    this.handlers = {
+      data: this.#data,
+      drain: (socket) => this.#drain(socket),
+      // A dead peer's ICMP bounce, most often: without a handler it would end the process. Its send was counted.
+      error: () => {},
+    };
+  }
+
+  /** The port it was bound to. */
+  set port(port: number) {
+    this.#serverPort = port;
+  }
+
+  /** The hot path: a datagram came. */
+  readonly #data = (socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): void => {
+    const { a0, a1, a2, a3 } = this.#addresses.get(address);
+    const verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
+    if (verdict === DROP) return;
+    if (verdict === FIRST) this.#greet(socket, bytes.length, port, address);
+    if (this.#waiting.length === 0) {
+      try {
+        if (socket.send(bytes, port, address)) {
+          this.#row[C.udpSentDatagrams]! += 1;
+          this.#row[C.udpSentBytes]! += bytes.length;
+          return;
+        }
+        this.#wait(bytes, port, address);
+      } catch {
+        this.#retry(socket, bytes, port, address);
+      }
+    } else {
+      this.#wait(bytes, port, address);
+    }
+  };
+
+  /** Sends the banner if one is due. */
+  #greet(socket: udp.Socket<"buffer">, length: number, port: number, address: string): void {
+    const client = this.#addresses.get(address);
+    const bannerLength = this.#rules.bannerFor(this.#server, this.#serverPort, client, port, length);
+    if (bannerLength === 0) return;
+    const banner = this.#rules.banner.bytes.subarray(0, bannerLength);
+    // The banner's bytes are written anew for the next session: one that waits is a copy.
+    if (this.#waiting.length > 0) this.#wait(banner.slice(), port, address);
+    else if (!this.#send(socket, banner, port, address)) this.#wait(banner.slice(), port, address);
+  }
+
+  /** Sends and counts. False when the kernel takes no more now; what can never be sent is counted as dropped. */
+  #send(socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): boolean {
+    for (let tries = 0; tries < SEND_TRIES; tries++) {
+      try {
+        if (!socket.send(bytes, port, address)) return false;
+        this.#row[C.udpSentDatagrams]! += 1;
+        this.#row[C.udpSentBytes]! += bytes.length;
+        return true;
+      } catch {
+        // The kernel reports an earlier send's failure on the next one, to whomever that goes: try again.
+      }
+    }
+    this.#rules.countDrop("send_failed");
+    return true;
+  }
+
+  #retry(socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): void {
+    if (!this.#send(socket, bytes, port, address)) this.#wait(bytes, port, address);
+  }
+
+  /** Keeps a datagram until the kernel takes more, or drops it where too much waits. */
+  #wait(bytes: Uint8Array, port: number, address: string): void {
+    const full =
+      this.#waiting.length >= QUEUED_DATAGRAMS_MAX || this.#waitingBytes + bytes.length > QUEUED_BYTES_MAX;
+    if (full) {
+      this.#rules.countDrop("queue_full");
+      return;
+    }
+    this.#waiting.push({ bytes, port, address });
+    this.#waitingBytes += bytes.length;
+  }
+
+  #drain(socket: udp.Socket<"buffer">): void {
+    const waiting = this.#waiting;
+    let sent = 0;
+    while (sent < waiting.length) {
+      const { bytes, port, address } = waiting[sent]!;
+      if (!this.#send(socket, bytes, port, address)) break;
+      this.#waitingBytes -= bytes.length;
+      sent++;
+    }
+    this.#waiting = waiting.slice(sent);
+  }
+}
