@@ -197,11 +197,11 @@ export class EchoServer extends ServerProcess {
   }
 
   async ready(): Promise<void> {
-    const line = await this.waitForLog("ready");
-    this.tcp = line["tcp"] as string[];
-    this.udp = line["udp"] as string[];
-    this.admin = line["admin"] as string[];
-    this.engine = line["engine"] as string;
+    const { tcp, udp, admin, engine } = await this.waitForLog("ready");
+    this.tcp = tcp as string[];
+    this.udp = udp as string[];
+    this.admin = admin as string[];
+    this.engine = engine as string;
   }
 
   fetch(path: string, init?: RequestInit): Promise<Response> {
@@ -232,13 +232,14 @@ export async function startServer(
   const given = (flag: string): boolean =>
     args.some((arg) => arg === flag || arg.startsWith(`${flag}=`)) ||
     options.env?.[`ECHO_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`] !== undefined;
+  const { ECHO_TEST_ENGINE, ECHO_TEST_WORKERS } = process.env;
   const defaults: [string, string | undefined][] = [
     ["--tcp-port", "0"],
     ["--udp-port", "0"],
     ["--admin-port", "0"],
     ["--log-format", "json"],
-    ["--engine", process.env["ECHO_TEST_ENGINE"]],
-    ["--workers", process.env["ECHO_TEST_WORKERS"]],
+    ["--engine", ECHO_TEST_ENGINE],
+    ["--workers", ECHO_TEST_WORKERS],
   ];
   const added = defaults.flatMap(([flag, value]) =>
     value === undefined || given(flag) ? [] : [flag, value],

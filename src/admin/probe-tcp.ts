@@ -1,0 +1,50 @@
+import type { LoopSettings } from "../rules/settings.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/** `\r\n\r\n\0\r\nQUIT\n`, version 2, LOCAL, no family, no addresses: "this is the proxy itself" (PROXY protocol, 2.2). */
+const LOCAL_HEADER = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10, 0x20, 0, 0, 0);
+
+/** What may come before the echo: a banner with every field is far shorter. */
+const ANSWER_CHARACTERS_MAX = 4096;
+
+/**
+ * Opens a session like any client, sends a few bytes and waits for them: null when they came back within
+ * `timeoutMs`, else what went wrong. Under `--proxy-protocol require` it speaks as a proxy on its own behalf; where
+ * loopback is not trusted with that, being accepted and then turned away is all the life that can be seen.
+ */
+export async function probeTcp(
+  endpoint: Endpoint,
+  proxyProtocol: LoopSettings["proxyProtocol"],
+  timeoutMs: number,
+): Promise<string | null> {
+  const { promise: verdict, resolve } = Promise.withResolvers<string | null>();
+  const timer = setTimeout(() => resolve(`no echo within ${timeoutMs} ms`), timeoutMs);
+  const nonce = `probe ${crypto.randomUUID()}`; // no PROXY header starts so
+  const turnedAway = proxyProtocol === "require" ? null : "the connection was closed before the echo";
+  let answer = "";
+  const connecting = Bun.connect({
+    ...endpoint,
+    socket: {
+      open(socket) {
+        if (proxyProtocol === "require") socket.write(LOCAL_HEADER);
+        socket.write(nonce);
+      },
+      data(_socket, chunk) {
+        answer += chunk.toString("latin1");
+        if (answer.endsWith(nonce)) resolve(null);
+        else if (answer.length > ANSWER_CHARACTERS_MAX) resolve("something else than an echo came back");
+      },
+      close: () => resolve(turnedAway),
+      error: () => resolve(turnedAway),
+      connectError: (_socket, error) => resolve(`cannot connect: ${error.message}`),
+    },
+  });
+  connecting.catch((error: unknown) => resolve(`cannot connect: ${String(error)}`));
+  try {
+    return await verdict;
+  } finally {
+    clearTimeout(timer);
+    // Also when it opens only after the deadline.
+    connecting.then((socket) => socket.end()).catch(() => {});
+  }
+}

@@ -1,0 +1,261 @@
+import {
+  addressList,
+  cidrList,
+  decimal,
+  duration,
+  integer,
+  type Kind,
+  listenPort,
+  oneOf,
+  portList,
+  size,
+  someOf,
+  toggle,
+} from "./kinds.ts";
+
+export const GROUPS = [
+  "Listening",
+  "Banner",
+  "Limits",
+  "PROXY protocol",
+  "UDP safety",
+  "Data plane",
+  "Health and shutdown",
+  "Log",
+] as const;
+
+/** One option: all that is known about it. Its flag, variable, check, help and README row come from here. */
+export interface Option<T> {
+  /** The long flag, `--tcp-port`; the variable is `ECHO_TCP_PORT`. */
+  readonly flag: `--${string}`;
+  readonly group: (typeof GROUPS)[number];
+  readonly kind: Kind<T>;
+  /** Read as a person's text would be; null where it depends on the machine, which `defaultNote` describes. */
+  readonly default: string | null;
+  readonly defaultNote?: string;
+  /** One line for help, without a full stop. */
+  readonly help: string;
+  /** May be given again: the values add up. */
+  readonly repeatable?: true;
+}
+
+const option = <T>(row: Option<T> & { default: string }): Option<T> => row;
+/** An option whose default depends on the machine: null until then. */
+const optionOfMachine = <T>(row: Option<T> & { default: null; defaultNote: string }): Option<T | null> => row;
+
+/**
+ * Ports of services that answer a datagram they did not ask for, so that a forged packet between one of them and
+ * an echo server would go back and forth for ever (CVE-2024-2169, RFC 2827): echo 7, systat 11, daytime 13,
+ * qotd 17, chargen 19, time 37, DNS 53, TFTP 69, rpcbind 111, NTP 123, NetBIOS 137, SNMP 161, CLDAP 389, RIP 520.
+ * None is above 1023: a NAT gives clients source ports from 1024 up (netfilter keeps the two ranges apart), and a
+ * session dropped by chance is what a tool for finding lost packets must not do.
+ */
+const SELF_ANSWERING_PORTS = "7,11,13,17,19,37,53,69,111,123,137,161,389,520";
+
+/** Every option of `serve`, in the order of the help. */
+export const OPTIONS = {
+  hosts: optionOfMachine({
+    flag: "--host",
+    group: "Listening",
+    kind: addressList,
+    default: null,
+    defaultNote: ":: (dual stack), or 0.0.0.0 where there is no IPv6",
+    help: "address to listen on; may be given again",
+    repeatable: true,
+  }),
+  tcpPort: option({
+    flag: "--tcp-port",
+    group: "Listening",
+    kind: listenPort,
+    default: "1234",
+    help: "TCP port, 0 for any free one, or off",
+  }),
+  udpPort: option({
+    flag: "--udp-port",
+    group: "Listening",
+    kind: listenPort,
+    default: "5678",
+    help: "UDP port, 0 for any free one, or off",
+  }),
+  adminHosts: optionOfMachine({
+    flag: "--admin-host",
+    group: "Listening",
+    kind: addressList,
+    default: null,
+    defaultNote: "as --host",
+    help: "address of health, metrics and page; may be given again",
+    repeatable: true,
+  }),
+  adminPort: option({
+    flag: "--admin-port",
+    group: "Listening",
+    kind: listenPort,
+    default: "8080",
+    help: "HTTP port of health, metrics and page, 0 for any free one, or off",
+  }),
+  noBanner: option({
+    flag: "--no-banner",
+    group: "Banner",
+    kind: toggle,
+    default: "false",
+    help: "send no banner: a plain RFC 862 echo",
+  }),
+  bannerFields: option({
+    flag: "--banner-fields",
+    group: "Banner",
+    kind: someOf("pod", "node", "namespace"),
+    default: "none",
+    help: "more banner lines, from ECHO_POD_NAME, ECHO_NODE_NAME, ECHO_NAMESPACE",
+  }),
+  maxTcpSessions: optionOfMachine({
+    flag: "--max-tcp-sessions",
+    group: "Limits",
+    kind: integer(1, 1_048_576),
+    default: null,
+    defaultNote: "the open-file limit less 128 (less half of it, below 256)",
+    help: "TCP sessions at once; more are reset",
+  }),
+  maxTcpSessionsPerClient: option({
+    flag: "--max-tcp-sessions-per-client",
+    group: "Limits",
+    kind: integer(1, 1_048_576, { unlimited: 0 }),
+    default: "unlimited",
+    help: "TCP sessions at once of one client address; more are reset",
+  }),
+  maxUdpSessions: option({
+    flag: "--max-udp-sessions",
+    group: "Limits",
+    kind: integer(1, 1_048_576),
+    default: "65536",
+    help: "UDP sessions at once; datagrams of further ones are dropped",
+  }),
+  tcpIdleTimeoutMs: option({
+    flag: "--tcp-idle-timeout",
+    group: "Limits",
+    kind: duration(10, true),
+    default: "5m",
+    help: "a TCP session that moves no byte for so long is closed",
+  }),
+  udpIdleTimeoutMs: option({
+    flag: "--udp-idle-timeout",
+    group: "Limits",
+    kind: duration(10, true),
+    default: "60s",
+    help: "a UDP session without a datagram for so long ends",
+  }),
+  maxQueuedBytes: option({
+    flag: "--max-queued-bytes",
+    group: "Limits",
+    kind: size(1024, 1024 ** 3),
+    default: "1MiB",
+    help: "bytes kept for one slow reader; a session past it is reset",
+  }),
+  proxyProtocol: option({
+    flag: "--proxy-protocol",
+    group: "PROXY protocol",
+    kind: oneOf("mode", "off", "accept", "require"),
+    default: "off",
+    help: "headers (v1, v2) that name the real client: off, accept or require",
+  }),
+  proxyTrusted: option({
+    flag: "--proxy-trusted",
+    group: "PROXY protocol",
+    kind: cidrList,
+    default: "any",
+    help: "whose headers are believed",
+  }),
+  proxyTimeoutMs: option({
+    flag: "--proxy-timeout",
+    group: "PROXY protocol",
+    kind: duration(10, false),
+    default: "3s",
+    help: "how long to wait for a header",
+  }),
+  udpBlockedSourcePorts: option({
+    flag: "--udp-blocked-source-ports",
+    group: "UDP safety",
+    kind: portList,
+    default: SELF_ANSWERING_PORTS,
+    help: "loop guard: datagrams from these ports are dropped (from 0 and the server's own always)",
+  }),
+  udpBannerRate: option({
+    flag: "--udp-banner-rate",
+    group: "UDP safety",
+    kind: integer(0, 1_000_000_000),
+    default: "20000",
+    help: "UDP banners a second of the whole server; past it sessions get the echo alone",
+  }),
+  udpBannerRatePerPrefix: option({
+    flag: "--udp-banner-rate-per-prefix",
+    group: "UDP safety",
+    kind: integer(0, 1_000_000_000),
+    default: "5000",
+    help: "UDP banners a second to one source prefix (IPv4 /24, IPv6 /64)",
+  }),
+  udpAmplificationMax: option({
+    flag: "--udp-amplification-max",
+    group: "UDP safety",
+    kind: decimal(1, 1000),
+    default: "10",
+    help: "most bytes out for a byte in, headers included; a banner that is more is left out",
+  }),
+  engine: option({
+    flag: "--engine",
+    group: "Data plane",
+    kind: oneOf("engine", "auto", "bun", "linux"),
+    default: "auto",
+    help: "what moves bytes: bun (its sockets), linux (system calls), auto (linux where it works)",
+  }),
+  workers: option({
+    flag: "--workers",
+    group: "Data plane",
+    kind: integer(1, 64, { auto: 0 }),
+    default: "1",
+    help: "event loops on SO_REUSEPORT; auto: as many as this container may use cores",
+  }),
+  faultInjection: option({
+    flag: "--fault-injection",
+    group: "Data plane",
+    kind: toggle,
+    default: "false",
+    help: "SIGUSR2 makes the last event loop throw, to see it replaced",
+  }),
+  drainTimeoutMs: option({
+    flag: "--drain-timeout",
+    group: "Health and shutdown",
+    kind: duration(0, false),
+    default: "10s",
+    help: "how long sessions may finish after SIGTERM or SIGINT",
+  }),
+  readinessTimeoutMs: option({
+    flag: "--readiness-timeout",
+    group: "Health and shutdown",
+    kind: duration(10, false),
+    default: "1s",
+    help: "how long the echo of /readyz may take",
+  }),
+  logLevel: option({
+    flag: "--log-level",
+    group: "Log",
+    kind: oneOf("level", "trace", "debug", "info", "warn", "error", "silent"),
+    default: "info",
+    help: "trace, debug (with every session), info, warn, error or silent",
+  }),
+  logFormat: option({
+    flag: "--log-format",
+    group: "Log",
+    kind: oneOf("format", "auto", "json", "pretty"),
+    default: "auto",
+    help: "json, pretty, or auto: pretty on a terminal, json elsewhere",
+  }),
+} as const;
+
+type ValueOf<Row> = Row extends Option<infer T> ? T : never;
+
+/** The options of one process, checked. */
+export type Config = { readonly [Name in keyof typeof OPTIONS]: ValueOf<(typeof OPTIONS)[Name]> };
+
+/** `--tcp-port` is `ECHO_TCP_PORT`. */
+export function variableOf(flag: string): string {
+  return `ECHO_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+}

@@ -1,0 +1,65 @@
+import type { Loop } from "./engine/loop.ts";
+import type { Logger } from "./log.ts";
+import { C, sumColumn } from "./rules/counters.ts";
+import { type SharedTables, WORD } from "./rules/shared.ts";
+
+const POLL_MS = 20;
+
+/** UDP has no end of a session that one could wait for: it counts as drained when nothing came for so long. */
+const UDP_QUIET_MS = 1000;
+
+/** How long cut sessions may take what they are owed, and answer the FIN. */
+const LINGER_MS = 1000;
+
+/**
+ * Turns newcomers away and lets existing sessions finish, for at most `timeoutMs`; then cuts what is left. The log
+ * says how many TCP sessions finished and how many were cut.
+ */
+export async function drain(
+  loops: Pick<Loop, "drain" | "cut">,
+  tables: SharedTables,
+  timeoutMs: number,
+  signal: string,
+  log: Logger,
+): Promise<void> {
+  const control = new Int32Array(tables.control);
+  const tcpActive = (): number => Atomics.load(control, WORD.tcpActive);
+  const udpActive = (): number => Atomics.load(control, WORD.udpActive);
+  const startMs = performance.now();
+
+  Atomics.store(control, WORD.draining, 1); // readiness fails from here on, and rules refuse newcomers
+  const tcpSessions = tcpActive();
+  const udpSessions = udpActive();
+  log.info({ signal, tcpSessions, udpSessions, timeoutMs }, "draining");
+  loops.drain();
+
+  const udpQuiet = udpSessions === 0 ? () => true : quietFor(tables, UDP_QUIET_MS);
+  await poll(timeoutMs, () => tcpActive() === 0 && udpQuiet());
+  const cut = tcpActive();
+  const seconds = Math.round(performance.now() - startMs) / 1000;
+  log.info({ finished: tcpSessions - cut, cut, udpSessions: udpActive(), seconds }, "drained");
+
+  loops.cut();
+  if (cut > 0) await poll(LINGER_MS, () => tcpActive() === 0);
+}
+
+/** Waits until the condition holds, for at most `timeoutMs`. */
+async function poll(timeoutMs: number, holds: () => boolean): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!holds() && performance.now() < endMs) await Bun.sleep(POLL_MS);
+}
+
+/** A condition that holds once no datagram has come for `quietMs`. */
+function quietFor(tables: SharedTables, quietMs: number): () => boolean {
+  let datagrams = -1;
+  let sinceMs = 0;
+  return () => {
+    const now = performance.now();
+    const received = sumColumn(tables.counters, C.udpReceivedDatagrams);
+    if (received !== datagrams) {
+      datagrams = received;
+      sinceMs = now;
+    }
+    return now - sinceMs >= quietMs;
+  };
+}

@@ -1,0 +1,106 @@
+import { type Admin, startAdmin } from "./admin/admin.ts";
+import { type Environment, unknownVariables } from "./config/environment.ts";
+import { openFileLimit, sessionsWithin } from "./config/machine.ts";
+import { type Config, loopSettings, workerCount } from "./config.ts";
+import { drain } from "./drain.ts";
+import type { SessionEnd } from "./engine/loop.ts";
+import { type Loops, startLoops } from "./engine/start.ts";
+import type { Logger } from "./log.ts";
+import type { LoopSettings } from "./rules/settings.ts";
+import { makeSharedTables, type SharedTables } from "./rules/shared.ts";
+import { version } from "./version.ts";
+
+/** One fleet member's life. */
+
+/** What the process gives to the server beside its options. */
+export interface Surroundings {
+  readonly env: Environment;
+  readonly log: Logger;
+  /** Aborts when the process shall end; its reason is the signal's name. */
+  readonly shutdown: AbortSignal;
+  /** Makes `inject` be called when a fault shall be injected. */
+  onFault(inject: () => void): void;
+}
+
+/**
+ * Starts everything, serves until `shutdown`, drains, and returns when nothing is open any more.
+ * @throws UsageError for options that cannot work here, StartError when an address cannot be bound
+ */
+export async function serve(config: Config, { env, log, shutdown, onFault }: Surroundings): Promise<void> {
+  const settings = loopSettings(config, env);
+  warn(settings, env, log);
+  const workers = workerCount(config);
+  const tables = makeSharedTables(
+    workers,
+    settings.maxTcpSessionsPerClient > 0 ? settings.maxTcpSessions : 0,
+  );
+  let workerRestarts = 0;
+  const loops = await startLoops(settings, tables, {
+    engine: config.engine,
+    workers,
+    onSessionEnd: settings.logSessions ? (end) => logSession(log, end) : null,
+    onWorkerRestart: (loop, why) => {
+      workerRestarts++;
+      log.error({ loop, why }, "event loop restarted");
+    },
+  });
+  const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);
+  if (config.faultInjection) onFault(() => loops.fail());
+  const { engine, engineReason, bound } = loops;
+  log.info(
+    { version, tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [], engine, engineReason, workers },
+    "ready",
+  );
+  await aborted(shutdown);
+  await drain(loops, tables, config.drainTimeoutMs, String(shutdown.reason), log);
+  await loops.stop();
+  await admin?.stop();
+  log.info("stopped");
+}
+
+async function startAdminOf(
+  config: Config,
+  env: Environment,
+  settings: LoopSettings,
+  tables: SharedTables,
+  loops: Loops,
+  workerRestarts: () => number,
+): Promise<Admin | null> {
+  if (config.adminPort === null) return null;
+  const { engine, engineReason, bound } = loops;
+  const { adminPort: port, readinessTimeoutMs } = config;
+  const hosts = config.adminHosts ?? settings.hosts;
+  try {
+    return startAdmin(
+      { tables, bound, settings, engine, engineReason, version, workerRestarts },
+      { hosts, port, readinessTimeoutMs },
+      env,
+    );
+  } catch (error) {
+    await loops.stop();
+    throw error;
+  }
+}
+
+/** What is allowed, but most likely not meant. */
+function warn(settings: LoopSettings, env: Environment, log: Logger): void {
+  for (const variable of unknownVariables(env)) {
+    log.warn({ variable }, "unknown variable: no option has this name");
+  }
+  const room = sessionsWithin(openFileLimit());
+  if (settings.tcpPort !== null && settings.maxTcpSessions > room) {
+    const { maxTcpSessions } = settings;
+    log.warn({ maxTcpSessions, room }, "--max-tcp-sessions is more than the open-file limit has room for");
+  }
+}
+
+function logSession(log: Logger, { protocol, client, server, reason, seconds }: SessionEnd): void {
+  log.debug({ protocol, client, server, reason, seconds }, "session ended");
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  else signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}
