@@ -107,7 +107,8 @@ export function tcpSession(plan: TcpPlan, tally: Tally): Promise<void> {
       close(_socket, error) {
         if (finished) return;
         finished = true;
-        over(`closed after ${echoed} bytes: ${error?.message ?? "no error"}`);
+        const whole = plan.ending === "half-close" && echoed === plan.bytes; // a FIN after ours comes as a close
+        over(whole ? undefined : `closed after ${echoed} bytes: ${error?.message ?? "no error"}`);
       },
       error() {},
     },
