@@ -10,7 +10,8 @@ import { LoopThread } from "./thread.ts";
 
 /** Sockets of one loop, opened and owned here, so that they outlive the loop's Worker. */
 interface LoopSockets {
-  readonly tcp: readonly BoundSocket[];
+  /** Empty once the server drains: an open listener that nobody accepts on would let clients wait in vain. */
+  tcp: readonly BoundSocket[];
   readonly udp: readonly BoundSocket[];
   readonly wake: number;
 }
@@ -81,15 +82,18 @@ class LinuxLoops {
     this.command(COMMAND.stop);
     await Promise.all(this.#stopped.map(({ promise }) => promise));
     for (const thread of this.#threads) thread.end();
-    for (const { tcp, udp, wake } of this.#sockets) {
-      for (const { fd } of [...tcp, ...udp]) loadLibc().close(fd);
-      loadLibc().close(wake);
-    }
+    closeAll(this.#sockets);
   }
 
   #tell(index: number, command: number): void {
     Atomics.store(this.#control, WORD.command + index, command);
     loadLibc().write(this.#sockets[index]!.wake, this.#one.address as Pointer, 8);
+  }
+
+  #closeListeners(index: number): void {
+    const sockets = this.#sockets[index]!;
+    for (const { fd } of sockets.tcp) loadLibc().close(fd);
+    sockets.tcp = [];
   }
 
   #startLoop(index: number): Promise<void> {
@@ -109,6 +113,7 @@ class LinuxLoops {
       {
         onMessage: (message) => {
           if (message.did === "start") running.resolve();
+          else if (message.did === "leave-listeners") this.#closeListeners(index);
           else if (message.did === "stop") stopped.resolve();
           else if (message.did === "end-session") this.#options.onSessionEnd?.(message.end);
         },

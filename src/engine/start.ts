@@ -34,14 +34,17 @@ export async function startLoops(
   tables: SharedTables,
   options: StartOptions,
 ): Promise<Loops> {
-  if (options.engine === "bun") return startBunLoops(settings, tables, options, "asked for");
+  // Only the engine that serves is loaded: the other would cost memory for nothing.
+  const startBun = async (reason: string): Promise<Loops> =>
+    (await import("./bun-loops.ts")).startBunLoops(settings, tables, options, reason);
+  if (options.engine === "bun") return startBun("asked for");
   const fault = linuxEngineFault();
   if (fault === null) {
     const reason = options.engine === "auto" ? "self-test passed" : "asked for";
-    return startLinuxLoops(settings, tables, options, reason);
+    return (await import("./linux-loops.ts")).startLinuxLoops(settings, tables, options, reason);
   }
   if (options.engine === "linux") {
     throw new UsageError(`--engine linux does not work here (${fault}); allowed here: auto, bun`);
   }
-  return startBunLoops(settings, tables, options, `the Linux engine does not work here: ${fault}`);
+  return startBun(`the Linux engine does not work here: ${fault}`);
 }

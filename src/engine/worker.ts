@@ -10,6 +10,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly did: "start"; readonly bound: BoundAddresses | null }
   | { readonly did: "not-start"; readonly why: string }
+  /** It drains: nobody accepts on its listeners any more. */
+  | { readonly did: "leave-listeners" }
   | { readonly did: "stop" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
   | { readonly did: "fail"; readonly why: string }

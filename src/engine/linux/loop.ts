@@ -28,19 +28,24 @@ export interface LinuxLoopStart extends LoopStart {
   readonly descriptorsMax: number;
 }
 
+/** What a loop tells whoever started it. */
+export interface LinuxLoopEvents {
+  /** It serves. */
+  readonly onRunning: () => void;
+  /** It drains and has left its listeners, which can be closed now. */
+  readonly onListenersLeft: () => void;
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+}
+
 /**
  * One level-triggered epoll loop for all TCP and UDP sessions of a Worker. It blocks its thread until it is told to
- * stop, by the loop's command word in shared memory and a write to its eventfd. `onRunning` is called once when it
- * serves. A fault is thrown, after every session was closed.
+ * stop, by the loop's command word in shared memory and a write to its eventfd. A fault is thrown, after every
+ * session was closed.
  */
-export function runLinuxLoop(
-  start: LinuxLoopStart,
-  onRunning: () => void,
-  onSessionEnd: ((end: SessionEnd) => void) | null,
-): void {
-  const loop = new LinuxLoop(start, onSessionEnd);
+export function runLinuxLoop(start: LinuxLoopStart, events: LinuxLoopEvents): void {
+  const loop = new LinuxLoop(start, events);
   try {
-    onRunning();
+    events.onRunning();
     loop.run();
     loop.close("cut");
   } catch (fault) {
@@ -51,6 +56,7 @@ export function runLinuxLoop(
 
 class LinuxLoop {
   readonly #start: LinuxLoopStart;
+  readonly #events: LinuxLoopEvents;
   readonly #clock = new Clock();
   readonly #interest = new Interest();
   readonly #kind: Uint8Array;
@@ -62,8 +68,9 @@ class LinuxLoop {
   #command: number = COMMAND.run;
   #nextTickMs: number;
 
-  constructor(start: LinuxLoopStart, onSessionEnd: ((end: SessionEnd) => void) | null) {
+  constructor(start: LinuxLoopStart, events: LinuxLoopEvents) {
     this.#start = start;
+    this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
     this.#kind = new Uint8Array(
@@ -72,7 +79,7 @@ class LinuxLoop {
     this.#tcp =
       start.tcp.length === 0
         ? null
-        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, onSessionEnd);
+        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, events.onSessionEnd);
     this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, this.#interest, start.udp);
     for (const { fd } of start.udp) this.#kind[fd] = UDP;
     this.#kind[start.wake] = WAKE;
@@ -145,7 +152,10 @@ class LinuxLoop {
       Atomics.store(this.#control, WORD.command + this.#start.index, COMMAND.run);
       throw new Error("fault injected");
     }
-    if (command >= COMMAND.drain && this.#command < COMMAND.drain) this.#tcp?.stopListening();
+    if (command >= COMMAND.drain && this.#command < COMMAND.drain) {
+      this.#tcp?.stopListening();
+      this.#events.onListenersLeft();
+    }
     if (command >= COMMAND.cut && this.#command < COMMAND.cut) this.#tcp?.cut();
     this.#command = command;
   }
