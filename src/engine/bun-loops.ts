@@ -5,7 +5,7 @@ import { startBunLoop } from "./bun/loop.ts";
 import { giveBackSessions } from "./dead-loop.ts";
 import type { BoundAddresses } from "./loop.ts";
 import type { Loops, StartOptions } from "./start.ts";
-import { LoopThread } from "./thread.ts";
+import { LoopThread, RESTART_DELAY_MS } from "./thread.ts";
 
 /** Starts portable loops: one in this thread, or each in a Worker where there are several. */
 export async function startBunLoops(
@@ -50,6 +50,8 @@ class BunThreads {
   readonly #control: Int32Array;
   readonly #threads: LoopThread[] = [];
   readonly #stopped: PromiseWithResolvers<void>[] = [];
+  /** All loops have started: one that dies from here on is replaced. */
+  #serving = false;
 
   constructor(settings: LoopSettings, tables: SharedTables, options: StartOptions) {
     this.#settings = settings;
@@ -70,6 +72,7 @@ class BunThreads {
     };
     const others = Array.from({ length: this.#options.workers - 1 }, (_, at) => this.#startLoop(at + 1));
     await Promise.all(others);
+    this.#serving = true;
   }
 
   tell(command: "drain" | "cut" | "stop"): void {
@@ -106,17 +109,21 @@ class BunThreads {
         onDeath: (why) => {
           running.reject(new Error(`a loop could not start: ${why}`));
           stopped.resolve();
-          this.#replace(index, why);
+          giveBackSessions(this.#tables, index);
+          if (this.#serving) this.#replace(index, why);
         },
       },
     );
     return running.promise;
   }
 
+  /** Its own death would be another call of this: a loop that cannot live is tried again, but not without pause. */
   #replace(index: number, why: string): void {
-    giveBackSessions(this.#tables, index);
-    if (Atomics.load(this.#control, WORD.command + index) !== COMMAND.run) return;
+    const stopping = (): boolean => Atomics.load(this.#control, WORD.command + index) === COMMAND.stop;
+    if (stopping()) return;
     this.#options.onWorkerRestart(index, why);
-    this.#startLoop(index).catch(() => {}); // its own death is another call of this
+    setTimeout(() => {
+      if (!stopping()) this.#startLoop(index).catch(() => {});
+    }, RESTART_DELAY_MS);
   }
 }

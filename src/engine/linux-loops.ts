@@ -6,7 +6,7 @@ import { giveBackSessions } from "./dead-loop.ts";
 import { type BoundSocket, bindUdp, describe, listenTcp } from "./linux/sockets.ts";
 import type { BoundAddresses } from "./loop.ts";
 import type { Loops, StartOptions } from "./start.ts";
-import { LoopThread } from "./thread.ts";
+import { LoopThread, RESTART_DELAY_MS } from "./thread.ts";
 
 /** Sockets of one loop, opened and owned here, so that they outlive the loop's Worker. */
 interface LoopSockets {
@@ -26,7 +26,6 @@ export async function startLinuxLoops(
   const sockets = openSockets(settings, options.workers);
   const loops = new LinuxLoops(settings, tables, options, sockets);
   await loops.start();
-  const stop = (): Promise<void> => loops.stop();
   return {
     engine: "linux",
     engineReason,
@@ -34,7 +33,7 @@ export async function startLinuxLoops(
     drain: () => loops.command(COMMAND.drain),
     cut: () => loops.command(COMMAND.cut),
     fail: () => loops.fail(),
-    stop,
+    stop: () => loops.stop(),
   };
 }
 
@@ -48,6 +47,8 @@ class LinuxLoops {
   readonly #one = nativeMemory(8);
   readonly #threads: LoopThread[] = [];
   readonly #stopped: PromiseWithResolvers<void>[] = [];
+  /** All loops have started: one that dies from here on is replaced. */
+  #serving = false;
 
   constructor(
     settings: LoopSettings,
@@ -67,6 +68,7 @@ class LinuxLoops {
 
   async start(): Promise<void> {
     await Promise.all(this.#sockets.map((_, index) => this.#startLoop(index)));
+    this.#serving = true;
   }
 
   /** Tells every loop; each wakes up from its wait to hear it. */
@@ -120,19 +122,22 @@ class LinuxLoops {
         onDeath: (why) => {
           running.reject(new Error(`a loop could not start: ${why}`));
           stopped.resolve();
-          this.#replace(index, why);
+          giveBackSessions(this.#tables, index);
+          if (this.#serving) this.#replace(index, why);
         },
       },
     );
     return running.promise;
   }
 
-  /** A dead loop's sockets are still bound, and what waits in them is served by the next loop. */
+  /** Its own death would be another call of this: a loop that cannot live is tried again, but not without pause. */
   #replace(index: number, why: string): void {
-    giveBackSessions(this.#tables, index);
-    if (Atomics.load(this.#control, WORD.command + index) === COMMAND.stop) return;
+    const stopping = (): boolean => Atomics.load(this.#control, WORD.command + index) === COMMAND.stop;
+    if (stopping()) return;
     this.#options.onWorkerRestart(index, why);
-    this.#startLoop(index).catch(() => {}); // its own death is another call of this
+    setTimeout(() => {
+      if (!stopping()) this.#startLoop(index).catch(() => {});
+    }, RESTART_DELAY_MS);
   }
 }
 

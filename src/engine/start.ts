@@ -1,9 +1,7 @@
 import { UsageError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../rules/shared.ts";
-import { startBunLoops } from "./bun-loops.ts";
 import { linuxEngineFault } from "./linux/selftest.ts";
-import { startLinuxLoops } from "./linux-loops.ts";
 import type { Loop, SessionEnd } from "./loop.ts";
 
 /** How the data plane is started. */

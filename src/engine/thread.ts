@@ -1,5 +1,8 @@
 import type { FromWorker, ToWorker } from "./worker.ts";
 
+/** Time until a dead loop is replaced. */
+export const RESTART_DELAY_MS = 100;
+
 /** What happens in a loop's Worker, told to whoever started it. */
 export interface ThreadEvents {
   readonly onMessage: (message: FromWorker) => void;

@@ -49,11 +49,11 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
 async function startLinux(start: LinuxLoopStart): Promise<void> {
   const { runLinuxLoop } = await import("./linux/loop.ts");
   try {
-    runLinuxLoop(
-      start,
-      () => tell({ did: "start", bound: null }),
-      start.settings.logSessions ? tellEnd : null,
-    );
+    runLinuxLoop(start, {
+      onRunning: () => tell({ did: "start", bound: null }),
+      onListenersLeft: () => tell({ did: "leave-listeners" }),
+      onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    });
     tell({ did: "stop" });
   } catch (fault) {
     tell({ did: "fail", why: describe(fault) });
