@@ -153,7 +153,7 @@ export async function udpSession(
       expected.set(next, data);
       socket.send(data);
     }
-    for (const end = Date.now() + 500; expected.size > 0 && Date.now() < end; ) {
+    for (const end = Date.now() + 10_000; expected.size > 0 && Date.now() < end; ) {
       progress = Promise.withResolvers();
       await Promise.race([progress.promise, Bun.sleep(100)]);
     }
