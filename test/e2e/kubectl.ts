@@ -1,0 +1,129 @@
+import { z } from "zod";
+import { PROJECT } from "../k8s/render.ts";
+import { eventually, type RunOptions, run } from "./shell.ts";
+
+/** kubectl as a person runs it, from the project's folder; and what is asked of it again and again. */
+
+export const NAMESPACE = "echo-server";
+
+/** Runs kubectl and gives what it printed. @throws with its complaint */
+export async function kubectl(args: readonly string[], options: RunOptions = {}): Promise<string> {
+  return (await run(["kubectl", ...args], { cwd: PROJECT, ...options })).stdout;
+}
+
+/** A command line as the documentation has it: words are separated by spaces, `'...'` and `"..."` kept whole. */
+export async function kubectlLine(line: string): Promise<string> {
+  const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
+    ([, single, double, bare]) => single ?? double ?? bare!,
+  );
+  return await kubectl(words[0] === "kubectl" ? words.slice(1) : words);
+}
+
+const pod = z.object({
+  metadata: z.object({
+    name: z.string(),
+    labels: z.record(z.string(), z.string()).default({}),
+    deletionTimestamp: z.string().optional(),
+  }),
+  spec: z.object({ nodeName: z.string().optional(), hostname: z.string().optional() }),
+  status: z.object({
+    podIP: z.string().optional(),
+    conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),
+    containerStatuses: z
+      .array(z.object({ name: z.string(), restartCount: z.int(), ready: z.boolean() }))
+      .default([]),
+  }),
+});
+
+export interface Pod {
+  readonly name: string;
+  /** `server1`, `pool`...; the client has none. */
+  readonly instance: string;
+  readonly node: string;
+  readonly ip: string;
+  readonly ready: boolean;
+  readonly leaving: boolean;
+  readonly restarts: number;
+}
+
+export async function pods(selector = "app.kubernetes.io/name=echo-server"): Promise<Pod[]> {
+  const text = await kubectl(["get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"]);
+  const { items } = z.object({ items: z.array(pod) }).parse(JSON.parse(text));
+  return items.map(({ metadata, spec, status }) => ({
+    name: metadata.name,
+    instance: metadata.labels["app.kubernetes.io/instance"] ?? "",
+    node: spec.nodeName ?? "",
+    ip: status.podIP ?? "",
+    ready: status.conditions.some(({ type, status }) => type === "Ready" && status === "True"),
+    leaving: metadata.deletionTimestamp !== undefined,
+    restarts: status.containerStatuses.reduce((sum, { restartCount }) => sum + restartCount, 0),
+  }));
+}
+
+/** The servers that stay, one of each instance, all ready. */
+export async function fleetReady(seconds: number): Promise<Pod[]> {
+  return await eventually("three ready servers and nothing that leaves", seconds, async () => {
+    const found = await pods("app.kubernetes.io/component=server");
+    const instances = new Set(found.map(({ instance }) => instance));
+    return found.length === 3 && instances.size === 3 && found.every(({ ready }) => ready) ? found : null;
+  });
+}
+
+/** Waits until every Deployment and DaemonSet has rolled to its newest template and nothing leaves any more. */
+export async function rolledOut(seconds: number): Promise<void> {
+  const text = await kubectl(["get", "deployments,daemonsets", "-n", NAMESPACE, "-o", "name"]);
+  for (const workload of text.trim().split("\n")) {
+    await kubectl(["rollout", "status", workload, "-n", NAMESPACE, `--timeout=${seconds}s`]);
+  }
+  await eventually("no Pod that leaves", seconds, async () =>
+    (await pods()).some(({ leaving }) => leaving) ? null : true,
+  );
+}
+
+/** A command in the client Pod; gives what it printed. */
+export async function inClient(script: string): Promise<string> {
+  return await kubectl(["exec", "echo-client1", "-n", NAMESPACE, "--", "sh", "-c", script]);
+}
+
+/** The addresses of the nodes as seen from outside. */
+export async function nodeAddresses(): Promise<Map<string, string>> {
+  const path =
+    '{range .items[*]}{.metadata.name} {.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}';
+  const text = await kubectl(["get", "nodes", "-o", `jsonpath=${path}`]);
+  return new Map(
+    text
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ") as [string, string]),
+  );
+}
+
+/** One page of a Pod's admin port, fetched through the API server. */
+export async function adminPage(podName: string, port: number, path: string): Promise<string> {
+  return await kubectl([
+    "get",
+    "--raw",
+    `/api/v1/namespaces/${NAMESPACE}/pods/${podName}:${port}/proxy${path}`,
+  ]);
+}
+
+/** Everything on the cluster that somebody put there: what `delete` must leave as it was. */
+export async function inventory(): Promise<string[]> {
+  const kinds = (await kubectl(["api-resources", "--verbs=list", "-o", "name"])).trim().split("\n");
+  const passing = /^(events|leases|componentstatuses|bindings|pods\.metrics|nodes\.metrics|csinodes)/;
+  const listed = kinds.filter((kind) => !passing.test(kind)).join(",");
+  const text = await kubectl([
+    "get",
+    listed,
+    "-A",
+    "--ignore-not-found",
+    "-o",
+    "custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name",
+    "--no-headers",
+  ]);
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => line.replaceAll(/\s+/g, " "))
+    .sort();
+}

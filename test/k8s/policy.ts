@@ -1,0 +1,275 @@
+import { z } from "zod";
+import { type KubernetesObject, nameOf } from "./render.ts";
+
+/**
+ * What every Pod of this project must be, as schemas over the rendered YAML: the restricted Pod Security Standard
+ * (kubernetes.io/docs/concepts/security/pod-security-standards), limits, probes, a pinned image.
+ */
+
+const labels = z.record(z.string(), z.string());
+
+const quantities = z.strictObject({ cpu: z.string(), memory: z.string() });
+
+const containerPort = z.strictObject({
+  name: z.string().max(15),
+  containerPort: z.int().min(2).max(65535), // 1 is the place-holder that the wiring replaces
+  protocol: z.enum(["TCP", "UDP"]).default("TCP"),
+});
+
+const environmentVariable = z.union([
+  z.strictObject({ name: z.string(), value: z.string() }),
+  z.strictObject({
+    name: z.string(),
+    valueFrom: z.strictObject({ fieldRef: z.strictObject({ fieldPath: z.string() }) }),
+  }),
+]);
+
+const httpProbe = z.looseObject({
+  httpGet: z.strictObject({ path: z.string(), port: z.string() }), // by name, so that ports are stated once
+});
+
+const settingsFrom = z.array(z.strictObject({ configMapRef: z.strictObject({ name: z.string() }) })).min(1);
+const lifecycle = z.strictObject({
+  preStop: z.strictObject({ sleep: z.strictObject({ seconds: z.int() }) }),
+});
+
+const container = z.looseObject({
+  name: z.string(),
+  /** A tag that says what it is; never none, never `latest`. */
+  image: z.string().regex(/^[\w./-]+:(?!latest$)[\w.-]+$/),
+  args: z.array(z.string()).optional(),
+  ports: z.array(containerPort).default([]),
+  envFrom: settingsFrom.optional(),
+  lifecycle: lifecycle.optional(),
+  env: z.array(environmentVariable).default([]),
+  resources: z.strictObject({ requests: quantities, limits: quantities }),
+  securityContext: z.strictObject({
+    allowPrivilegeEscalation: z.literal(false),
+    readOnlyRootFilesystem: z.literal(true),
+    capabilities: z.strictObject({ drop: z.tuple([z.literal("ALL")]) }),
+  }),
+  readinessProbe: z.looseObject({}),
+});
+
+/** The echo server's own containers also say how they live and die. */
+const serverContainer = container.extend({
+  readinessProbe: httpProbe,
+  livenessProbe: httpProbe,
+  args: z.array(z.string()),
+  envFrom: settingsFrom,
+  lifecycle,
+});
+
+const podSecurity = z.looseObject({
+  automountServiceAccountToken: z.literal(false),
+  enableServiceLinks: z.literal(false),
+  terminationGracePeriodSeconds: z.int(),
+  securityContext: z.strictObject({
+    runAsNonRoot: z.literal(true),
+    runAsUser: z.int().min(1),
+    runAsGroup: z.int().min(1),
+    seccompProfile: z.strictObject({ type: z.literal("RuntimeDefault") }),
+  }),
+  hostname: z.string().optional(),
+  subdomain: z.string().optional(),
+  hostNetwork: z.never().optional(),
+  hostPID: z.never().optional(),
+  hostIPC: z.never().optional(),
+  volumes: z.never().optional(),
+});
+
+const clientPod = podSecurity.extend({ containers: z.array(container).min(1) });
+const serverPod = podSecurity.extend({
+  containers: z.array(serverContainer).length(2),
+  priorityClassName: z.literal("echo-server"),
+});
+
+const workload = z.looseObject({
+  selector: z.strictObject({ matchLabels: labels }),
+  template: z.looseObject({ metadata: z.looseObject({ labels }), spec: serverPod }),
+});
+
+export const service = z.looseObject({
+  clusterIP: z.literal("None").optional(),
+  type: z.enum(["NodePort", "LoadBalancer"]).optional(),
+  externalTrafficPolicy: z.literal("Local").optional(),
+  publishNotReadyAddresses: z.boolean().optional(),
+  ipFamilyPolicy: z.enum(["SingleStack", "PreferDualStack"]),
+  selector: labels,
+  ports: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        port: z.int().min(2).max(65535),
+        targetPort: z.string(),
+        protocol: z.enum(["TCP", "UDP"]).default("TCP"),
+        nodePort: z.int().optional(),
+      }),
+    )
+    .min(1),
+});
+
+/** What the checks need of a Pod or of a template that Pods are made from. */
+export interface PodShape {
+  readonly owner: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly spec: z.infer<typeof serverPod> | z.infer<typeof clientPod>;
+}
+
+export function podsOf(objects: readonly KubernetesObject[]): PodShape[] {
+  return objects.flatMap((object): PodShape[] => {
+    const owner = nameOf(object);
+    if (object.kind === "Pod") {
+      return [{ owner, labels: object.metadata.labels ?? {}, spec: check(clientPod, object) }];
+    }
+    if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return [];
+    const { selector, template } = check(workload, object);
+    if (!selects(selector.matchLabels, template.metadata.labels)) {
+      throw new Error(`${owner}: its selector does not match its own Pods`);
+    }
+    return [{ owner, labels: template.metadata.labels, spec: template.spec }];
+  });
+}
+
+/** Parses an object's spec. @throws with the object's name and every field that is wrong */
+export function check<T>(schema: z.ZodType<T>, object: KubernetesObject): T {
+  const result = schema.safeParse(object.spec);
+  if (result.success) return result.data;
+  throw new Error(`${nameOf(object)}: ${z.prettifyError(result.error)}`);
+}
+
+export function selects(
+  selector: Readonly<Record<string, string>>,
+  found: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(selector).every(([key, value]) => found[key] === value);
+}
+
+/** Everything a fleet must satisfy whatever its parts are. @throws at the first thing that is wrong */
+export function checkFleet(objects: readonly KubernetesObject[]): void {
+  unique("object", objects.map(nameOf));
+  const pods = podsOf(objects);
+  for (const pod of pods) {
+    unique(
+      `container of ${pod.owner}`,
+      pod.spec.containers.map(({ name }) => name),
+    );
+    const ports = pod.spec.containers.flatMap((each) => each.ports);
+    unique(
+      `port name of ${pod.owner}`,
+      ports.map(({ name }) => name),
+    );
+    unique(
+      `port of ${pod.owner}`,
+      ports.map((port) => `${port.containerPort}/${port.protocol}`),
+    );
+  }
+  const services = objects.filter(({ kind }) => kind === "Service");
+  for (const object of services) checkService(object, pods);
+  unique(
+    "node port",
+    services.flatMap((object) => check(service, object).ports.map(({ nodePort }) => nodePort)),
+  );
+  for (const object of objects) checkReferences(object, objects, pods);
+}
+
+function checkService(object: KubernetesObject, pods: readonly PodShape[]): void {
+  const { selector, ports } = check(service, object);
+  unique(
+    `port name of ${nameOf(object)}`,
+    ports.map(({ name }) => name),
+  );
+  const chosen = pods.filter((pod) => selects(selector, pod.labels));
+  // With every-node in place of server1..3 and no pool, each Service still has the DaemonSet.
+  if (chosen.length === 0) throw new Error(`${nameOf(object)} selects no Pod`);
+  for (const port of ports) {
+    for (const pod of chosen) {
+      const targets = pod.spec.containers.flatMap((each) => each.ports);
+      const target = targets.find(({ name }) => name === port.targetPort);
+      if (target?.protocol !== port.protocol) {
+        throw new Error(`${nameOf(object)}: ${pod.owner} has no ${port.protocol} port ${port.targetPort}`);
+      }
+      if (target.containerPort !== port.port) {
+        throw new Error(
+          `${nameOf(object)}: ${port.name} is ${port.port}, and ${target.containerPort} in ${pod.owner}`,
+        );
+      }
+    }
+  }
+}
+
+const podSelector = z.looseObject({ matchLabels: labels.default({}) });
+const policyPorts = z.array(
+  z.looseObject({ ports: z.array(z.looseObject({ port: z.union([z.string(), z.int()]) })).default([]) }),
+);
+const references = {
+  PodDisruptionBudget: z.looseObject({ selector: podSelector }),
+  NetworkPolicy: z.looseObject({ podSelector, ingress: policyPorts.default([]) }),
+  HorizontalPodAutoscaler: z.looseObject({
+    scaleTargetRef: z.looseObject({ kind: z.string(), name: z.string() }),
+    metrics: z.array(z.looseObject({ containerResource: z.looseObject({ container: z.string() }) })),
+  }),
+  ServiceMonitor: z.looseObject({
+    selector: podSelector,
+    endpoints: z.array(z.looseObject({ port: z.string() })).min(1),
+  }),
+};
+
+/** What an object points at must be there. */
+function checkReferences(
+  object: KubernetesObject,
+  objects: readonly KubernetesObject[],
+  pods: readonly PodShape[],
+): void {
+  const missing = (what: string): never => {
+    throw new Error(`${nameOf(object)}: no ${what}`);
+  };
+  switch (object.kind) {
+    case "PodDisruptionBudget": {
+      const { selector } = check(references.PodDisruptionBudget, object);
+      if (!pods.some((pod) => selects(selector.matchLabels, pod.labels))) missing("Pod that it selects");
+      break;
+    }
+    case "NetworkPolicy": {
+      const { podSelector, ingress } = check(references.NetworkPolicy, object);
+      const chosen = pods.filter((pod) => selects(podSelector.matchLabels, pod.labels));
+      const names = chosen.flatMap((pod) =>
+        pod.spec.containers.flatMap((each) => each.ports.map(({ name }) => name)),
+      );
+      for (const { port } of ingress.flatMap(({ ports }) => ports)) {
+        if (typeof port === "string" && !names.includes(port)) missing(`port ${port} in what it selects`);
+      }
+      break;
+    }
+    case "HorizontalPodAutoscaler": {
+      const { scaleTargetRef, metrics } = check(references.HorizontalPodAutoscaler, object);
+      const target = pods.find(({ owner }) => owner === `${scaleTargetRef.kind}/${scaleTargetRef.name}`);
+      for (const { containerResource } of metrics) {
+        const name = containerResource.container;
+        if (!target?.spec.containers.some((each) => each.name === name))
+          missing(`container ${name} to scale by`);
+      }
+      break;
+    }
+    case "ServiceMonitor": {
+      const { selector, endpoints } = check(references.ServiceMonitor, object);
+      const targets = objects.filter(
+        ({ kind, metadata }) => kind === "Service" && selects(selector.matchLabels, metadata.labels ?? {}),
+      );
+      if (targets.length !== 1)
+        missing(`single Service that it selects, but ${targets.map(nameOf).join(", ")}`);
+      const ports = check(service, targets[0]!).ports.map(({ name }) => name);
+      for (const { port } of endpoints) if (!ports.includes(port)) missing(`port ${port} to scrape`);
+      break;
+    }
+  }
+}
+
+function unique(what: string, values: readonly (string | number | undefined)[]): void {
+  const seen = new Set<string | number>();
+  for (const value of values) {
+    if (value === undefined) continue;
+    if (seen.has(value)) throw new Error(`twice the same ${what}: ${value}`);
+    seen.add(value);
+  }
+}
