@@ -1,6 +1,6 @@
 import { StartError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
+import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../rules/shared.ts";
 import { startBunLoop } from "./bun/loop.ts";
 import { giveBackSessions } from "./dead-loop.ts";
 import type { BoundAddresses } from "./loop.ts";
@@ -62,6 +62,9 @@ class BunThreads {
 
   /** The first loop chooses the port where any free one will do; the others join it. */
   async start(): Promise<void> {
+    // SO_REUSEPORT would let a second server join the first one's port unseen: ask for it alone, once, before.
+    const alone = { settings: this.#settings, tables: makeSharedTables(1, 0), index: 0, shared: false };
+    await (await startBunLoop(alone, null)).stop();
     this.bound = await this.#startLoop(0);
     const portOf = (endpoint: string | undefined): number | null =>
       endpoint === undefined ? null : Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));

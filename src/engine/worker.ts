@@ -40,8 +40,7 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
       await bunLoop?.stop();
       return tell({ did: "stop" });
     case "fail":
-      await bunLoop?.stop();
-      return tell({ did: "fail", why: "fault injected" });
+      throw new Error("fault injected"); // as a bug would, it ends this Worker
   }
 };
 
