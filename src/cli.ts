@@ -148,7 +148,7 @@ function healthInvocation(question: string, flags: GivenFlags, env: Environment)
 /** Commander's complaint in this program's own form: one line that says what is allowed. */
 function toUsageError(error: CommanderError, argv: readonly string[]): UsageError {
   if (error.code === "commander.excessArguments") {
-    const word = argv.find((arg) => !arg.startsWith("-"));
+    const word = argv.findLast((arg) => !arg.startsWith("-"));
     return new UsageError(
       `unknown command or argument ${JSON.stringify(word)}; allowed: serve, health (see --help)`,
     );

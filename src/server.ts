@@ -47,10 +47,9 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
   const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);
   if (config.faultInjection) onFault(() => loops.fail());
   const { engine, engineReason, bound } = loops;
-  log.info(
-    { version, tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [], engine, engineReason, workers },
-    "ready",
-  );
+  const addresses = { tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [] };
+  const { maxTcpSessions } = settings;
+  log.info({ ...addresses, engine, engineReason, workers, maxTcpSessions, version }, "ready");
   await aborted(shutdown);
   await drain(loops, tables, config.drainTimeoutMs, String(shutdown.reason), log);
   await loops.stop();

@@ -1,0 +1,306 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseCommandLine } from "../src/cli.ts";
+import { flagTable } from "../src/config/describe.ts";
+import { isServiceLink, unknownVariables } from "../src/config/environment.ts";
+import { quotaOfV2, sessionsWithin } from "../src/config/machine.ts";
+import { OPTIONS, type Option, variableOf } from "../src/config/options.ts";
+import { loopSettings, resolveConfig, workerCount } from "../src/config.ts";
+import { UsageError } from "../src/errors.ts";
+
+const ROWS: [string, Option<unknown>][] = Object.entries(OPTIONS);
+
+function serveConfig(argv: string[], env: Record<string, string> = {}) {
+  const invocation = parseCommandLine(argv, env, "0");
+  if (invocation.command !== "serve") throw new Error(`not serve but ${invocation.command}`);
+  return invocation.config;
+}
+
+function usageError(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+  throw new Error("no UsageError");
+}
+
+describe("the option table", () => {
+  test("every default is allowed by its own check, and every flag is given by flag and by variable alike", () => {
+    const defaults: Record<string, unknown> = { ...resolveConfig({}, {}) };
+    for (const [name, option] of ROWS) {
+      expect(defaults[name]).not.toBeUndefined();
+      const isToggle = option.kind.placeholder === "";
+      const text = isToggle ? "true" : (option.default ?? (name === "maxTcpSessions" ? "77" : "127.0.0.1"));
+      const value = option.kind.parse(text);
+      expect(value).not.toBeUndefined();
+      const argv = isToggle ? [option.flag] : [option.flag, text];
+      expect<unknown>({ ...serveConfig(argv) }[name]).toEqual(value);
+      expect<unknown>({ ...serveConfig([], { [variableOf(option.flag)]: text }) }[name]).toEqual(value);
+    }
+  });
+
+  test("the defaults of the contract", () => {
+    expect(resolveConfig({}, {})).toMatchObject({
+      tcpPort: 1234,
+      udpPort: 5678,
+      adminPort: 8080,
+      noBanner: false,
+      bannerFields: [],
+      maxTcpSessionsPerClient: 0,
+      maxUdpSessions: 65536,
+      tcpIdleTimeoutMs: 300_000,
+      udpIdleTimeoutMs: 60_000,
+      maxQueuedBytes: 1_048_576,
+      proxyProtocol: "off",
+      proxyTrusted: [],
+      proxyTimeoutMs: 3000,
+      udpBannerRate: 20_000,
+      udpBannerRatePerPrefix: 5000,
+      udpAmplificationMax: 10,
+      engine: "auto",
+      workers: 1,
+      drainTimeoutMs: 10_000,
+      readinessTimeoutMs: 1000,
+      logLevel: "info",
+    });
+  });
+
+  test("names agree: flag, variable, and one row each", () => {
+    expect(variableOf("--tcp-port")).toBe("ECHO_TCP_PORT");
+    const flags = ROWS.map(([, { flag }]) => flag);
+    expect(new Set(flags).size).toBe(flags.length);
+    for (const flag of flags) expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/);
+  });
+
+  test("help and the README's table name every flag, variable and default", () => {
+    const help = parseCommandLine(["serve", "--help"], {}, "0");
+    if (help.command !== "print") throw new Error("no help");
+    const table = flagTable();
+    const flat = help.text.replace(/\s+/g, " ");
+    for (const [, option] of ROWS) {
+      for (const text of [flat, table]) {
+        expect(text).toContain(option.flag);
+        expect(text).toContain(variableOf(option.flag));
+      }
+      if (option.kind.placeholder !== "")
+        expect(flat).toContain(`default ${option.default ?? option.defaultNote}`);
+    }
+    expect(flat).toContain("Examples:");
+  });
+});
+
+describe("values", () => {
+  test("durations", () => {
+    for (const [text, ms] of Object.entries({
+      "500ms": 500,
+      "30s": 30_000,
+      "5m": 300_000,
+      "1h": 3_600_000,
+      "1.5s": 1500,
+    })) {
+      expect(serveConfig(["--tcp-idle-timeout", text]).tcpIdleTimeoutMs).toBe(ms);
+    }
+    expect(serveConfig(["--tcp-idle-timeout", "off"]).tcpIdleTimeoutMs).toBe(0);
+    expect(serveConfig(["--drain-timeout", "0s"]).drainTimeoutMs).toBe(0);
+    for (const text of ["5 parsecs", "5", "-1s", "1d", "", "s", "25h", "1ms", "1e3s", "30S"]) {
+      const error = usageError(() => serveConfig([`--tcp-idle-timeout=${text}`]));
+      expect(error).toContain(`--tcp-idle-timeout ${text}`.trim());
+      expect(error).toContain("500ms, 30s, 5m or 1h");
+    }
+    usageError(() => serveConfig(["--proxy-timeout", "off"])); // a wait without an end
+  });
+
+  test("sizes", () => {
+    for (const [text, bytes] of Object.entries({
+      "65536": 65536,
+      "64KiB": 65536,
+      "1MiB": 1048576,
+      "2048B": 2048,
+    })) {
+      expect(serveConfig(["--max-queued-bytes", text]).maxQueuedBytes).toBe(bytes);
+    }
+    for (const text of ["1", "64kb", "1.5MiB", "2GiB", "MiB", "-1"]) {
+      usageError(() => serveConfig([`--max-queued-bytes=${text}`]));
+    }
+  });
+
+  test("ports", () => {
+    expect(serveConfig(["--tcp-port", "0", "--udp-port", "off"])).toMatchObject({
+      tcpPort: 0,
+      udpPort: null,
+    });
+    for (const text of ["70000", "65536", "-1", "http", "1.5", "0x50", "80 "]) {
+      expect(usageError(() => serveConfig([`--tcp-port=${text}`]))).toBe(
+        `--tcp-port ${text.trimEnd()} is not allowed; allowed: a port from 0 (any free one) to 65535, or off`,
+      );
+    }
+    expect(serveConfig(["--udp-blocked-source-ports", "none"]).udpBlockedSourcePorts).toEqual([]);
+    expect(serveConfig(["--udp-blocked-source-ports", "53,9999"]).udpBlockedSourcePorts).toEqual([53, 9999]);
+    usageError(() => serveConfig(["--udp-blocked-source-ports", "53,"]));
+  });
+
+  test("addresses: given again or as a list, each once", () => {
+    expect(serveConfig(["--host", "::1", "--host", "127.0.0.1", "--host=::1"]).hosts).toEqual([
+      "::1",
+      "127.0.0.1",
+    ]);
+    expect(serveConfig([], { ECHO_HOST: "fd00::1, 10.0.0.1" }).hosts).toEqual(["fd00::1", "10.0.0.1"]);
+    for (const text of ["localhost", "1.2.3", "::g", "fe80::1%eth0", ""]) {
+      usageError(() => serveConfig([`--host=${text}`]));
+    }
+  });
+
+  test("trusted networks", () => {
+    expect(serveConfig(["--proxy-trusted", "10.0.0.0/8,fd00::/8"]).proxyTrusted).toEqual([
+      "10.0.0.0/8",
+      "fd00::/8",
+    ]);
+    for (const text of ["10.0.0.1/8", "10.0.0.0/33", "lan"]) {
+      usageError(() => serveConfig(["--proxy-trusted", text]));
+    }
+  });
+
+  test("limits and words", () => {
+    const config = serveConfig([
+      "--max-tcp-sessions-per-client",
+      "unlimited",
+      "--workers",
+      "auto",
+      "--no-banner",
+    ]);
+    expect(config).toMatchObject({ maxTcpSessionsPerClient: 0, workers: 0, noBanner: true });
+    expect(workerCount(config)).toBeGreaterThanOrEqual(1);
+    for (const flags of [
+      "--workers=0",
+      "--workers=many",
+      "--max-tcp-sessions=0",
+      "--udp-amplification-max=0.5",
+    ]) {
+      usageError(() => serveConfig([flags]));
+    }
+  });
+
+  test("no text makes a check throw or let a bad number through", () => {
+    const texts = fc.oneof(fc.string(), fc.stringMatching(/^[0-9.,:smhoff/KMiB-]{1,12}$/));
+    fc.assert(
+      fc.property(texts, fc.constantFrom(...ROWS), (text, [, option]) => {
+        const value = option.kind.parse(text);
+        if (typeof value === "number") expect(value).toBeWithin(0, 2 ** 31);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe("the command line", () => {
+  test("serve is what no command means", () => {
+    expect(serveConfig(["--tcp-port", "1"]).tcpPort).toBe(1);
+    expect(serveConfig(["serve", "--tcp-port", "1"]).tcpPort).toBe(1);
+  });
+
+  test("a flag counts before its variable, that before the default", () => {
+    const env = { ECHO_TCP_PORT: "2", ECHO_NO_BANNER: "true" };
+    expect(serveConfig(["--tcp-port", "1"], env).tcpPort).toBe(1);
+    expect(serveConfig([], env)).toMatchObject({ tcpPort: 2, noBanner: true });
+    expect(serveConfig([], { ECHO_TCP_PORT: "" }).tcpPort).toBe(1234);
+  });
+
+  test("what is wrong is said in one line with what is allowed", () => {
+    const wrong: [string[], Record<string, string>, string][] = [
+      [["--tcp-prot", "1"], {}, "unknown option '--tcp-prot' (Did you mean --tcp-port?)"],
+      [["--banner"], {}, "--banner"],
+      [["--tcp-port"], {}, "--tcp-port"],
+      [["bench"], {}, '"bench"'],
+      [["serve", "now"], {}, '"now"'],
+      [[], { ECHO_TCP_PORT: "x" }, "ECHO_TCP_PORT=x"],
+      [[], { ECHO_NO_BANNER: "yes" }, "ECHO_NO_BANNER=yes is not allowed; allowed: true or false"],
+      [["--tcp-port", "off", "--udp-port", "off"], {}, "--tcp-port off and --udp-port off"],
+      [["--log-level", "a\nb"], {}, "--log-level a b"],
+      [["health", "sick"], {}, "allowed: ready, live"],
+      [["health", "--admin-port", "off"], {}, "--admin-port off"],
+    ];
+    for (const [argv, env, part] of wrong) {
+      const message = usageError(() => parseCommandLine(argv, env, "0"));
+      expect(message).toContain(part);
+      expect(message).toContain("allowed: ");
+      expect(message).not.toContain("\n");
+    }
+  });
+
+  test("health reads the flags and variables of the server", () => {
+    const env = { ECHO_ADMIN_PORT: "9999", ECHO_HOST: "127.0.0.1", ECHO_READINESS_TIMEOUT: "2s" };
+    expect(parseCommandLine(["health"], env, "0")).toEqual({
+      command: "health",
+      path: "/readyz",
+      target: { hosts: ["127.0.0.1"], port: 9999, timeoutMs: 3000 },
+    });
+    expect(parseCommandLine(["health", "live", "--admin-port", "1"], env, "0")).toMatchObject({
+      path: "/livez",
+      target: { port: 1 },
+    });
+  });
+
+  test("help and version are printed", () => {
+    expect(parseCommandLine(["--version"], {}, "1.2.3")).toEqual({ command: "print", text: "1.2.3\n" });
+    for (const argv of [["--help"], ["-h"], ["serve", "-h"], ["health", "--help"]]) {
+      expect(parseCommandLine(argv, {}, "0")).toMatchObject({ command: "print" });
+    }
+  });
+});
+
+describe("the environment", () => {
+  test("what Kubernetes puts there for Services is neither an option nor a mistake", () => {
+    const links = {
+      ECHO_SERVER_SERVICE_HOST: "10.0.0.1",
+      ECHO_SERVER_SERVICE_PORT: "1234",
+      ECHO_SERVER_SERVICE_PORT_ADMIN_TCP: "8080",
+      ECHO_SERVER_PORT: "tcp://10.0.0.1:1234",
+      ECHO_SERVER_PORT_1234_TCP: "tcp://10.0.0.1:1234",
+      ECHO_SERVER_PORT_1234_TCP_PROTO: "tcp",
+      ECHO_SERVER_PORT_5678_UDP_ADDR: "10.0.0.1",
+      ECHO_TCP_PORT: "tcp://10.0.0.2:1234", // a Service named echo-tcp
+      ECHO_UDP_PORT: "udp://10.0.0.2:5678",
+    };
+    for (const [name, value] of Object.entries(links)) expect(isServiceLink(name, value)).toBe(true);
+    expect(unknownVariables(links)).toEqual([]);
+    expect(resolveConfig({}, links)).toMatchObject({ tcpPort: 1234, udpPort: 5678 });
+  });
+
+  test("a misspelt variable is found", () => {
+    const env = { ECHO_TCP_PROT: "1", ECHO_TPC_PORT: "1", ECHO_TCP_PORT: "1", ECHO_POD_NAME: "x", PATH: "/" };
+    expect(unknownVariables(env)).toEqual(["ECHO_TCP_PROT", "ECHO_TPC_PORT"]);
+  });
+});
+
+describe("what loops are told", () => {
+  test("banner fields come from the downward API, in the order asked for", () => {
+    const env = { ECHO_POD_NAME: "server1", ECHO_NODE_NAME: "node-1", ECHO_NAMESPACE: "echo-server" };
+    const settings = loopSettings(serveConfig(["--banner-fields", "node,pod,node"]), env);
+    expect(settings.bannerFields).toBe("Node: node-1\nPod: server1\n");
+    expect(loopSettings(serveConfig([]), env).bannerFields).toBe("");
+    usageError(() => serveConfig(["--banner-fields", "pod,shoe"]));
+  });
+
+  test("a field whose variable is not there or not one word is a usage error", () => {
+    const config = serveConfig(["--banner-fields", "pod"]);
+    expect(usageError(() => loopSettings(config, {}))).toContain("ECHO_POD_NAME is not set");
+    expect(usageError(() => loopSettings(config, { ECHO_POD_NAME: "a\nClient: b" }))).toContain(
+      "not allowed",
+    );
+  });
+
+  test("the session cap fits the open-file limit", () => {
+    expect(sessionsWithin(1024)).toBe(896);
+    expect(sessionsWithin(256)).toBe(128);
+    expect(sessionsWithin(64)).toBe(32);
+    expect(sessionsWithin(2 ** 30)).toBe(2 ** 20 - 128);
+  });
+
+  test("a CPU quota is read as cores", () => {
+    expect(quotaOfV2("150000 100000\n")).toBe(1.5);
+    expect(quotaOfV2("max 100000\n")).toBeNull();
+    expect(quotaOfV2("")).toBeNull();
+  });
+});
