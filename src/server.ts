@@ -8,6 +8,7 @@ import { type Loops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { makeSharedTables, type SharedTables } from "./rules/shared.ts";
+import { releaseStartupPages } from "./sys/startup-pages.ts";
 import { version } from "./version.ts";
 
 /** One fleet member's life. */
@@ -50,6 +51,7 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
   const addresses = { tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [] };
   const { maxTcpSessions } = settings;
   log.info({ ...addresses, engine, engineReason, workers, maxTcpSessions, version }, "ready");
+  releaseStartupPages();
   await aborted(shutdown);
   await drain(loops, tables, config.drainTimeoutMs, String(shutdown.reason), log);
   await loops.stop();

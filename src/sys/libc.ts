@@ -25,6 +25,7 @@ const SYMBOLS = {
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
+  madvise: { args: [u64, u64, i32], returns: i32 },
   memcmp: { args: [ptr, ptr, u64], returns: i32 },
   mmap: { args: [u64, u64, i32, i32, i32, u64], returns: ptr },
   munmap: { args: [ptr, u64], returns: i32 },
