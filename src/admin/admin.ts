@@ -119,6 +119,7 @@ function listenOn(hostname: string, port: number, ipv6Only: boolean, answer: Ans
       port,
       ipv6Only,
       development: false,
+      reusePort: false, // without development it is on unless forbidden, and a port in use goes unnoticed
       idleTimeout: 10, // seconds
       maxRequestBodySize: 1024, // no request has a body that is read
       fetch: answer,

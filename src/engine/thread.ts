@@ -29,7 +29,9 @@ export class LoopThread {
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      died(event.message.split("\n", 1)[0]!);
+      // Bun puts the lines of code around the fault first.
+      const [, why] = /^(?:error|\w*Error): (.*)$/m.exec(event.message) ?? event.message.split("\n");
+      died(why ?? event.message);
     };
     // A Worker that an error ends without a word says nothing but this.
     this.#worker.addEventListener("close", () => died("it ended without a word"));
