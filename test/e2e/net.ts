@@ -16,6 +16,11 @@ export interface Banner {
   readonly length: number;
 }
 
+/** A banner, and the address that the client had on this machine. */
+export interface Answer extends Banner {
+  readonly from: string;
+}
+
 const BANNER =
   /^\w{3} \w{3} \d{1,2} \d\d:\d\d:\d\d UTC \d{4}\nServer: (\S+)\nClient: (\S+)\n(?:Via: (\S+)\n)?(?:(?:Pod|Node|Namespace): \S+\n)*\n/;
 
@@ -36,7 +41,7 @@ export function addressOf(endpoint: string): string {
  * @param header goes before the payload and is not echoed (a PROXY header)
  * @throws when anything else than the banner and the exact echo comes, or nothing in time
  */
-export async function tcpEcho({ host, port }: Endpoint, payload: string, header = ""): Promise<Banner> {
+export async function tcpEcho({ host, port }: Endpoint, payload: string, header = ""): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Banner>();
   const timer = setTimeout(
     () => reject(new Error(`no echo from ${host}:${port} in time; got: ${text}`)),
@@ -61,7 +66,8 @@ export async function tcpEcho({ host, port }: Endpoint, payload: string, header 
     },
   });
   try {
-    return await promise;
+    const banner = await promise;
+    return { ...banner, from: (await connecting).localAddress };
   } finally {
     clearTimeout(timer);
     await connecting.then(

@@ -1,0 +1,84 @@
+import { expect, test } from "bun:test";
+import type { Renderer } from "../k8s/render.ts";
+import type { Before } from "./commands.ts";
+import {
+  adminPage,
+  inClient,
+  kubectl,
+  kubectlLine,
+  NAMESPACE,
+  nodeAddresses,
+  pods,
+  rolledOut,
+} from "./kubectl.ts";
+import { addressOf, tcpEcho } from "./net.ts";
+import { eventually, say } from "./shell.ts";
+
+const all = (selector: string): string[] => ["get", selector, "-n", NAMESPACE, "--no-headers"];
+
+/** The optional parts on a running fleet, and the end of it. */
+export function componentTests(renderer: () => Renderer, before: Before): void {
+  test("pool, monitoring, network policy, proxy protocol, dual stack and load balancer, all at once", async () => {
+    const components = [
+      "pool",
+      "monitoring",
+      "network-policy",
+      "proxy-protocol",
+      "dual-stack",
+      "loadbalancer",
+    ];
+    await kubectl(["apply", "-k", await renderer().folder({ path: "overlays/dev-nodeport", components })]);
+    await rolledOut(120);
+    const pool = await pods("app.kubernetes.io/component=pool");
+    expect(pool.filter(({ ready }) => ready)).toHaveLength(3);
+    const answer = await inClient("printf many | nc -w1 pool 1234");
+    expect(answer).toEndWith("\n\nmany");
+    expect(pool.map(({ ip }) => ip)).toContain(addressOf(/^Server: (\S+)$/m.exec(answer)![1]!));
+    expect(await kubectl(all("servicemonitors,prometheusrules"))).toContain("echo-server");
+
+    const [host] = [...(await nodeAddresses()).values()];
+    const through = await tcpEcho(
+      { host: host!, port: 31234 },
+      "hello",
+      "PROXY TCP4 203.0.113.7 192.0.2.1 4711 1234\r\n",
+    );
+    expect(through.client).toBe("203.0.113.7:4711");
+    expect(addressOf(through.via!)).toBe(through.from);
+
+    for (const [port, protocol] of [
+      [8080, "tcp"],
+      [8081, "udp"],
+    ] as const) {
+      const page = await adminPage(pool[0]!.name, port, "/metrics");
+      expect(page).toContain(`echo_sessions_active{protocol="${protocol}"} 0`);
+    }
+  });
+
+  test("the autoscaler of the pool reads the CPU of both containers", async () => {
+    const path =
+      '{.status.conditions[?(@.type=="ScalingActive")].status} {range .status.currentMetrics[*]}{.containerResource.container} {end}';
+    const read = await eventually("an autoscaler that has its metrics", 90, async () => {
+      const text = await kubectl(["get", "hpa", "pool", "-n", NAMESPACE, "-o", `jsonpath=${path}`]);
+      return text.startsWith("True") ? text.trim().split(" ").slice(1) : null;
+    });
+    expect(read.sort()).toEqual(["tcp", "udp"]);
+  });
+
+  test("kubectl delete -k leaves nothing behind", async () => {
+    await kubectlLine("kubectl delete -k k8s/overlays/dev --ignore-not-found");
+    await before.isBack();
+  });
+
+  test("every-node: a server on each node in place of the three", async () => {
+    const overlay = await renderer().folder({ path: "overlays/dev", components: ["every-node"] });
+    await kubectl(["apply", "-k", overlay]);
+    await rolledOut(120);
+    const found = await pods();
+    expect(found.map(({ node }) => node).sort()).toEqual([...(await nodeAddresses()).keys()].sort());
+    const { name, ip } = found[0]!;
+    expect(await inClient(`printf here | nc -w1 ${ip} 1234`)).toEndWith("\n\nhere");
+    say(`every-node: ${found.length} servers on ${found.length} nodes, ${name} among them`);
+    await kubectl(["delete", "-k", overlay]);
+    await before.isBack();
+  });
+}

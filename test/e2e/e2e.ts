@@ -1,0 +1,40 @@
+import { afterAll, beforeAll } from "bun:test";
+import { Renderer } from "../k8s/render.ts";
+import { acceptedTests, CRDS } from "./accepted.ts";
+import { type Cluster, openCluster } from "./cluster.ts";
+import { Before, commandTests } from "./commands.ts";
+import { componentTests } from "./components.ts";
+import { faultTests } from "./faults.ts";
+import { imageTests } from "./image.ts";
+import { kubectl } from "./kubectl.ts";
+import { rollingTests } from "./rolling.ts";
+import { Stopwatch, say } from "./shell.ts";
+
+/**
+ * The fleet on a real cluster, end to end: `bun run test:e2e`. One story in this order, on the cluster that
+ * `cluster.ts` describes; some minutes long. It wants three nodes and Linux, and nothing else named echo-server there.
+ */
+
+const watch = new Stopwatch();
+const before = new Before();
+let cluster: Cluster;
+let renderer: Renderer;
+
+beforeAll(async () => {
+  renderer = await Renderer.start();
+  cluster = await openCluster();
+});
+
+afterAll(async () => {
+  await kubectl(["delete", "-f", CRDS, "--ignore-not-found"]);
+  await renderer[Symbol.asyncDispose]();
+  await cluster[Symbol.asyncDispose]();
+  say(`all of it took ${watch}`);
+});
+
+imageTests(() => cluster);
+acceptedTests(() => renderer);
+commandTests(before);
+rollingTests(() => renderer);
+faultTests(() => renderer);
+componentTests(() => renderer, before);
