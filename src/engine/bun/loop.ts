@@ -64,7 +64,7 @@ class BunLoop implements Loop {
     this.#row[C.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
     this.#tcp?.rules.sweep(this.#tcp);
-    this.#udp?.rules.sweep();
+    this.#udp?.tick();
   }
 
   drain(): void {

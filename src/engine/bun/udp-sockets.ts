@@ -1,40 +1,62 @@
-import type { Pointer } from "bun:ffi";
-import { networkInterfaces } from "node:os";
 import type { udp } from "bun";
-import { formatAddress, formatEndpoint, parseAddress } from "../../rules/address.ts";
+import { StartError } from "../../errors.ts";
+import { formatEndpoint, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { UdpRules } from "../../rules/udp.ts";
-import { loadLibc, nativeMemory, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
+import { IPPROTO_IP, IPPROTO_IPV6, loadLibc, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
+import { bindUdp, setOption } from "../linux/sockets.ts";
 import type { LoopStart } from "../loop.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
+import { addressesOf, isWildcard } from "./local-addresses.ts";
+import { Scout, type Stray } from "./scout.ts";
 import { UdpEndpoint } from "./udp.ts";
 
 /** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** How often addresses that came to the host or left it are looked for. */
-const RESCAN_MS = 3000;
+const FOLLOW_MS = 3000;
 
+/** Sockets for addresses that no interface lists. One more takes the place of the oldest. */
+const LEARNED_MAX = 256;
+
+/** SO_REUSEPORT, as Bun.udpSocket wants it told. */
 const REUSE_PORT = 4;
+
+/** `linux/in.h`, `linux/in6.h`. */
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
 
 /** What Bun.udpSocket takes beside what its types say. */
 interface UdpOptions extends udp.SocketOptions<"buffer"> {
   readonly flags: number;
 }
 
+interface Bound {
+  readonly socket: udp.Socket<"buffer">;
+  readonly endpoint: UdpEndpoint;
+}
+
 /**
  * The UDP sockets of one loop. A wildcard host is one socket per local address, because Bun cannot say which address
- * a datagram went to and would answer from another; addresses that come and go are followed.
+ * a datagram went to and would answer from another. Addresses that come and go are followed, and a scout finds
+ * those that are not listed.
  */
 export class BunUdp {
   readonly rules: UdpRules;
   readonly #start: LoopStart;
-  readonly #addresses = new AddressCache();
-  readonly #sockets = new Map<string, udp.Socket<"buffer">>();
+  readonly #clients = new AddressCache();
+  readonly #bound = new Map<string, Bound>();
+  readonly #binding = new Map<string, Promise<Bound | null>>();
+  /** Those bound for the scout's sake, the oldest first. */
+  readonly #learned = new Set<string>();
   /** Numbers of local addresses, which an address keeps when it comes back: its sessions go on. */
   readonly #numbers = new Map<string, number>();
-  #rescan: Timer | null = null;
+  #scout: Scout | null = null;
+  #port = 0;
+  #followTimer: Timer | null = null;
+  #stopped = false;
 
   constructor(start: LoopStart, clock: Clock) {
     this.#start = start;
@@ -44,42 +66,59 @@ export class BunUdp {
   /** Binds; resolves to the addresses. Throws StartError. */
   async bind(port: number): Promise<string[]> {
     const { hosts } = this.#start.settings;
-    const bound = await onOnePort(port, (wanted) => this.#bindAll(wanted));
-    this.rules.guardOwnPort(bound);
-    if (hosts.some(isWildcard)) this.#rescan = setInterval(() => void this.#follow(bound), RESCAN_MS);
-    return [...this.#sockets.keys()].map((host) => formatEndpoint(parseAddress(host)!, bound));
+    const stranger = hosts.find((host) => parseAddress(host) === null);
+    if (stranger !== undefined) throw new StartError(`udp: --host ${stranger} is not an IP address`);
+    await onOnePort(port, (wanted) => this.#bindAll(wanted));
+    this.rules.guardOwnPort(this.#port);
+    if (hosts.some(isWildcard)) this.#followTimer = setInterval(() => void this.#follow(), FOLLOW_MS);
+    return [...this.#bound.keys()].map((host) => formatEndpoint(parseAddress(host)!, this.#port));
   }
 
-  async #bindAll(wanted: number): Promise<number> {
-    let port = wanted;
+  async #bindAll(wanted: number): Promise<void> {
+    const { hosts } = this.#start.settings;
+    const wildcards = hosts.filter(isWildcard);
+    this.#port = wanted;
     try {
-      for (const host of this.#wantedHosts()) port = (await this.#bindOne(host, port)) ?? port;
-      return port;
+      if (wildcards.length > 0 && hasLibc()) this.#sendScout(wildcards);
+      for (const host of addressesOf(hosts)) await this.#bindOne(host);
     } catch (error) {
       this.#closeAll();
       throw error;
     }
   }
 
-  /** Binds one address; the port, or null where the address is not to be had (and was not named by the user). */
-  async #bindOne(host: string, port: number): Promise<number | null> {
-    const endpoint = new UdpEndpoint(this.rules, this.#addresses, host, this.#numberOf(host));
-    const options: UdpOptions = {
-      hostname: host,
-      port,
-      flags: this.#start.shared ? REUSE_PORT : 0,
-      socket: endpoint.handlers,
-    };
+  /**
+   * The scout and the sockets before it share the port by SO_REUSEPORT, by which another server could be joined
+   * unseen: so the port is asked for alone once before, unless other loops of this server have it.
+   */
+  #sendScout(wildcards: readonly string[]): void {
+    if (!this.#start.shared || this.#port === 0) {
+      const claimed = bindUdp(wildcards, this.#port, false);
+      this.#port = claimed[0]!.port;
+      for (const { fd } of claimed) loadLibc().close(fd);
+    }
+    this.#scout = new Scout(wildcards, this.#port);
+  }
+
+  /** Binds one address; null where it is not to be had, and the user did not name it. */
+  async #bindOne(host: string): Promise<Bound | null> {
+    const endpoint = new UdpEndpoint(this.rules, this.#clients, host, this.#numberOf(host));
+    const shares = this.#start.shared || this.#scout !== null;
+    const flags = shares ? REUSE_PORT : 0;
+    const options: UdpOptions = { hostname: host, port: this.#port, flags, socket: endpoint.handlers };
     try {
       const socket = await Bun.udpSocket(options);
-      endpoint.port = socket.port;
-      raiseBuffers(descriptorOf(socket));
-      this.#sockets.set(host, socket);
-      return socket.port;
+      this.#port = socket.port;
+      endpoint.serverPort = socket.port;
+      tune(descriptorOf(socket));
+      const bound = { socket, endpoint };
+      if (this.#stopped) socket.close();
+      else this.#bound.set(host, bound);
+      return bound;
     } catch (error) {
       // An address of an interface may be gone again, or not be usable yet (RFC 4862, 5.4).
       if (errorCode(error) === "EADDRNOTAVAIL" && !this.#start.settings.hosts.includes(host)) return null;
-      throw bindError("udp", host, port, error);
+      throw bindError("udp", host, this.#port, error);
     }
   }
 
@@ -91,78 +130,80 @@ export class BunUdp {
     return number;
   }
 
-  #wantedHosts(): Set<string> {
-    const wanted = new Set<string>();
-    for (const host of this.#start.settings.hosts) {
-      if (!isWildcard(host)) wanted.add(host);
-      else for (const address of localAddresses(host === "::")) wanted.add(address);
-    }
-    return wanted;
-  }
-
-  /** Follows the addresses of the host. */
-  async #follow(port: number): Promise<void> {
-    const wanted = this.#wantedHosts();
-    for (const [host, socket] of this.#sockets) {
-      if (wanted.has(host)) continue;
-      socket.close();
-      this.#sockets.delete(host);
+  /** Follows the addresses of the host's interfaces. */
+  async #follow(): Promise<void> {
+    const wanted = addressesOf(this.#start.settings.hosts);
+    for (const host of this.#bound.keys()) {
+      if (wanted.has(host)) this.#learned.delete(host);
+      else if (!this.#learned.has(host)) this.#close(host);
     }
     for (const host of wanted) {
       // One that cannot be bound now (another process has the port) is tried again at the next look.
-      if (!this.#sockets.has(host)) await this.#bindOne(host, port).catch(() => {});
+      if (!this.#bound.has(host)) await this.#bindOnce(host).catch(() => null);
     }
   }
 
+  /** To be called once per tick of the loop's clock. */
+  tick(): void {
+    this.rules.sweep();
+    if (this.#scout === null) return;
+    for (const stray of this.#scout.look()) void this.#adopt(stray);
+  }
+
+  /** Answers a datagram to an address without a socket from a new one, which from here on hears all its datagrams. */
+  async #adopt({ local, bytes, port, address }: Stray): Promise<void> {
+    const bound = this.#bound.get(local) ?? (await this.#bindOnce(local).catch(() => null));
+    if (bound === null || this.#stopped) return;
+    if (!addressesOf(this.#start.settings.hosts).has(local)) this.#learned.add(local);
+    bound.endpoint.receive(bound.socket, bytes, port, address);
+    if (this.#learned.size > LEARNED_MAX) this.#close(this.#learned.values().next().value!);
+  }
+
+  #bindOnce(host: string): Promise<Bound | null> {
+    const underWay = this.#binding.get(host);
+    if (underWay !== undefined) return underWay;
+    const binding = this.#bindOne(host).finally(() => this.#binding.delete(host));
+    this.#binding.set(host, binding);
+    return binding;
+  }
+
+  #close(host: string): void {
+    this.#bound.get(host)?.socket.close();
+    this.#bound.delete(host);
+    this.#learned.delete(host);
+  }
+
   stop(): void {
-    if (this.#rescan !== null) clearInterval(this.#rescan);
+    this.#stopped = true;
+    if (this.#followTimer !== null) clearInterval(this.#followTimer);
     this.#closeAll();
     this.rules.endAll("drained");
   }
 
   #closeAll(): void {
-    for (const socket of this.#sockets.values()) socket.close();
-    this.#sockets.clear();
+    for (const host of [...this.#bound.keys()]) this.#close(host);
+    this.#scout?.close();
+    this.#scout = null;
   }
 }
 
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::";
-}
-
-/** Every address of this host's interfaces, link-local ones with their zone. */
-function localAddresses(both: boolean): string[] {
-  const all = Object.entries(networkInterfaces());
-  return all.flatMap(([name, entries]) =>
-    (entries ?? [])
-      .filter(({ family }) => both || family === "IPv4")
-      .map(({ address }) => {
-        const parsed = parseAddress(address)!;
-        const linkLocal = parsed.a0 >>> 22 === 0xfe80 >>> 6;
-        return linkLocal ? `${formatAddress(parsed)}%${name}` : formatAddress(parsed);
-      }),
-  );
-}
-
-/** Raises the kernel's buffers as far as it lets us (net.core.rmem_max), where libc can be called. */
-function raiseBuffers(fd: number): void {
-  if (fd < 0) return;
+function hasLibc(): boolean {
   try {
-    const value = scratch();
-    for (const option of [SO_RCVBUF, SO_SNDBUF]) {
-      loadLibc().setsockopt(fd, SOL_SOCKET, option, value.address as Pointer, 4);
-    }
+    loadLibc();
+    return true;
   } catch {
-    // Not Linux: the system's own sizes stay.
+    return false;
   }
 }
 
-let memory: ReturnType<typeof nativeMemory> | null = null;
-
-function scratch(): ReturnType<typeof nativeMemory> {
-  if (memory === null) {
-    memory = nativeMemory(4);
-    memory.words[0] = BUFFER_BYTES;
-  }
-  return memory;
+/**
+ * Raises the kernel's buffers as far as it lets us (net.core.rmem_max). Takes IP_RECVERR back, which Bun sets: by
+ * it the kernel fails a send to a healthy peer to tell that another one is dead.
+ */
+function tune(fd: number): void {
+  if (fd < 0 || !hasLibc()) return;
+  setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
+  setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+  setOption(fd, IPPROTO_IP, IP_RECVERR, 0);
+  setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 0);
 }

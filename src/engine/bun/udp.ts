@@ -19,7 +19,7 @@ interface Waiting {
 
 /**
  * UDP on one of Bun's sockets, bound to one address, so that answers leave from the address that was asked. A
- * datagram's life: `#data` asks the rules and sends it back at once, after the banner if it is a session's first;
+ * datagram's life: `receive` asks the rules and sends it back at once, after the banner if it is a session's first;
  * what the kernel did not take waits, in order, for `drain`.
  */
 export class UdpEndpoint {
@@ -29,7 +29,8 @@ export class UdpEndpoint {
   readonly #row: Float64Array;
   readonly #local: number;
   readonly #server: Address;
-  #serverPort = 0;
+  /** The port it was bound to. */
+  serverPort = 0;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
 
@@ -41,20 +42,20 @@ export class UdpEndpoint {
     this.#local = local;
     this.#server = parseAddress(host)!;
     this.handlers = {
-      data: this.#data,
+      data: this.receive,
       drain: (socket) => this.#drain(socket),
       // A dead peer's ICMP bounce, most often: without a handler it would end the process. Its send was counted.
       error: () => {},
     };
   }
 
-  /** The port it was bound to. */
-  set port(port: number) {
-    this.#serverPort = port;
-  }
-
   /** The hot path: a datagram came. */
-  readonly #data = (socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): void => {
+  readonly receive = (
+    socket: udp.Socket<"buffer">,
+    bytes: Uint8Array,
+    port: number,
+    address: string,
+  ): void => {
     const { a0, a1, a2, a3 } = this.#addresses.get(address);
     const verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
     if (verdict === DROP) return;
@@ -78,7 +79,7 @@ export class UdpEndpoint {
   /** Sends the banner if one is due. */
   #greet(socket: udp.Socket<"buffer">, length: number, port: number, address: string): void {
     const client = this.#addresses.get(address);
-    const bannerLength = this.#rules.bannerFor(this.#server, this.#serverPort, client, port, length);
+    const bannerLength = this.#rules.bannerFor(this.#server, this.serverPort, client, port, length);
     if (bannerLength === 0) return;
     const banner = this.#rules.banner.bytes.subarray(0, bannerLength);
     // The banner's bytes are written anew for the next session: one that waits is a copy.

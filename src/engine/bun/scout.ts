@@ -1,0 +1,104 @@
+import type { Pointer } from "bun:ffi";
+import { type Address, formatAddress, MAPPED } from "../../rules/address.ts";
+import { loadLibc, MSG_DONTWAIT, type NativeMemory, nativeMemory } from "../../sys/libc.ts";
+import { type BoundSocket, bindUdp, Sockaddr } from "../linux/sockets.ts";
+
+/** Datagrams taken at one look: what waits beyond that waits for the next one. */
+const DATAGRAMS_PER_LOOK = 256;
+
+const PAYLOAD_BYTES = 65536;
+
+/** Where things lie behind the payload: a sockaddr, a control message, an iovec and a `struct mmsghdr`. */
+const NAME = PAYLOAD_BYTES;
+const NAME_BYTES = 32;
+const CONTROL = NAME + NAME_BYTES;
+const CONTROL_BYTES = 64;
+const IOVEC = CONTROL + CONTROL_BYTES;
+const HEADER = IOVEC + 16;
+const HEADER_BYTES = 64;
+/** Behind a `struct cmsghdr` of 16 bytes. */
+const PKTINFO = CONTROL + 16;
+
+/** A datagram for an address of this host that no socket is bound to. */
+export interface Stray {
+  /** The address it was sent to. */
+  readonly local: string;
+  readonly bytes: Uint8Array;
+  readonly port: number;
+  readonly address: string;
+}
+
+/**
+ * Wildcard sockets behind the loop's own ones, which are each bound to one address: the kernel prefers those, so
+ * here comes only what was sent to an address that no interface lists (all of 127.0.0.0/8 is this host), or not
+ * yet. The scout tells where it went (IP_PKTINFO), which Bun cannot, and a socket for that address can be bound.
+ * Linux only.
+ */
+export class Scout {
+  readonly #sockets: readonly BoundSocket[];
+  readonly #memory: NativeMemory;
+  readonly #peer = new Sockaddr();
+
+  /**
+   * @param wildcards `0.0.0.0`, `::` or both
+   * @throws where libc cannot be called; StartError where the port cannot be bound
+   */
+  constructor(wildcards: readonly string[], port: number) {
+    this.#memory = nativeMemory(HEADER + HEADER_BYTES);
+    this.#sockets = bindUdp(wildcards, port, true);
+    const { address, view } = this.#memory;
+    view.setBigUint64(IOVEC, BigInt(address), true);
+    view.setBigUint64(IOVEC + 8, BigInt(PAYLOAD_BYTES), true);
+    view.setBigUint64(HEADER, BigInt(address + NAME), true);
+    view.setBigUint64(HEADER + 16, BigInt(address + IOVEC), true);
+    view.setBigUint64(HEADER + 24, 1n, true);
+    view.setBigUint64(HEADER + 32, BigInt(address + CONTROL), true);
+  }
+
+  /** What came since the last look. */
+  *look(): Generator<Stray> {
+    for (const socket of this.#sockets) {
+      for (let count = 0; count < DATAGRAMS_PER_LOOK && this.#receive(socket); count++) {
+        const stray = this.#read();
+        if (stray !== null) yield stray;
+      }
+    }
+  }
+
+  #receive({ fd }: BoundSocket): boolean {
+    const { address, view } = this.#memory;
+    view.setUint32(HEADER + 8, NAME_BYTES, true);
+    view.setBigUint64(HEADER + 40, BigInt(CONTROL_BYTES), true);
+    return loadLibc().recvmmsg(fd, (address + HEADER) as Pointer, 1, MSG_DONTWAIT, 0) === 1;
+  }
+
+  /** Null for what was not sent to this host alone, or to a link-local address, which needs its interface. */
+  #read(): Stray | null {
+    const { view, bytes } = this.#memory;
+    const peer = this.#peer.read(view, NAME);
+    const local = this.#local();
+    if (local === null) return null;
+    return {
+      local: formatAddress(local),
+      bytes: bytes.slice(0, view.getUint32(HEADER + 56, true)),
+      port: peer.port,
+      address: formatAddress(peer),
+    };
+  }
+
+  #local(): Address | null {
+    const { view } = this.#memory;
+    const word = (at: number): number => view.getInt32(PKTINFO + at);
+    const isV4 = view.getInt32(CONTROL + 8, true) === 0; // IPPROTO_IP
+    if (isV4) {
+      // ipi_spec_dst is the local address, ipi_addr the one in the header: they differ for broadcast and multicast.
+      return word(4) === word(8) ? { a0: 0, a1: 0, a2: MAPPED, a3: word(4) } : null;
+    }
+    const first = word(0) >>> 24;
+    return first === 0xff || first === 0xfe ? null : { a0: word(0), a1: word(4), a2: word(8), a3: word(12) };
+  }
+
+  close(): void {
+    for (const { fd } of this.#sockets) loadLibc().close(fd);
+  }
+}
