@@ -1,10 +1,9 @@
 import type { BoundAddresses } from "../engine/loop.ts";
 import { Clock } from "../rules/clock.ts";
 import { C, counterRow } from "../rules/counters.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import { type SharedTables, WORD } from "../rules/shared.ts";
 import { dialable } from "./endpoint.ts";
-import { probeTcp } from "./probe-tcp.ts";
+import { type ProxySettings, probeTcp } from "./probe-tcp.ts";
 import { UdpProbe } from "./probe-udp.ts";
 
 /** An event loop that has not turned for so long hangs: it turns at least every second, even when nothing comes. */
@@ -38,13 +37,13 @@ export function liveness(tables: SharedTables): Verdict {
 export class Readiness {
   readonly #tables: SharedTables;
   readonly #bound: BoundAddresses;
-  readonly #settings: LoopSettings;
+  readonly #settings: ProxySettings;
   readonly #timeoutMs: number;
   readonly #udpProbe: UdpProbe | null;
   #asking: Promise<Verdict> | null = null;
   #latest: { verdict: Verdict; atMs: number } | null = null;
 
-  constructor(tables: SharedTables, bound: BoundAddresses, settings: LoopSettings, timeoutMs: number) {
+  constructor(tables: SharedTables, bound: BoundAddresses, settings: ProxySettings, timeoutMs: number) {
     this.#tables = tables;
     this.#bound = bound;
     this.#settings = settings;
@@ -76,7 +75,7 @@ export class Readiness {
   async #ask(): Promise<Verdict> {
     const [tcp] = this.#bound.tcp;
     const [tcpFault, udpFault] = await Promise.all([
-      tcp === undefined ? null : probeTcp(dialable(tcp), this.#settings.proxyProtocol, this.#timeoutMs),
+      tcp === undefined ? null : probeTcp(dialable(tcp), this.#settings, this.#timeoutMs),
       this.#udpProbe === null ? null : this.#udpProbe.ask(this.#timeoutMs),
     ]);
     const faults = [tcpFault && `tcp: ${tcpFault}`, udpFault && `udp: ${udpFault}`].filter(Boolean);

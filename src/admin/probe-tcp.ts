@@ -1,5 +1,9 @@
+import { inCidr, parseAddress, parseCidr } from "../rules/address.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { Endpoint } from "./endpoint.ts";
+
+/** What of the settings decides how a session must begin. */
+export type ProxySettings = Pick<LoopSettings, "proxyProtocol" | "proxyTrusted">;
 
 /** `\r\n\r\n\0\r\nQUIT\n`, version 2, LOCAL, no family, no addresses: "this is the proxy itself" (PROXY protocol, 2.2). */
 const LOCAL_HEADER = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10, 0x20, 0, 0, 0);
@@ -14,19 +18,23 @@ const ANSWER_CHARACTERS_MAX = 4096;
  */
 export async function probeTcp(
   endpoint: Endpoint,
-  proxyProtocol: LoopSettings["proxyProtocol"],
+  proxy: ProxySettings,
   timeoutMs: number,
 ): Promise<string | null> {
   const { promise: verdict, resolve } = Promise.withResolvers<string | null>();
   const timer = setTimeout(() => resolve(`no echo within ${timeoutMs} ms`), timeoutMs);
   const nonce = `probe ${crypto.randomUUID()}`; // no PROXY header starts so
-  const turnedAway = proxyProtocol === "require" ? null : "the connection was closed before the echo";
+  const header = proxy.proxyProtocol === "require";
+  const turnedAway =
+    header && !isTrusted(endpoint.hostname, proxy.proxyTrusted)
+      ? null
+      : "the connection was closed before the echo";
   let answer = "";
   const connecting = Bun.connect({
     ...endpoint,
     socket: {
       open(socket) {
-        if (proxyProtocol === "require") socket.write(LOCAL_HEADER);
+        if (header) socket.write(LOCAL_HEADER);
         socket.write(nonce);
       },
       data(_socket, chunk) {
@@ -47,4 +55,12 @@ export async function probeTcp(
     // Also when it opens only after the deadline.
     connecting.then((socket) => socket.end()).catch(() => {});
   }
+}
+
+/** Whether headers from this address are believed: the probe's own address is the one it dials, on loopback. */
+function isTrusted(hostname: string, trusted: readonly string[]): boolean {
+  const address = parseAddress(hostname);
+  return (
+    trusted.length === 0 || trusted.some((cidr) => address !== null && inCidr(parseCidr(cidr)!, address))
+  );
 }

@@ -51,7 +51,8 @@ export class UdpProbe {
       },
       error: () => {}, // an ICMP error: nothing listens there. Without this handler it would end the process.
     };
-    return Bun.udpSocket({ connect: { ...this.#endpoint }, socket: handlers });
+    const hostname = this.#endpoint.hostname.includes(":") ? "::" : "0.0.0.0"; // of the family it connects to
+    return Bun.udpSocket({ hostname, connect: { ...this.#endpoint }, socket: handlers });
   }
 
   #send(nonce: string): void {

@@ -30,8 +30,8 @@ export class LoopThread {
     this.#worker.onerror = (event) => {
       event.preventDefault();
       // Bun puts the lines of code around the fault first.
-      const [, why] = /^(?:error|\w*Error): (.*)$/m.exec(event.message) ?? event.message.split("\n");
-      died(why ?? event.message);
+      const message = /^(?:error|\w*Error): (.*)$/m.exec(event.message)?.[1];
+      died(message ?? event.message.split("\n", 1)[0]!);
     };
     // A Worker that an error ends without a word says nothing but this.
     this.#worker.addEventListener("close", () => died("it ended without a word"));
