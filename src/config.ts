@@ -75,6 +75,7 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
     udpBannerRate: config.udpBannerRate,
     udpBannerRatePerPrefix: config.udpBannerRatePerPrefix,
     udpAmplificationMax: config.udpAmplificationMax,
+    busyPollMicros: config.busyPollMicros,
     logSessions: config.logLevel === "debug" || config.logLevel === "trace",
   };
 }

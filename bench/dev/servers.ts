@@ -23,6 +23,7 @@ const SETTINGS: LoopSettings = {
   udpBannerRate: 20_000,
   udpBannerRatePerPrefix: 5000,
   udpAmplificationMax: 10,
+  busyPollMicros: 0,
   logSessions: false,
 };
 

@@ -206,6 +206,13 @@ export const OPTIONS = {
     default: "auto",
     help: "what moves bytes: bun (its sockets), linux (system calls), auto (linux where it works)",
   }),
+  busyPollMicros: option({
+    flag: "--busy-poll",
+    group: "Data plane",
+    kind: integer(0, 10_000),
+    default: "0",
+    help: "microseconds the linux engine looks for work before it sleeps: quicker answers for a busy core",
+  }),
   workers: option({
     flag: "--workers",
     group: "Data plane",

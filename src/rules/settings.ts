@@ -34,6 +34,8 @@ export interface LoopSettings {
   readonly udpBannerRatePerPrefix: number;
   /** Most bytes sent for a byte received, IP and UDP headers included; above it a session gets no banner. */
   readonly udpAmplificationMax: number;
+  /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
+  readonly busyPollMicros: number;
   /** Tell each session's end to the log (debug level only: it costs a message per session). */
   readonly logSessions: boolean;
 }

@@ -94,7 +94,7 @@ class LinuxLoop {
     const kind = this.#kind;
     const tcp = this.#tcp!;
     while (this.#command !== COMMAND.stop) {
-      const count = this.#interest.wait(this.#waitMs());
+      const count = this.#wait();
       const now = this.#clock.tick();
       for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
         const fd = words[word]!;
@@ -108,6 +108,19 @@ class LinuxLoop {
     }
   }
 
+  /** Waits for events, or for the next tick; before it sleeps it looks for a while, if asked to. */
+  #wait(): number {
+    const busyPollMs = this.#start.settings.busyPollMicros / 1000;
+    if (busyPollMs > 0) {
+      const endMs = performance.now() + busyPollMs;
+      do {
+        const count = this.#interest.wait(0);
+        if (count > 0) return count;
+      } while (performance.now() < endMs);
+    }
+    return this.#interest.wait(Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs)));
+  }
+
   /** Everything but the hot path. */
   #other(what: number, fd: number): void {
     if (what === UDP) this.#udp!.ready(fd);
@@ -117,10 +130,6 @@ class LinuxLoop {
     else if (what === LINGERING) this.#tcp!.lingeringReadable(fd);
     else if (what === WAKE) this.#wake(fd);
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
-  }
-
-  #waitMs(): number {
-    return Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs));
   }
 
   /** The tick was set while there were no sessions, and now there is one, with deadlines. */

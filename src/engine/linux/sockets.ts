@@ -17,7 +17,6 @@ import {
   IPV6_V6ONLY,
   loadLibc,
   nativeMemory,
-  SO_BUSY_POLL,
   SO_RCVBUF,
   SO_REUSEADDR,
   SO_REUSEPORT,
@@ -207,11 +206,6 @@ export function setOption(fd: number, level: number, option: number, value: numb
   const memory = scratch();
   memory.view.setInt32(96, value, true);
   return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
-}
-
-/** Lets the kernel poll the device for this long before it sleeps (SO_BUSY_POLL); false where it may not. */
-export function busyPoll(fd: number, micros: number): boolean {
-  return setOption(fd, SOL_SOCKET, SO_BUSY_POLL, micros);
 }
 
 /** `0.0.0.0:80` or `[::]:80`. */
