@@ -314,11 +314,9 @@ describe("/metrics", () => {
     let before = 0;
     for (let scrapes = 0; scrapes < 30; scrapes++) {
       const all = await Promise.all([server.metrics(), server.metrics(), server.metrics()]);
-      for (const metrics of all) {
-        const bytes = metrics.get("echo_received_bytes_total", { protocol: "tcp" });
-        expect(bytes).toBeGreaterThanOrEqual(before);
-        before = bytes;
-      }
+      const bytes = all.map((metrics) => metrics.get("echo_received_bytes_total", { protocol: "tcp" }));
+      expect(Math.min(...bytes)).toBeGreaterThanOrEqual(before); // answers to questions asked at once may overtake
+      before = Math.max(...bytes);
     }
     running = false;
     expect(echoes).toBeGreaterThan(0);

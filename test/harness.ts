@@ -270,7 +270,8 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
-function cleanEnvironment(added: ProcessOptions["env"] = {}): Record<string, string> {
+/** This process's environment without its `ECHO_*`, and what is added. */
+export function cleanEnvironment(added: ProcessOptions["env"] = {}): Record<string, string> {
   const clean: Record<string, string> = {};
   for (const [name, value] of Object.entries({ ...process.env, ...added })) {
     const inherited = name.startsWith("ECHO_") && !(name in added);

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { EchoServer, type Finished, run, ServerProcess, startServer, until } from "./harness.ts";
+import {
+  cleanEnvironment,
+  EchoServer,
+  type Finished,
+  run,
+  ServerProcess,
+  startServer,
+  until,
+} from "./harness.ts";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const LINUX = process.platform === "linux";
@@ -40,8 +48,9 @@ class Client implements Disposable {
     await until(`echo of ${text}`, () => this.received.endsWith(text));
   }
 
+  /** Sends a FIN, and still receives. */
   finish(): void {
-    this.#socket!.end();
+    this.#socket!.shutdown();
   }
 
   [Symbol.dispose](): void {
@@ -164,6 +173,8 @@ describe("SIGTERM and SIGINT", () => {
     await one.echo("before");
     await two.echo("before");
     expect((await server.fetch("/readyz")).status).toBe(200);
+    const active = async () => (await server.metrics()).get("echo_sessions_active", { protocol: "tcp" });
+    await until("the end of readyz's own session", async () => (await active()) === 2);
     server.kill("SIGTERM");
     await server.waitForLog("draining");
     const ready = await server.fetch("/readyz");
@@ -191,6 +202,34 @@ describe("SIGTERM and SIGINT", () => {
     idle.finish();
     expect(await server.exited).toBe(0);
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 1, cut: 1 });
+  });
+
+  test("of 1,000 sessions in flight none loses a byte it is owed", async () => {
+    await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
+    const piece = "0123456789abcdef".repeat(512); // 8 KiB, which the kernel takes at once
+    const clients: Client[] = [];
+    try {
+      while (clients.length < 1000) {
+        const batch = Array.from({ length: 50 }, () => Client.connect(server.tcpPort));
+        clients.push(...(await Promise.all(batch)));
+      }
+      for (const client of clients) client.send(piece);
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      for (const client of clients) {
+        client.send(piece);
+        client.finish();
+      }
+      for (const client of clients) {
+        expect(await client.ended.promise).toBe("fin");
+        expect(client.received.length).toBe(2 * piece.length);
+        expect(client.received).toBe(piece + piece);
+      }
+      expect(await server.exited).toBe(0);
+      expect(await server.waitForLog("drained")).toMatchObject({ finished: 1000, cut: 0 });
+    } finally {
+      for (const client of clients) client[Symbol.dispose]();
+    }
   });
 
   test("a client that does not answer the FIN does not hold the end up", async () => {
@@ -337,6 +376,7 @@ describe("the log", () => {
     const child = Bun.spawn(
       [process.execPath, MAIN, "--tcp-port", "0", "--udp-port", "0", "--admin-port", "0"],
       {
+        env: cleanEnvironment(),
         stdin: "ignore",
         stdout: "pipe",
         stderr: "pipe",
@@ -443,7 +483,7 @@ async function expectTurnedAway(port: number): Promise<void> {
     await client.ended.promise;
     expect(client.received).toBe("");
   } catch (error) {
-    expect(errorCode(error as Error)).toBe("ECONNREFUSED");
+    expect(errorCode(error as Error)).toBeOneOf(["ECONNREFUSED", "ECONNRESET"]);
   }
 }
 

@@ -84,8 +84,9 @@ function fleetSection({ fleet, own }: PageFacts): string {
   return `<h2>Fleet, as DNS shows it</h2>\n<table>${members.join("")}</table>\n`;
 }
 
+/** `1,234,567`, without the megabytes that the locale tables take. */
 function count(value: number): string {
-  return value.toLocaleString("en-US");
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** `1.5 MiB` */
