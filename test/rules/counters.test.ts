@@ -1,0 +1,69 @@
+import { describe, expect, test } from "bun:test";
+import {
+  BANNER_SUPPRESSIONS,
+  C,
+  COLUMNS,
+  counterRow,
+  DURATION_BOUNDS_S,
+  makeCounterTable,
+  observeDuration,
+  PROXY_KINDS,
+  sumColumn,
+  TCP_CLOSES,
+  TCP_REFUSALS,
+  UDP_CLOSES,
+  UDP_DROPS,
+  UDP_REFUSALS,
+} from "../../src/rules/counters.ts";
+
+test("columns of several numbers do not overlap, and fill the row", () => {
+  const durations = DURATION_BOUNDS_S.length + 2;
+  const lengths: Partial<Record<keyof typeof C, number>> = {
+    tcpRefused: TCP_REFUSALS.length,
+    tcpClosedBy: TCP_CLOSES.length,
+    tcpDuration: durations,
+    proxyHeaders: PROXY_KINDS.length,
+    udpRefused: UDP_REFUSALS.length,
+    udpClosedBy: UDP_CLOSES.length,
+    udpDropped: UDP_DROPS.length,
+    udpBannersSuppressed: BANNER_SUPPRESSIONS.length,
+    udpDuration: durations,
+  };
+  const taken = Object.entries(C).flatMap(([name, first]) =>
+    Array.from({ length: lengths[name as keyof typeof C] ?? 1 }, (_, at) => first + at),
+  );
+  expect(taken.toSorted((a, b) => a - b)).toEqual(Array.from({ length: COLUMNS }, (_, at) => at));
+});
+
+test("a column is summed over all loops, exactly up to 2^53", () => {
+  const table = makeCounterTable(3);
+  expect(sumColumn(table, C.tcpSentBytes)).toBe(0);
+  counterRow(table, 0)[C.tcpSentBytes] = 2 ** 53 - 4;
+  counterRow(table, 1)[C.tcpSentBytes]! += 1;
+  counterRow(table, 2)[C.tcpSentBytes]! += 2;
+  counterRow(table, 1)[C.tcpSentBytes + 1] = 99;
+  counterRow(table, 1)[C.tcpSentBytes - 1] = 99;
+  expect(sumColumn(table, C.tcpSentBytes)).toBe(Number.MAX_SAFE_INTEGER);
+});
+
+describe("a duration", () => {
+  const cases: [number, number][] = [
+    [0, 0],
+    [0.001, 0], // a bound belongs to its bucket: le
+    [0.0011, 1],
+    [86400, 8],
+    [86401, 9],
+  ];
+  for (const [seconds, bucket] of cases) {
+    test(`of ${seconds} s is in bucket ${bucket}`, () => {
+      const row = counterRow(makeCounterTable(1), 0);
+      observeDuration(row, C.udpDuration, seconds);
+      const slots = [...row.subarray(C.udpDuration, C.udpDuration + DURATION_BOUNDS_S.length + 2)];
+      expect(slots.slice(0, -1)).toEqual(
+        Array.from({ length: DURATION_BOUNDS_S.length + 1 }, (_, at) => (at === bucket ? 1 : 0)),
+      );
+      expect(slots.at(-1)).toBe(seconds);
+      expect(row.reduce((a, b) => a + b)).toBeCloseTo(1 + seconds, 9);
+    });
+  }
+});
