@@ -12,7 +12,7 @@ import {
   type TcpClose,
   type TcpRefusal,
 } from "./counters.ts";
-import { hasFullSignature, PROXY_HEADER_MAX, parseProxyHeader } from "./proxy.ts";
+import { hasFullSignature, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
@@ -144,12 +144,12 @@ export class TcpRules {
   /** Bytes came while the header is due: AWAITING_HEADER still, OPEN, or REFUSED (the engine closes the session). */
   header(slot: number, chunk: Uint8Array): Phase {
     const state = this.#headers.get(slot)!;
-    // A header fits PROXY_HEADER_MAX, so what is kept of a session that waits is bounded by that and one chunk.
+    // "more" is only said of what may still fit PROXY_HEADER_MAX: what a session that waits can cost is bounded.
     state.bytes = state.bytes.length === 0 ? chunk.slice() : concat(state.bytes, chunk);
     const verdict = parseProxyHeader(state.bytes, state.bytes.length);
     switch (verdict.kind) {
       case "more":
-        return state.bytes.length > PROXY_HEADER_MAX ? this.#drop(slot, "proxy_malformed") : AWAITING_HEADER;
+        return AWAITING_HEADER;
       case "malformed":
         return this.#drop(slot, "proxy_malformed");
       case "plain":
