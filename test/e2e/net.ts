@@ -79,9 +79,11 @@ export async function tcpEcho({ host, port }: Endpoint, payload: string, header 
 
 /**
  * One new UDP session: a datagram from a port of its own, the banner, the echo.
+ * @param held keeps the socket, to be closed by its owner: a port that is given back comes again with another socket,
+ *   and that one's first datagram is then none of a new session
  * @throws when anything else comes, or not both in time
  */
-export async function udpEcho({ host, port }: Endpoint, payload: string): Promise<Banner> {
+export async function udpEcho({ host, port }: Endpoint, payload: string, held?: Closable[]): Promise<Banner> {
   const { promise, resolve, reject } = Promise.withResolvers<Banner>();
   const timer = setTimeout(
     () => reject(new Error(`no banner and echo from ${host}:${port}; got: ${got}`)),
@@ -101,13 +103,18 @@ export async function udpEcho({ host, port }: Endpoint, payload: string): Promis
       error: reject,
     },
   });
+  held?.push(socket);
   try {
     socket.send(payload);
     return await promise;
   } finally {
     clearTimeout(timer);
-    socket.close();
+    if (held === undefined) socket.close();
   }
+}
+
+export interface Closable {
+  close(): void;
 }
 
 /** How a session that was held open came to its end. */
@@ -221,7 +228,7 @@ export class DatagramStream {
     return this.#echoed.has(this.sent - 5);
   }
 
-  stop(): void {
+  close(): void {
     clearInterval(this.#timer ?? undefined);
     this.#socket?.close();
   }

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseAllDocuments } from "yaml";
 
 /** What is written once about `k8s/` for those that test it: which parts there are, and how they are rendered. */
 
@@ -138,7 +137,7 @@ export class Renderer implements AsyncDisposable {
 }
 
 export function parseObjects(yaml: string): readonly KubernetesObject[] {
-  return parseAllDocuments(yaml).map((document) => document.toJS() as KubernetesObject);
+  return Bun.YAML.parse(yaml) as KubernetesObject[]; // several documents are an array
 }
 
 /** `Deployment/server1`, `Namespace/echo-server`. */
