@@ -48,5 +48,5 @@ function isTryAgain(error: unknown): boolean {
 /** In this thread and not in pino's worker, which a single compiled binary does not have. Loaded only if used. */
 async function prettyStream(): Promise<DestinationStream> {
   const { default: pretty } = await import("pino-pretty");
-  return pretty({ colorize: isatty(STDOUT), sync: true, destination: STDOUT, ignore: "pid,hostname" });
+  return pretty({ colorize: isatty(STDOUT), sync: true, destination: STDOUT, singleLine: true });
 }

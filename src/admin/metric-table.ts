@@ -1,0 +1,167 @@
+import {
+  BANNER_SUPPRESSIONS,
+  C,
+  counterRow,
+  PROXY_KINDS,
+  sumColumn,
+  TCP_CLOSES,
+  TCP_REFUSALS,
+  UDP_CLOSES,
+  UDP_DROPS,
+  UDP_REFUSALS,
+} from "../rules/counters.ts";
+import type { SharedTables } from "../rules/shared.ts";
+
+/** One number of a scrape. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A metric whose numbers stand in the shared tables. */
+export interface MetricRow {
+  readonly type: "counter" | "gauge";
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+  readonly read: (tables: SharedTables) => Sample[];
+}
+
+/** Every metric that loops count, but for the histogram of session lengths. */
+export const METRICS: readonly MetricRow[] = [
+  {
+    type: "counter",
+    name: "echo_sessions_opened_total",
+    help: "Sessions admitted.",
+    labelNames: ["protocol"],
+    read: byProtocol(C.tcpOpened, C.udpOpened),
+  },
+  {
+    type: "gauge",
+    name: "echo_sessions_active",
+    help: "Sessions open now.",
+    labelNames: ["protocol"],
+    read: (tables) => [
+      { labels: { protocol: "tcp" }, value: difference(tables, C.tcpOpened, C.tcpClosed) },
+      { labels: { protocol: "udp" }, value: difference(tables, C.udpOpened, C.udpClosed) },
+    ],
+  },
+  {
+    type: "counter",
+    name: "echo_closed_total",
+    help: "Sessions ended, by how.",
+    labelNames: ["protocol", "reason"],
+    read: (tables) => [
+      ...reasons(tables, C.tcpClosedBy, TCP_CLOSES, { protocol: "tcp" }),
+      ...reasons(tables, C.udpClosedBy, UDP_CLOSES, { protocol: "udp" }),
+    ],
+  },
+  {
+    type: "counter",
+    name: "echo_refused_total",
+    help: "Sessions turned away, by why.",
+    labelNames: ["protocol", "reason"],
+    read: (tables) => [
+      ...reasons(tables, C.tcpRefused, TCP_REFUSALS, { protocol: "tcp" }),
+      ...reasons(tables, C.udpRefused, UDP_REFUSALS, { protocol: "udp" }),
+    ],
+  },
+  {
+    type: "counter",
+    name: "echo_received_bytes_total",
+    help: "Payload bytes received, without PROXY headers.",
+    labelNames: ["protocol"],
+    read: byProtocol(C.tcpReceivedBytes, C.udpReceivedBytes),
+  },
+  {
+    type: "counter",
+    name: "echo_sent_bytes_total",
+    help: "Payload bytes sent, banners included.",
+    labelNames: ["protocol"],
+    read: byProtocol(C.tcpSentBytes, C.udpSentBytes),
+  },
+  {
+    type: "gauge",
+    name: "echo_queued_bytes",
+    help: "Bytes kept now for slow TCP readers.",
+    labelNames: [],
+    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, C.tcpQueuedBytes) }],
+  },
+  {
+    type: "counter",
+    name: "echo_proxy_headers_total",
+    help: "PROXY headers believed, by kind.",
+    labelNames: ["kind"],
+    read: (tables) => reasons(tables, C.proxyHeaders, PROXY_KINDS, {}, "kind"),
+  },
+  {
+    type: "counter",
+    name: "echo_received_datagrams_total",
+    help: "Datagrams received, those dropped included.",
+    labelNames: ["protocol"],
+    read: ofUdp(C.udpReceivedDatagrams),
+  },
+  {
+    type: "counter",
+    name: "echo_sent_datagrams_total",
+    help: "Datagrams sent, banners included.",
+    labelNames: ["protocol"],
+    read: ofUdp(C.udpSentDatagrams),
+  },
+  {
+    type: "counter",
+    name: "echo_dropped_datagrams_total",
+    help: "Datagrams not echoed, by why.",
+    labelNames: ["protocol", "reason"],
+    read: (tables) => reasons(tables, C.udpDropped, UDP_DROPS, { protocol: "udp" }),
+  },
+  {
+    type: "counter",
+    name: "echo_udp_banners_suppressed_total",
+    help: "UDP sessions that got the echo but no banner, by why.",
+    labelNames: ["reason"],
+    read: (tables) => reasons(tables, C.udpBannersSuppressed, BANNER_SUPPRESSIONS, {}),
+  },
+  {
+    type: "gauge",
+    name: "echo_event_loop_lag_seconds",
+    help: "How late each event loop's last tick was.",
+    labelNames: ["loop"],
+    read: (tables) =>
+      Array.from({ length: tables.loops }, (_, loop) => ({
+        labels: { loop: String(loop) },
+        value: counterRow(tables.counters, loop)[C.loopLagSeconds]!,
+      })),
+  },
+];
+
+/** One sample for TCP and one for UDP. */
+function byProtocol(tcp: number, udp: number): MetricRow["read"] {
+  return (tables) => [
+    { labels: { protocol: "tcp" }, value: sumColumn(tables.counters, tcp) },
+    { labels: { protocol: "udp" }, value: sumColumn(tables.counters, udp) },
+  ];
+}
+
+function ofUdp(column: number): MetricRow["read"] {
+  return (tables) => [{ labels: { protocol: "udp" }, value: sumColumn(tables.counters, column) }];
+}
+
+/** One sample for each reason, whose counters stand side by side from `first` on. */
+function reasons(
+  tables: SharedTables,
+  first: number,
+  names: readonly string[],
+  labels: Sample["labels"],
+  label = "reason",
+): Sample[] {
+  return names.map((name, at) => ({
+    labels: { ...labels, [label]: name },
+    value: sumColumn(tables.counters, first + at),
+  }));
+}
+
+/** Loops go on counting between two reads, so a difference could come out negative for a moment. */
+function difference(tables: SharedTables, opened: number, closed: number): number {
+  return Math.max(0, sumColumn(tables.counters, opened) - sumColumn(tables.counters, closed));
+}
