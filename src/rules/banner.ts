@@ -51,7 +51,13 @@ export class Banner {
    * The banner of one session; returns its length in `bytes`.
    * @param via the proxy's own end, where a PROXY header named another client
    */
-  write(server: Address, serverPort: number, client: Address, clientPort: number, via: Via | null = null): number {
+  write(
+    server: Address,
+    serverPort: number,
+    client: Address,
+    clientPort: number,
+    via: Via | null = null,
+  ): number {
     const second = Math.floor(Date.now() / 1000);
     if (second !== this.#second || serverPort !== this.#serverPort || !sameAddress(server, this.#server)) {
       this.#writeHead(second, server, serverPort);
