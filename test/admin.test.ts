@@ -5,36 +5,10 @@ import { renderPage } from "../src/admin/page.ts";
 import { type ProxySettings, probeTcp } from "../src/admin/probe-tcp.ts";
 import { UdpProbe } from "../src/admin/probe-udp.ts";
 import { Clock } from "../src/rules/clock.ts";
-import {
-  BANNER_SUPPRESSIONS,
-  C,
-  counterRow,
-  PROXY_KINDS,
-  TCP_CLOSES,
-  TCP_REFUSALS,
-  UDP_CLOSES,
-  UDP_DROPS,
-  UDP_REFUSALS,
-} from "../src/rules/counters.ts";
+import { C, counterRow } from "../src/rules/counters.ts";
 import { makeSharedTables } from "../src/rules/shared.ts";
-import { type Metrics, startServer, until } from "./harness.ts";
-
-/** Opens a TCP session, sends, and returns when so many bytes came back in all. */
-async function talk(port: number, text: string, bytes: number): Promise<Bun.Socket> {
-  let received = 0;
-  const socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port,
-    socket: {
-      data(_socket, chunk) {
-        received += chunk.length;
-      },
-    },
-  });
-  socket.write(text);
-  await until(`${bytes} bytes`, () => received >= bytes);
-  return socket;
-}
+import { TcpClient } from "./clients/tcp.ts";
+import { startServer, until } from "./harness.ts";
 
 describe("paths and methods", () => {
   test("health, metrics and page answer; all else is a plain 404, other methods a 405", async () => {
@@ -113,12 +87,13 @@ describe("/readyz", () => {
 
   test("says no, and why, while newcomers are refused; and yes again after", async () => {
     await using server = await startServer(["--max-tcp-sessions", "1", "--udp-port", "off"]);
-    const socket = await talk(server.tcpPort, "x", 1);
+    using client = await TcpClient.connect(server.tcpPort);
+    await client.greeted();
     const full = await server.fetch("/readyz");
     expect(full.status).toBe(503);
     expect(await full.text()).toStartWith("not ready: tcp: ");
     expect((await server.fetch("/livez")).status).toBe(200);
-    socket.end();
+    client.halfClose();
     await until("ready again", async () => (await server.fetch("/readyz")).status === 200);
   });
 
@@ -213,124 +188,13 @@ test("/livez: an event loop that does not turn", () => {
   expect(liveness(tables)).toEqual({ ok: false, text: "not live: event loop 1 has not turned for 60 s" });
 });
 
-describe("/metrics", () => {
-  test("every counter is there at 0 before its first event", async () => {
-    await using server = await startServer();
-    const metrics = await server.metrics();
-    for (const protocol of ["tcp", "udp"]) {
-      for (const name of [
-        "sessions_opened_total",
-        "sessions_active",
-        "received_bytes_total",
-        "sent_bytes_total",
-      ]) {
-        expect(metrics.get(`echo_${name}`, { protocol })).toBe(0);
-      }
-      expect(metrics.get("echo_session_duration_seconds_count", { protocol })).toBe(0);
-      expect(metrics.get("echo_session_duration_seconds_bucket", { protocol, le: "+Inf" })).toBe(0);
-    }
-    expectZero(metrics, "echo_refused_total", { protocol: "tcp" }, "reason", TCP_REFUSALS);
-    expectZero(metrics, "echo_refused_total", { protocol: "udp" }, "reason", UDP_REFUSALS);
-    expectZero(metrics, "echo_closed_total", { protocol: "tcp" }, "reason", TCP_CLOSES);
-    expectZero(metrics, "echo_closed_total", { protocol: "udp" }, "reason", UDP_CLOSES);
-    expectZero(metrics, "echo_dropped_datagrams_total", { protocol: "udp" }, "reason", UDP_DROPS);
-    expectZero(metrics, "echo_udp_banners_suppressed_total", {}, "reason", BANNER_SUPPRESSIONS);
-    expectZero(metrics, "echo_proxy_headers_total", {}, "kind", PROXY_KINDS);
-    for (const name of ["echo_received_datagrams_total", "echo_sent_datagrams_total"]) {
-      expect(metrics.get(name, { protocol: "udp" })).toBe(0);
-    }
-    expect(metrics.get("echo_queued_bytes")).toBe(0);
-    expect(metrics.get("echo_worker_restarts_total")).toBe(0);
-    expect(metrics.get("echo_event_loop_lag_seconds", { loop: "0" })).toBeNumber();
-    const [info] = [...metrics.samples.keys()].filter((key) => key.startsWith("echo_build_info"));
-    expect(info).toContain(`bun="${Bun.version}"`);
-    expect(info).toContain(`engine="${server.engine}"`);
-    expect(info).toMatch(/reason="[^"]+"/);
-    for (const name of ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"]) {
-      expect(metrics.get(name)).toBeGreaterThan(0);
-    }
-  });
-
-  test("the text is what a scraper takes: every sample under its HELP and TYPE, once", async () => {
-    await using server = await startServer();
-    const response = await server.fetch("/metrics");
-    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
-    const seen = new Set<string>();
-    let family = "";
-    for (const line of (await response.text()).split("\n").filter((line) => line !== "")) {
-      const [, declared] = /^# (?:HELP|TYPE) (\S+)/.exec(line) ?? [];
-      if (declared !== undefined) {
-        family = declared;
-        continue;
-      }
-      const [, sample, name] = /^((\w+)(?:\{.*\})?) -?[\d.e+-]+$/.exec(line) ?? [];
-      expect(name).toStartWith(family);
-      expect(seen.has(sample!)).toBe(false);
-      seen.add(sample!);
-    }
-    expect(seen.size).toBeGreaterThan(60);
-  });
-
-  test("sessions, bytes and durations are what the client counted, and durations add up", async () => {
-    await using server = await startServer(["--no-banner"]);
-    const sockets: Bun.Socket[] = [];
-    for (let length = 1; length <= 20; length++) {
-      sockets.push(await talk(server.tcpPort, "x".repeat(length * 100), length * 100));
-    }
-    const bytes = 100 * ((20 * 21) / 2);
-    const open = await server.metrics();
-    expect(open.get("echo_sessions_active", { protocol: "tcp" })).toBe(20);
-    expect(open.get("echo_received_bytes_total", { protocol: "tcp" })).toBe(bytes);
-    expect(open.get("echo_sent_bytes_total", { protocol: "tcp" })).toBe(bytes);
-    expect(open.get("echo_session_duration_seconds_count", { protocol: "tcp" })).toBe(0);
-    for (const socket of sockets) socket.end();
-    await until(
-      "all closed",
-      async () => (await server.metrics()).get("echo_sessions_active", { protocol: "tcp" }) === 0,
-    );
-    const closed = await server.metrics();
-    expect(closed.get("echo_sessions_opened_total", { protocol: "tcp" })).toBe(20);
-    expect(closed.get("echo_closed_total", { protocol: "tcp", reason: "client" })).toBe(20);
-    expect(closed.get("echo_session_duration_seconds_count", { protocol: "tcp" })).toBe(20);
-    expect(closed.get("echo_session_duration_seconds_bucket", { protocol: "tcp", le: "3600" })).toBe(20);
-    expect(closed.get("echo_session_duration_seconds_sum", { protocol: "tcp" })).toBeGreaterThan(0);
-  });
-
-  test("scrapes in the midst of traffic answer, and never count backwards", async () => {
-    await using server = await startServer(["--no-banner"]);
-    let running = true;
-    let echoes = 0;
-    const socket = await Bun.connect({
-      hostname: "127.0.0.1",
-      port: server.tcpPort,
-      socket: {
-        data(socket, chunk) {
-          echoes++;
-          if (running) socket.write(chunk);
-        },
-      },
-    });
-    socket.write("ping");
-    let before = 0;
-    for (let scrapes = 0; scrapes < 30; scrapes++) {
-      const all = await Promise.all([server.metrics(), server.metrics(), server.metrics()]);
-      const bytes = all.map((metrics) => metrics.get("echo_received_bytes_total", { protocol: "tcp" }));
-      expect(Math.min(...bytes)).toBeGreaterThanOrEqual(before); // answers to questions asked at once may overtake
-      before = Math.max(...bytes);
-    }
-    running = false;
-    expect(echoes).toBeGreaterThan(0);
-    expect(before).toBeGreaterThan(0);
-    socket.end();
-  });
-});
-
 describe("the page", () => {
   test("shows this Pod, its addresses and its sessions, and loads nothing from elsewhere", async () => {
     await using server = await startServer([], {
       env: { ECHO_POD_NAME: "server2", ECHO_NODE_NAME: "node-b" },
     });
-    const socket = await talk(server.tcpPort, "x", 1);
+    using client = await TcpClient.connect(server.tcpPort);
+    await client.greeted();
     const response = await server.fetch("/");
     expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
     expect(response.headers.get("content-security-policy")).toStartWith("default-src 'none'");
@@ -339,7 +203,6 @@ describe("the page", () => {
       expect(html).toContain(part);
     expect(html).toContain('<th scope="row">TCP</th><td class="n">1</td><td class="n">1</td>');
     expect(html).not.toMatch(/<script|https?:|src=/);
-    socket.end();
   });
 
   test("marks this Pod in the fleet, and takes no text for markup", () => {
@@ -366,13 +229,3 @@ describe("the page", () => {
     for (const number of ["1,234,567", "1.5 KiB", "5 B", "draining"]) expect(html).toContain(number);
   });
 });
-
-function expectZero(
-  metrics: Metrics,
-  name: string,
-  labels: Record<string, string>,
-  label: string,
-  values: readonly string[],
-): void {
-  for (const value of values) expect(metrics.get(name, { ...labels, [label]: value })).toBe(0);
-}

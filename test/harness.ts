@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
  *     const socket = await Bun.connect({ hostname: "127.0.0.1", port: server.tcpPort, socket: ... });
  */
 
-const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+/** The program. */
+export const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 
 /** How long a started process may take to be ready, and a condition to come true, before the test is failed. */
 const PATIENCE_MS = 20_000;

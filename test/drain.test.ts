@@ -1,0 +1,150 @@
+import { describe, expect, test } from "bun:test";
+import { disposeAll, TcpClient } from "./clients/tcp.ts";
+import { startServer, until } from "./harness.ts";
+
+/** How a server ends: what becomes of those it serves, of newcomers, and of itself. */
+
+describe("SIGTERM and SIGINT", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    test(`${signal} without sessions: out at once, with 0`, async () => {
+      await using server = await startServer();
+      const { exitCode, stderr } = await server.stop(signal);
+      expect(exitCode).toBe(0);
+      expect(stderr).toBe("");
+      expect(server.log.map(({ msg }) => msg)).toEqual(["ready", "draining", "drained", "stopped"]);
+      expect(server.log[1]).toMatchObject({ signal, tcpSessions: 0 });
+      expect(server.log[2]).toMatchObject({ finished: 0, cut: 0 });
+    });
+  }
+
+  test("sessions may finish, newcomers are turned away, readiness fails, and the log counts", async () => {
+    await using server = await startServer(["--drain-timeout", "1h"]);
+    using one = await TcpClient.connect(server.tcpPort);
+    await one.greeted();
+    using two = await TcpClient.connect(server.tcpPort);
+    await two.greeted();
+    expect(await one.echoes("before")).toBe(true);
+    expect(await two.echoes("before")).toBe(true);
+    expect((await server.fetch("/readyz")).status).toBe(200);
+    const active = async () => (await server.metrics()).get("echo_sessions_active", { protocol: "tcp" });
+    await until("the end of readyz's own session", async () => (await active()) === 2);
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    const ready = await server.fetch("/readyz");
+    expect(ready.status).toBe(503);
+    expect(await ready.text()).toBe("not ready: draining\n");
+    expect((await server.fetch("/livez")).status).toBe(200);
+    expect(await one.echoes("while draining")).toBe(true);
+    using newcomer = await TcpClient.connect(server.tcpPort);
+    expect(await newcomer.ended).toBeOneOf(["refused", "reset"]);
+    expect(newcomer.bytesReceived).toBe(0);
+    one.halfClose();
+    two.halfClose();
+    expect(await server.exited).toBe(0);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 2, cut: 0 });
+  });
+
+  test("what has not finished by the drain timeout is cut, by a FIN after what it is owed", async () => {
+    await using server = await startServer(["--drain-timeout", "300ms"]);
+    using idle = await TcpClient.connect(server.tcpPort);
+    await idle.greeted();
+    using done = await TcpClient.connect(server.tcpPort);
+    await done.greeted();
+    expect(await idle.echoes("idle")).toBe(true);
+    expect(await done.echoes("done")).toBe(true);
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    done.halfClose();
+    expect(await idle.ended).toBe("fin");
+    expect(await server.exited).toBe(0);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 1, cut: 1 });
+  });
+
+  test("of 1,000 sessions in flight none loses a byte it is owed", async () => {
+    await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
+    const piece = "0123456789abcdef".repeat(4096); // 64 KiB
+    const clients: TcpClient[] = [];
+    try {
+      while (clients.length < 1000) {
+        const batch = Array.from({ length: 50 }, () => TcpClient.connect(server.tcpPort));
+        clients.push(...(await Promise.all(batch)));
+      }
+      for (const client of clients) client.send(piece);
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      for (const client of clients) {
+        client.send(piece);
+        client.halfClose();
+      }
+      for (const client of clients) {
+        expect(await client.ended).toBe("fin");
+        expect(client.received.toString("latin1") === piece + piece).toBe(true);
+      }
+      expect(await server.exited).toBe(0);
+      expect(await server.waitForLog("drained")).toMatchObject({ finished: 1000, cut: 0 });
+    } finally {
+      disposeAll(clients);
+    }
+  });
+
+  test("a client that does not answer the FIN does not hold the end up", async () => {
+    await using server = await startServer(["--drain-timeout", "0s"]);
+    using deaf = await TcpClient.connect(server.tcpPort);
+    await deaf.greeted();
+    expect(await deaf.echoes("here")).toBe(true);
+    deaf.stall(); // a FIN is not seen while nothing is read
+    const { exitCode } = await server.stop();
+    expect(exitCode).toBe(0);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1 });
+  });
+
+  test("UDP sessions go on while they are busy, and new ones are refused", async () => {
+    await using server = await startServer(["--tcp-port", "off", "--drain-timeout", "1h"]);
+    const echoes: string[] = [];
+    const open = (sink: string[]) =>
+      Bun.udpSocket({
+        connect: { hostname: "127.0.0.1", port: server.udpPort },
+        socket: { data: (_socket, datagram) => void sink.push(datagram.toString("latin1")), error() {} },
+      });
+    const known = await open(echoes);
+    const strangers: string[] = [];
+    const stranger = await open(strangers);
+    try {
+      known.send("first");
+      await until("the first echo", () => echoes.includes("first"));
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      for (let round = 0; round < 15; round++) {
+        stranger.send("new");
+        known.send(`round ${round}`);
+        await until(`echo of round ${round}`, () => echoes.includes(`round ${round}`));
+        await Bun.sleep(100); // busy for longer than the second of silence that ends UDP's drain
+      }
+      expect(server.log.some(({ msg }) => msg === "drained")).toBe(false);
+      expect(strangers).toEqual([]);
+      expect(
+        (await server.metrics()).get("echo_refused_total", { protocol: "udp", reason: "draining" }),
+      ).toBe(15);
+    } finally {
+      known.close();
+      stranger.close();
+    }
+    expect(await server.exited).toBe(0); // in the silence after it
+  });
+
+  test("a second signal ends it at once", async () => {
+    for (const [signal, code] of [
+      ["SIGTERM", 143],
+      ["SIGINT", 130],
+    ] as const) {
+      await using server = await startServer(["--drain-timeout", "1h"]);
+      using client = await TcpClient.connect(server.tcpPort);
+      await client.greeted();
+      expect(await client.echoes("stay")).toBe(true);
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      expect((await server.stop(signal)).exitCode).toBe(code);
+      expect(server.log.some(({ msg }) => msg === "drained")).toBe(false);
+    }
+  });
+});
