@@ -5,12 +5,10 @@ import { COMMAND, WORD } from "../../rules/shared.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
+import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
 import type { BoundSocket } from "./sockets.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, LinuxTcp, NONE } from "./tcp.ts";
+import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
-
-const UDP = 6;
-const WAKE = 7;
 
 /** Time between two looks at deadlines while there are sessions, and while there are none. */
 const TICK_MS = 100;
@@ -124,7 +122,7 @@ class LinuxLoop {
   /** Everything but the hot path. */
   #other(what: number, fd: number): void {
     if (what === UDP) this.#udp!.ready(fd);
-    else if (what === LISTENER) this.#tcp!.accept(fd);
+    else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
     else if (what === BLOCKED) this.#tcp!.writable(fd);
     else if (what === HEADER) this.#tcp!.headerReadable(fd);
     else if (what === LINGERING) this.#tcp!.lingeringReadable(fd);
@@ -146,7 +144,7 @@ class LinuxLoop {
     this.#row[C.heartbeatMs] = now;
     this.#tcp?.rules.sweep(this.#tcp);
     this.#udp?.rules.sweep();
-    this.#tcp?.retryAccept();
+    this.#tcp?.acceptor.retry();
     this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);
   }
 

@@ -17,6 +17,7 @@ import {
   IPV6_V6ONLY,
   loadLibc,
   nativeMemory,
+  SO_LINGER,
   SO_RCVBUF,
   SO_REUSEADDR,
   SO_REUSEPORT,
@@ -206,6 +207,15 @@ export function setOption(fd: number, level: number, option: number, value: numb
   const memory = scratch();
   memory.view.setInt32(96, value, true);
   return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
+}
+
+/** Closes a connection by a reset: SO_LINGER of no time (socket(7)). */
+export function abortiveClose(fd: number): void {
+  const memory = scratch();
+  memory.view.setInt32(100, 1, true);
+  memory.view.setInt32(104, 0, true);
+  loadLibc().setsockopt(fd, SOL_SOCKET, SO_LINGER, (memory.address + 100) as Pointer, 8);
+  loadLibc().close(fd);
 }
 
 /** `0.0.0.0:80` or `[::]:80`. */

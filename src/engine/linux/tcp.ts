@@ -6,7 +6,6 @@ import { C, type TcpClose } from "../../rules/counters.ts";
 import { AWAITING_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
 import {
   EAGAIN,
-  ECONNABORTED,
   EINTR,
   EPOLL_CTL_ADD,
   EPOLL_CTL_MOD,
@@ -18,29 +17,12 @@ import {
   type NativeMemory,
   nativeMemory,
   SHUT_WR,
-  SO_LINGER,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-  SOL_SOCKET,
 } from "../../sys/libc.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
+import { Acceptor } from "./acceptor.ts";
 import type { Interest } from "./interest.ts";
-import { BACKLOG, type BoundSocket, SOCKADDR_BYTES, Sockaddr } from "./sockets.ts";
-
-/** What a descriptor of the loop is: an index into nothing but this tells the loop what an event means. */
-export const NONE = 0;
-/** A session with nothing queued: what comes is sent back at once. */
-export const ECHOING = 1;
-/** A session whose reader is slow: nothing is read until what is queued is sent. */
-export const BLOCKED = 2;
-/** A session that waits for its PROXY header. */
-export const HEADER = 3;
-/** A session that was cut: its FIN is sent, what still comes is thrown away. */
-export const LINGERING = 4;
-export const LISTENER = 5;
-
-/** Connections accepted per turn and listener: a burst of newcomers must not keep those that are here waiting. */
-const ACCEPTS_PER_TURN = 64;
+import { BLOCKED, ECHOING, HEADER, LINGERING, NONE } from "./kinds.ts";
+import { abortiveClose, type BoundSocket, type Sockaddr } from "./sockets.ts";
 
 /** The most that is read at once: what a slow reader can leave unsent, and so what it can cost. */
 const WINDOW_BYTES = 64 * 1024;
@@ -48,6 +30,9 @@ const WINDOW_BYTES = 64 * 1024;
 /** With this much queued in all, sessions are read in small pieces: many slow readers then cost 8 KiB each, not 64. */
 const QUEUED_BYTES_PRESSURE = 32 * 1024 * 1024;
 const WINDOW_BYTES_UNDER_PRESSURE = 8 * 1024;
+
+/** Reads of a session that is to be cut: a client that never stops sending must not keep it. */
+const LAST_TURNS = 64;
 
 /** Read at once with the banner: what a client that speaks first fits in its first segment. */
 const EARLY_BYTES = 2048;
@@ -66,6 +51,7 @@ interface Queue {
  */
 export class LinuxTcp implements TcpDeadlines {
   readonly rules: TcpRules;
+  readonly acceptor: Acceptor;
   readonly #libc: Libc = loadLibc();
   readonly #start: LoopStart;
   readonly #clock: Clock;
@@ -73,26 +59,15 @@ export class LinuxTcp implements TcpDeadlines {
   readonly #kind: Uint8Array;
   readonly #slots: number;
   readonly #queues = new Map<number, Queue>();
-  readonly #servers = new Map<number, string>();
+  /** Both ends of each session as text, where sessions are logged. */
+  readonly #ends = new Map<number, Pick<SessionEnd, "client" | "server">>();
   readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
-  readonly #listeners: readonly BoundSocket[];
 
   readonly #buffer = nativeMemory(WINDOW_BYTES);
   readonly #bufferAddress = this.#buffer.address as Pointer;
   readonly #banner: NativeMemory;
   readonly #bannerAddress: Pointer;
-  /** Two sockaddrs and their lengths, then a struct linger that says: reset. */
-  readonly #scratch = nativeMemory(256);
-  readonly #peerAddress = this.#scratch.address as Pointer;
-  readonly #localAddress = (this.#scratch.address + 64) as Pointer;
-  readonly #lengthAddress = (this.#scratch.address + 128) as Pointer;
-  readonly #lingerAddress = (this.#scratch.address + 136) as Pointer;
-  readonly #peer = new Sockaddr();
-  readonly #local = new Sockaddr();
-  /** A descriptor kept to be given up when there is no other: a newcomer can then be accepted and refused. */
-  #reserve = -1;
   #windowBytes: number;
-  #exhausted = false;
   #draining = false;
   #cutting = false;
 
@@ -109,7 +84,6 @@ export class LinuxTcp implements TcpDeadlines {
     this.#interest = interest;
     this.#kind = kind;
     this.#slots = kind.length;
-    this.#listeners = listeners;
     this.#onSessionEnd = onSessionEnd;
     this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
     this.#bannerAddress = this.#banner.address as Pointer;
@@ -122,105 +96,33 @@ export class LinuxTcp implements TcpDeadlines {
       new Banner(start.settings.bannerFields, this.#banner.bytes),
     );
     this.#windowBytes = this.#window();
-    this.#scratch.words[136 / 4] = 1;
-    this.#reserve = this.#libc.eventfd(0, 0);
-    for (const { fd } of listeners) {
-      this.#kind[fd] = LISTENER;
-      interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
-    }
+    this.acceptor = new Acceptor(listeners, interest, kind, {
+      admit: (fd, peer, local) => this.#admit(fd, peer, local),
+      turnedAway: () => this.rules.countRefusal("no_descriptors"),
+    });
   }
 
-  /** Draining begins: serves those that the kernel has already let in, then accepts no more. */
+  /** Draining begins: no newcomers from here on. */
   stopListening(): void {
     this.#draining = true;
-    for (const listener of this.#listeners) {
-      for (let left = BACKLOG; left > 0 && this.#acceptTurn(listener); left -= ACCEPTS_PER_TURN);
-      this.#kind[listener.fd] = NONE;
-      this.#interest.remove(listener.fd);
-    }
+    this.acceptor.stop();
   }
 
-  /** A listener has newcomers. */
-  accept(fd: number): void {
-    this.#acceptTurn(this.#listeners.find((socket) => socket.fd === fd)!);
-  }
-
-  /** Accepts up to a bound. True if there may be more. */
-  #acceptTurn(listener: BoundSocket): boolean {
-    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
-      const accepted = this.#acceptOne(listener.fd);
-      if (accepted >= 0) {
-        this.#admit(accepted, listener);
-        continue;
-      }
-      const errno = this.#libc.errno();
-      if (errno === EAGAIN || errno === EINTR) return false;
-      if (errno !== ECONNABORTED && !this.#refuseOne(listener.fd)) {
-        // Not even the reserve helps. A listener with newcomers is always ready, so the loop would spin.
-        this.#exhausted = true;
-        this.#interest.set(EPOLL_CTL_MOD, listener.fd, 0);
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** Looks again at listeners that were left alone for want of descriptors; once per tick. */
-  retryAccept(): void {
-    if (!this.#exhausted || this.#draining) return;
-    this.#exhausted = false;
-    for (const { fd } of this.#listeners) this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLIN);
-  }
-
-  #acceptOne(fd: number): number {
-    this.#scratch.words[128 / 4] = SOCKADDR_BYTES;
-    return this.#libc.accept4(fd, this.#peerAddress, this.#lengthAddress, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  }
-
-  /** Out of descriptors: gives up the reserve to accept one newcomer and reset it. False if even that fails. */
-  #refuseOne(fd: number): boolean {
-    if (this.#reserve === -1) this.#reserve = this.#libc.eventfd(0, 0);
-    if (this.#reserve === -1) return false;
-    this.#libc.close(this.#reserve);
-    const accepted = this.#acceptOne(fd);
-    if (accepted >= 0) {
-      this.rules.countRefusal("no_descriptors");
-      this.#reset(accepted);
-    }
-    this.#reserve = this.#libc.eventfd(0, 0);
-    return accepted >= 0;
-  }
-
-  #admit(fd: number, listener: BoundSocket): void {
+  #admit(fd: number, peer: Sockaddr, local: Sockaddr): void {
     if (fd >= this.#slots) {
       this.rules.countRefusal("no_descriptors");
-      this.#reset(fd);
+      abortiveClose(fd);
       return;
     }
-    const peer = this.#peer.read(this.#scratch.view, 0);
-    const local = this.#localEnd(fd, listener);
     const phase = this.rules.open(fd, peer, peer.port, local, local.port);
     if (phase === REFUSED) {
-      this.#reset(fd);
+      abortiveClose(fd);
       return;
     }
-    if (this.#onSessionEnd !== null) this.#remember(fd);
+    if (this.#onSessionEnd !== null) this.#remember(fd, peer, local);
     this.#kind[fd] = phase === AWAITING_HEADER ? HEADER : ECHOING;
     this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
     if (phase === OPEN) this.#greet(fd);
-  }
-
-  /** This connection's own end: known from the listener, or asked for where that has every address. */
-  #localEnd(fd: number, listener: BoundSocket): Sockaddr {
-    const local = this.#local;
-    if (listener.wildcard) {
-      this.#scratch.words[128 / 4] = SOCKADDR_BYTES;
-      this.#libc.getsockname(fd, this.#localAddress, this.#lengthAddress);
-      return local.read(this.#scratch.view, 64);
-    }
-    ({ a0: local.a0, a1: local.a1, a2: local.a2, a3: local.a3 } = listener.address);
-    local.port = listener.port;
-    return local;
   }
 
   /**
@@ -372,9 +274,20 @@ export class LinuxTcp implements TcpDeadlines {
   cut(): void {
     this.#cutting = true;
     this.#each((fd, kind) => {
-      if (kind === ECHOING) this.#finish(fd);
+      if (kind === ECHOING) this.#lastCall(fd);
       else if (kind === HEADER) this.close(fd, "cut");
     });
+  }
+
+  /** What has arrived by now is still echoed. */
+  #lastCall(fd: number): void {
+    const row = this.rules.row;
+    for (let turns = 0; turns < LAST_TURNS && this.#kind[fd] === ECHOING; turns++) {
+      const received = row[C.tcpReceivedBytes];
+      this.readable(fd);
+      if (row[C.tcpReceivedBytes] === received) break;
+    }
+    if (this.#kind[fd] === ECHOING) this.#finish(fd);
   }
 
   #finish(fd: number): void {
@@ -386,7 +299,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** Closes what is left: at the server's end (`cut`), or after a fault in this loop (`worker_died`). */
   closeAll(reason: TcpClose): void {
     this.#each((fd) => this.close(fd, reason));
-    if (this.#reserve !== -1) this.#libc.close(this.#reserve);
+    this.acceptor.close();
   }
 
   #each(act: (fd: number, kind: number) => void): void {
@@ -396,8 +309,20 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Closes a session: FIN, or a reset where the peer's bytes were not read. The descriptor leaves the epoll set with it. */
+  /** Closes a session: FIN, or a reset where the peer's bytes were not read. */
   close(fd: number, reason: TcpClose): void {
+    this.#forget(fd, reason);
+    this.#libc.close(fd);
+  }
+
+  /** Closes a session by a reset. */
+  #abort(fd: number, reason: TcpClose): void {
+    this.#forget(fd, reason);
+    abortiveClose(fd);
+  }
+
+  /** The descriptor leaves the epoll set by being closed. */
+  #forget(fd: number, reason: TcpClose): void {
     this.#kind[fd] = NONE;
     const queue = this.#queues.get(fd);
     if (queue !== undefined) {
@@ -406,19 +331,6 @@ export class LinuxTcp implements TcpDeadlines {
     }
     if (this.#onSessionEnd !== null) this.#report(fd, reason);
     this.rules.close(fd, reason);
-    this.#libc.close(fd);
-  }
-
-  /** Closes a session by a reset. */
-  #abort(fd: number, reason: TcpClose): void {
-    this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, this.#lingerAddress, 8);
-    this.close(fd, reason);
-  }
-
-  /** Resets a connection that is no session. */
-  #reset(fd: number): void {
-    this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, this.#lingerAddress, 8);
-    this.#libc.close(fd);
   }
 
   #countQueued(bytes: number): void {
@@ -435,21 +347,17 @@ export class LinuxTcp implements TcpDeadlines {
     );
   }
 
-  #remember(fd: number): void {
-    const client = formatEndpoint(this.#peer, this.#peer.port);
-    this.#servers.set(fd, `${client} ${formatEndpoint(this.#local, this.#local.port)}`);
+  #remember(fd: number, peer: Sockaddr, local: Sockaddr): void {
+    this.#ends.set(fd, {
+      client: formatEndpoint(peer, peer.port),
+      server: formatEndpoint(local, local.port),
+    });
   }
 
   #report(fd: number, reason: TcpClose): void {
-    const [client, server] = (this.#servers.get(fd) ?? " ").split(" ");
-    this.#servers.delete(fd);
-    this.#onSessionEnd!({
-      protocol: "tcp",
-      client: client!,
-      server: server!,
-      reason,
-      seconds: this.rules.age(fd),
-    });
+    const ends = this.#ends.get(fd)!;
+    this.#ends.delete(fd);
+    this.#onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.rules.age(fd) });
   }
 }
 
