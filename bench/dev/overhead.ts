@@ -12,6 +12,7 @@ const SHAPES = [
   { name: "tcp-64B-50", protocol: "tcp", clients: 50, size: 64 },
   { name: "tcp-64B-1000", protocol: "tcp", clients: 1000, size: 64 },
   { name: "tcp-16KiB-50", protocol: "tcp", clients: 50, size: 16384 },
+  { name: "tcp-64KiB-50", protocol: "tcp", clients: 50, size: 65536 },
   { name: "udp-64B-50", protocol: "udp", clients: 50, size: 64 },
   { name: "udp-1400B-50", protocol: "udp", clients: 50, size: 1400 },
 ] as const;

@@ -3,6 +3,7 @@ import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
 import { loadLibc } from "../../sys/libc.ts";
 import { bindError, descriptorOf, noIPv6, onOnePort } from "./bind.ts";
+import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
 
 /** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
 const BACKLOG = 4096;
@@ -20,6 +21,8 @@ export interface Listening<Data> {
   readonly port: number;
   /** Several loops listen on the same port: SO_REUSEPORT. */
   readonly shared: boolean;
+  /** Sessions must not be handed more than this at once. */
+  readonly maxQueuedBytes: number;
   readonly handlers: TCPSocketListenOptions<Data>["socket"];
   readonly data: Data;
 }
@@ -68,6 +71,9 @@ function listenOn<Data>(
   try {
     const listener = Bun.listen<Data>(options);
     raiseBacklog(descriptorOf(listener));
+    if (listening.maxQueuedBytes < READ_BYTES_MAX) {
+      limitWindow(descriptorOf(listener), listening.maxQueuedBytes); // what it accepts inherits it
+    }
     return listener;
   } catch (error) {
     if (!noIPv6(host, error)) throw bindError("tcp", host, port, error);

@@ -63,7 +63,7 @@ class BunLoop implements Loop {
     this.#row[C.heartbeatMs] = Date.now();
     this.#row[C.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
-    this.#tcp?.rules.sweep(this.#tcp);
+    this.#tcp?.tick();
     this.#udp?.tick();
   }
 

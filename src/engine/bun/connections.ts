@@ -1,0 +1,40 @@
+import type { Socket } from "bun";
+import type { Session } from "./session.ts";
+
+/** A connection: `data` is its session, null while there is none. */
+export type Connection = Socket<Session | null>;
+
+/** The connections of a loop by their slot, the number that the rules know them by. */
+export class Connections {
+  readonly #bySlot: (Connection | null)[] = [];
+  readonly #freed: number[] = [];
+
+  /** The slot that the next connection gets: the one freed last, so that tables stay as short as can be. */
+  nextSlot(): number {
+    return this.#freed.at(-1) ?? this.#bySlot.length;
+  }
+
+  /** Puts a connection into `nextSlot()`. */
+  add(connection: Connection): void {
+    const slot = this.#freed.pop();
+    if (slot === undefined) this.#bySlot.push(connection);
+    else this.#bySlot[slot] = connection;
+  }
+
+  remove(slot: number): void {
+    this.#bySlot[slot] = null;
+    this.#freed.push(slot);
+  }
+
+  get(slot: number): Connection {
+    return this.#bySlot[slot]!;
+  }
+
+  /** Each connection with its session, but those that this side has closed already. `act` may close it. */
+  each(act: (connection: Connection, session: Session) => void): void {
+    for (const connection of this.#bySlot) {
+      const session = connection?.data ?? null;
+      if (connection !== null && session !== null && !session.closing) act(connection, session);
+    }
+  }
+}

@@ -1,0 +1,278 @@
+import type { SocketHandler } from "bun";
+import type { Clock } from "../../rules/clock.ts";
+import { C, type TcpClose } from "../../rules/counters.ts";
+import {
+  AWAITING_HEADER,
+  OPEN,
+  type Phase,
+  REFUSED,
+  type TcpDeadlines,
+  type TcpRules,
+} from "../../rules/tcp.ts";
+import type { SessionEnd } from "../loop.ts";
+import { descriptorOf } from "./bind.ts";
+import { type Connection, Connections } from "./connections.ts";
+import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
+import { AWAITING, BLOCKED, ECHOING, LINGERING, Session, type SessionEnds } from "./session.ts";
+
+/**
+ * The life of an admitted TCP connection: `begin` sends the banner; `#data` sends back what came, at once; what the
+ * kernel did not take is kept, and until it is sent (`#drain`) nothing more is read: that is the back-pressure. The
+ * peer's FIN (`#end`) closes the session once nothing is owed. `#close` is told of every end. Nothing is allocated
+ * per message, and a session is found by its socket.
+ */
+export class TcpSessions implements TcpDeadlines {
+  /** For Bun.listen; `open` is up to whoever admits. */
+  readonly handlers: SocketHandler<Session | null>;
+  readonly #rules: TcpRules;
+  readonly #clock: Clock;
+  readonly #row: Float64Array;
+  readonly #lastActiveMs: Float64Array;
+  readonly #maxQueuedBytes: number;
+  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly #connections = new Connections();
+  #draining = false;
+  #cutting = false;
+  /** Told when the last session has ended. */
+  #onEmpty: (() => void) | null = null;
+
+  constructor(
+    rules: TcpRules,
+    clock: Clock,
+    maxQueuedBytes: number,
+    onSessionEnd: ((end: SessionEnd) => void) | null,
+  ) {
+    this.#rules = rules;
+    this.#clock = clock;
+    this.#row = rules.row;
+    this.#lastActiveMs = rules.lastActiveMs;
+    this.#maxQueuedBytes = maxQueuedBytes;
+    this.#onSessionEnd = onSessionEnd;
+    this.handlers = {
+      data: this.#data,
+      drain: (socket) => this.#drain(socket),
+      end: (socket) => this.#end(socket),
+      close: (socket, error) => this.#close(socket, error),
+      error: (socket, error) => this.#fault(socket, error),
+    };
+  }
+
+  /** The slot that the next session has to have. */
+  nextSlot(): number {
+    return this.#connections.nextSlot();
+  }
+
+  /** A connection was admitted, in `slot`. Its `ends` are for the log. */
+  begin(socket: Connection, slot: number, phase: Phase, ends: SessionEnds | null): void {
+    const session = new Session(slot, phase === AWAITING_HEADER ? AWAITING : ECHOING, ends);
+    socket.data = session;
+    this.#connections.add(socket);
+    if (this.#row[C.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
+    if (phase === OPEN) this.#greet(socket, session);
+  }
+
+  /** Sends the banner, then what came with a PROXY header. */
+  #greet(socket: Connection, session: Session): void {
+    const { bannerLength, pending, banner } = this.#rules;
+    session.state = ECHOING;
+    // A copy: the banner's bytes are written anew for the next session, and these may have to wait.
+    if (bannerLength > 0) this.#send(socket, session, banner.bytes.slice(0, bannerLength));
+    if (pending.length > 0) this.#send(socket, session, pending);
+  }
+
+  /** The hot path: bytes came. */
+  readonly #data = (socket: Connection, chunk: Uint8Array): void => {
+    const session = socket.data;
+    if (session === null) return;
+    if (session.state !== ECHOING) {
+      this.#notEchoing(socket, session, chunk);
+      return;
+    }
+    const row = this.#row;
+    const { length } = chunk;
+    row[C.tcpReceivedBytes]! += length;
+    this.#lastActiveMs[session.slot] = this.#clock.nowMs;
+    const sent = socket.write(chunk);
+    if (sent === length) {
+      row[C.tcpSentBytes]! += length;
+      if (length >= RELEASE_BYTES_MIN) release(chunk);
+    } else {
+      this.#unsent(socket, session, chunk, sent);
+    }
+  };
+
+  /** Bytes came that are not to be sent back at once. */
+  #notEchoing(socket: Connection, session: Session, chunk: Uint8Array): void {
+    if (session.state === AWAITING) {
+      this.#proceed(socket, session, this.#rules.header(session.slot, chunk));
+    } else if (session.state === BLOCKED) {
+      // After a reset Bun delivers what the kernel still had, though the socket is paused: there is nobody left
+      // to owe it to, as the next write tells.
+      this.#row[C.tcpReceivedBytes]! += chunk.length;
+      this.#pay(socket, session);
+      if (!session.dead) this.#owe(socket, session, chunk, 0);
+    }
+  }
+
+  #send(socket: Connection, session: Session, bytes: Uint8Array): void {
+    const sent = session.debt > 0 ? 0 : socket.write(bytes);
+    if (sent === bytes.length) this.#row[C.tcpSentBytes]! += sent;
+    else this.#unsent(socket, session, bytes, sent);
+  }
+
+  /** The kernel took `sent` of the bytes, or -1: the connection is gone, and Bun is about to tell. */
+  #unsent(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
+    if (sent < 0) {
+      session.dead = true;
+      return;
+    }
+    this.#row[C.tcpSentBytes]! += sent;
+    this.#owe(socket, session, bytes, sent);
+  }
+
+  /** Keeps what is owed, which belongs to the session from here on, and reads nothing more until it is sent. */
+  #owe(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
+    const owed = this.#row[C.tcpQueuedBytes]! + bytes.length - sent;
+    this.#row[C.tcpQueuedBytes] = owed;
+    session.owe(bytes, sent);
+    if (session.debt > this.#maxQueuedBytes || owed > OWED_BYTES_MAX) {
+      this.#abort(socket, session, "queued_bytes");
+      return;
+    }
+    if (owed > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
+    if (session.state === BLOCKED) return;
+    session.state = BLOCKED;
+    socket.pause();
+  }
+
+  /** The kernel may take more. Bun also says so after pause, resume and half-close: then there is nothing to do. */
+  #drain(socket: Connection): void {
+    const session = socket.data;
+    if (session === null || session.state !== BLOCKED) return;
+    this.#pay(socket, session);
+    if (session.debt > 0 || session.dead) return;
+    if (session.fin) this.#finish(socket, session);
+    else if (this.#cutting) this.#linger(socket, session);
+    else {
+      session.state = ECHOING;
+      socket.resume();
+    }
+  }
+
+  #pay(socket: Connection, session: Session): void {
+    const sent = session.pay(socket);
+    if (sent < 0) session.dead = true;
+    if (sent <= 0) return;
+    this.#row[C.tcpSentBytes]! += sent;
+    this.#row[C.tcpQueuedBytes]! -= sent;
+    this.#lastActiveMs[session.slot] = this.#clock.nowMs;
+  }
+
+  /** The peer sent its FIN: it will send nothing more, but still reads what it is owed. */
+  #end(socket: Connection): void {
+    const session = socket.data;
+    if (session === null) return;
+    session.fin = true;
+    if (session.state === AWAITING) this.#headerOver(socket, session, "proxy_missing");
+    if (session.debt === 0 && !session.closing) this.#finish(socket, session);
+  }
+
+  /** Nothing is owed and nothing will come: closes. A half-closed connection would stay for ever without this. */
+  #finish(socket: Connection, session: Session): void {
+    session.closing = true;
+    socket.end();
+  }
+
+  /** A FIN where nothing is owed, else a reset: the peer must not take what it has for the whole. */
+  idle(slot: number): void {
+    const socket = this.#connections.get(slot);
+    const session = socket.data!;
+    session.reason ??= "idle_timeout";
+    if (session.debt > 0) this.#abort(socket, session, "idle_timeout");
+    else this.#finish(socket, session);
+  }
+
+  headerTimeout(slot: number): void {
+    const socket = this.#connections.get(slot);
+    this.#headerOver(socket, socket.data!, "proxy_timeout");
+  }
+
+  #headerOver(socket: Connection, session: Session, reason: "proxy_missing" | "proxy_timeout"): void {
+    this.#proceed(socket, session, this.#rules.headerEnd(session.slot, reason));
+  }
+
+  #proceed(socket: Connection, session: Session, phase: Phase): void {
+    if (phase === REFUSED) this.#abort(socket, session, "refused");
+    else if (phase === OPEN) this.#greet(socket, session);
+  }
+
+  /** Closes by a reset. */
+  #abort(socket: Connection, session: Session, reason: TcpClose): void {
+    session.reason ??= reason;
+    session.closing = true;
+    socket.terminate();
+  }
+
+  /** The one end of every session. */
+  #close(socket: Connection, error: Error | undefined): void {
+    const session = socket.data;
+    if (session === null) return; // it was not admitted
+    socket.data = null;
+    const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";
+    const reason = session.reason ?? byPeer;
+    this.#clock.tick();
+    this.#row[C.tcpQueuedBytes]! -= session.debt;
+    session.forgive();
+    const { slot, ends } = session;
+    if (ends !== null) {
+      this.#onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });
+    }
+    this.#rules.close(slot, reason);
+    this.#connections.remove(slot);
+    if (this.#rules.active === 0) this.#onEmpty?.();
+  }
+
+  /** A handler threw, which is a bug: let the thread know, rather than serve on with who knows what. */
+  #fault(socket: Connection, error: Error): void {
+    socket.terminate();
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+
+  /** From here on a session that its client ends counts as drained. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Sends every session what it is owed, then FIN. */
+  cut(): void {
+    this.#cutting = true;
+    this.#connections.each((socket, session) => {
+      session.reason ??= "cut";
+      if (session.state === AWAITING) this.#finish(socket, session);
+      else if (session.state === ECHOING) this.#linger(socket, session);
+    });
+  }
+
+  /** Sends FIN. What still comes is thrown away, until the peer's own FIN. */
+  #linger(socket: Connection, session: Session): void {
+    const paused = session.state === BLOCKED;
+    session.state = LINGERING;
+    socket.shutdown();
+    if (paused) socket.resume();
+  }
+
+  /** Resets every session. */
+  abort(): void {
+    this.#connections.each((socket, session) => this.#abort(socket, session, "cut"));
+  }
+
+  /** Resolves when there is no session. */
+  async empty(): Promise<void> {
+    if (this.#rules.active === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    await promise;
+  }
+}
