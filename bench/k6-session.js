@@ -13,7 +13,7 @@ import { addresses, duration, whole, word } from "./k6-settings.js";
 
 const TARGETS = addresses("TARGET", "localhost:1234");
 /** How long the server may be silent while an answer is due. */
-const TIMEOUT_MS = duration("TIMEOUT", "10s");
+const TIMEOUT_MS = duration("TIMEOUT", { leastMs: 100, fallback: "10s" });
 /** `off` for a server that is started with --no-banner, and for any other echo. */
 const BANNER = word("BANNER", ["on", "off"]);
 /** `yes` where addresses are translated on the way: the `Client:` line is then counted, and no fault. */

@@ -59,19 +59,19 @@ export function word(name, words) {
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /**
- * A time such as `500ms`, `10s` or `1h30m`, in milliseconds, 100 ms to 48 hours.
+ * A time such as `500ms`, `10s` or `1h30m`, in milliseconds, up to 48 hours.
  * @param {string} name
- * @param {string} fallback
+ * @param {{ leastMs: number, fallback: string }} range
  */
-export function duration(name, fallback) {
+export function duration(name, { leastMs, fallback }) {
   const value = given(name) ?? fallback;
   let ms = 0;
   for (const [, count, unit] of value.matchAll(/(\d+)(ms|s|m|h)/g)) {
     ms += Number(count) * UNIT_MS[/** @type {keyof typeof UNIT_MS} */ (unit)];
   }
   const written = /^(\d+(ms|s|m|h))+$/.test(value);
-  if (!written || ms < 100 || ms > 48 * UNIT_MS.h) {
-    refuse(name, value, "a time from 100ms to 48h, such as 500ms, 10s or 1h30m");
+  if (!written || ms < leastMs || ms > 48 * UNIT_MS.h) {
+    refuse(name, value, `a time from ${leastMs}ms to 48h, such as 500ms, 10s or 1h30m`);
   }
   remember(name, value);
   return ms;

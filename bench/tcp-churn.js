@@ -13,7 +13,7 @@ import { duration, whole } from "./k6-settings.js";
 
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 50 });
 const RATE = whole("RATE", { least: 1, most: 10_000, fallback: 100 });
-const DURATION_MS = duration("DURATION", "30s");
+const DURATION_MS = duration("DURATION", { leastMs: 1_000, fallback: "30s" });
 const SIZE = size(64);
 
 /** @type {import("k6/options").Options} */

@@ -15,7 +15,7 @@ import { duration, whole } from "./k6-settings.js";
 
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 50 });
 const RATE = whole("RATE", { least: 1, most: 10_000, fallback: 50 });
-const DURATION_MS = duration("DURATION", "10m");
+const DURATION_MS = duration("DURATION", { leastMs: 1_000, fallback: "10m" });
 const SIZE = size(1_024);
 /** Between two messages of one session. */
 const INTERVAL_MS = (VUS / RATE) * 1_000;

@@ -15,7 +15,7 @@ import { duration, whole, word } from "./k6-settings.js";
 const SCENARIO = word("SCENARIO", ["both", "ramp", "rate"]);
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 10 });
 const RATE = whole("RATE", { least: 1, most: 10_000, fallback: 20 });
-const DURATION_MS = duration("DURATION", "10s");
+const DURATION_MS = duration("DURATION", { leastMs: 1_000, fallback: "10s" });
 const MESSAGES = whole("MESSAGES", { least: 1, most: 1_000_000, fallback: 100 });
 const SIZE = size(1_024);
 
