@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { unknownVariables } from "../../src/config/environment.ts";
+import { OPTIONS } from "../../src/config/options.ts";
+import { check, checkFleet, podsOf, service } from "./policy.ts";
+import { COMPONENTS, K8S, type KubernetesObject, nameOf, OVERLAYS, PROJECT, Renderer } from "./render.ts";
+
+/** The fleet's YAML without a cluster: it renders, and what it renders to is what the policy and the contract want. */
+
+const find = (objects: readonly KubernetesObject[], name: string): KubernetesObject => {
+  const found = objects.find((object) => nameOf(object) === name);
+  if (found === undefined) throw new Error(`no ${name} among ${objects.map(nameOf).join(", ")}`);
+  return found;
+};
+
+export function fleetTests(): void {
+  let renderer: Renderer;
+
+  beforeAll(async () => {
+    renderer = await Renderer.start();
+  });
+
+  afterAll(async () => {
+    await renderer[Symbol.asyncDispose]();
+  });
+
+  describe("the policy holds for", () => {
+    // Every combination of these is the business of the end-to-end tests.
+    for (const { path } of OVERLAYS) {
+      test(path, async () => {
+        checkFleet(await renderer.objects({ path }));
+      });
+    }
+    for (const component of COMPONENTS) {
+      test(`overlays/dev with ${component}`, async () => {
+        checkFleet(await renderer.objects({ path: "overlays/dev", components: [component] }));
+      });
+    }
+  });
+
+  test("all components together, in any order, make the same fleet", async () => {
+    const path = "overlays/dev";
+    const forwards = await renderer.yaml({ path, components: COMPONENTS });
+    const backwards = await renderer.yaml({ path, components: COMPONENTS.toReversed() });
+    const turned = await renderer.yaml({
+      path,
+      components: [...COMPONENTS.slice(4), ...COMPONENTS.slice(0, 4)],
+    });
+    expect(backwards).toBe(forwards);
+    expect(turned).toBe(forwards);
+    checkFleet(await renderer.objects({ path, components: COMPONENTS }));
+  });
+
+  test("the contract's names", async () => {
+    const objects = await renderer.objects({ path: "overlays/dev-nodeport" });
+    expect(
+      objects
+        .map(nameOf)
+        .filter((name) => !name.startsWith("ConfigMap/"))
+        .sort(),
+    ).toEqual([
+      "Deployment/server1",
+      "Deployment/server2",
+      "Deployment/server3",
+      "Namespace/echo-server",
+      "Pod/echo-client1",
+      "PodDisruptionBudget/echo-server",
+      "PriorityClass/echo-server",
+      "Service/echo-server",
+      "Service/echo-server-nodeport",
+      "Service/headless",
+    ]);
+    const servers = podsOf(objects).filter(({ owner }) => owner.startsWith("Deployment/"));
+    expect(servers.map(({ spec }) => `${spec.hostname}.${spec.subdomain}`)).toEqual([
+      "server1.headless",
+      "server2.headless",
+      "server3.headless",
+    ]);
+    for (const { spec } of servers) {
+      expect(spec.containers.map(({ name, image }) => `${name} ${image}`)).toEqual([
+        "tcp echo-server:dev",
+        "udp echo-server:dev",
+      ]);
+    }
+    for (const { kind, metadata } of objects) {
+      const expected = kind === "Namespace" || kind === "PriorityClass" ? undefined : "echo-server";
+      expect(metadata.namespace).toBe(expected);
+    }
+    const nodePort = check(service, find(objects, "Service/echo-server-nodeport"));
+    expect(nodePort).toMatchObject({
+      type: "NodePort",
+      externalTrafficPolicy: "Local",
+      ports: [
+        { name: "tcp", port: 1234, nodePort: 31234, protocol: "TCP" },
+        { name: "udp", port: 5678, nodePort: 31678, protocol: "UDP" },
+      ],
+    });
+    expect(check(service, find(objects, "Service/headless")).clusterIP).toBe("None");
+    expect(check(service, find(objects, "Service/echo-server")).clusterIP).toBeUndefined();
+  });
+
+  test("one setting changes a port everywhere", async () => {
+    const settings = [
+      "ECHO_TCP_PORT=2345",
+      "ECHO_UDP_PORT=6789",
+      "TCP_ADMIN_PORT=9080",
+      "UDP_ADMIN_PORT=9081",
+    ];
+    for (const replaced of [[], ["every-node"]]) {
+      const components = ["nodeport", "loadbalancer", "monitoring", "pool", ...replaced];
+      const overlay = { path: "overlays/dev", components, settings };
+      checkFleet(await renderer.objects(overlay));
+      expect(await renderer.yaml(overlay)).not.toMatch(/(?<=[^\w.])(1234|5678|8080|8081)(?!\w)/);
+      for (const { spec, owner } of podsOf(await renderer.objects(overlay))) {
+        if (owner === "Pod/echo-client1") continue;
+        const ports = spec.containers.flatMap((each) => each.ports.map((port) => port.containerPort));
+        expect(ports).toEqual([2345, 9080, 6789, 9081]);
+      }
+    }
+  });
+
+  test("that setting can be one line of an overlay's own file", async () => {
+    for (const path of ["overlays/dev", "overlays/nodeport"]) {
+      await using other = await Renderer.start();
+      const file = join(other.root, path, "settings.env");
+      await Bun.write(file, `${await Bun.file(file).text()}ECHO_TCP_PORT=2345\n`);
+      const yaml = await other.yaml({ path });
+      expect(yaml).toContain("containerPort: 2345");
+      expect(yaml).not.toMatch(/(?<=[^\w.])1234(?!\w)/);
+    }
+  });
+
+  test("the image is named once, and an overlay renames it everywhere", async () => {
+    const files = await Array.fromAsync(new Bun.Glob("**/*.yaml").scan(K8S));
+    const texts = await Promise.all(files.map((file) => Bun.file(join(K8S, file)).text()));
+    expect(texts.join("\n").match(/newTag:/g)).toHaveLength(1);
+    const objects = await renderer.objects({ path: "overlays/dev", components: ["pool"], tag: "1.2.3" });
+    const servers = podsOf(objects).filter(({ owner }) => owner !== "Pod/echo-client1");
+    const images = new Set(servers.flatMap(({ spec }) => spec.containers.map(({ image }) => image)));
+    expect([...images]).toEqual(["echo-server:1.2.3"]);
+  });
+
+  test("each container speaks one protocol, and the server knows every variable it gets", async () => {
+    for (const component of ["pool", "every-node", "proxy-protocol"]) {
+      const objects = await renderer.objects({ path: "base", components: [component] });
+      const settings = objects.find(({ kind }) => kind === "ConfigMap")!.data!;
+      for (const { spec } of podsOf(objects)) {
+        for (const each of spec.containers) {
+          expect(each.args).toEqual(["serve", each.name === "tcp" ? "--udp-port=off" : "--tcp-port=off"]);
+          const own = Object.fromEntries(each.env.map(({ name }) => [name, "set"]));
+          expect(unknownVariables({ ...settings, ...own })).toEqual([]);
+          expect(each.envFrom).toEqual([
+            { configMapRef: { name: expect.stringMatching(/^echo-server-\w+$/) } },
+          ]);
+        }
+      }
+    }
+  });
+
+  test("a Pod is given the time that it takes to leave", async () => {
+    const drainSeconds = OPTIONS.drainTimeoutMs.kind.parse(OPTIONS.drainTimeoutMs.default!)! / 1000;
+    const cutSeconds = 1; // in which cut sessions see their FIN
+    for (const component of ["pool", "every-node"]) {
+      for (const { owner, spec } of podsOf(
+        await renderer.objects({ path: "base", components: [component] }),
+      )) {
+        for (const each of spec.containers) {
+          const { seconds } = each.lifecycle!.preStop.sleep;
+          const needed = seconds + drainSeconds + cutSeconds;
+          expect({ owner, enough: spec.terminationGracePeriodSeconds > needed }).toEqual({
+            owner,
+            enough: true,
+          });
+        }
+      }
+    }
+  });
+
+  test("the namespace enforces the restricted standard", async () => {
+    const namespace = find(await renderer.objects({ path: "base" }), "Namespace/echo-server");
+    expect(namespace.metadata.labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "restricted" });
+  });
+
+  test("every folder that the documentation names is there", async () => {
+    const text = await Bun.file(join(PROJECT, "k8s/README.md")).text();
+    const named = [...text.matchAll(/`(components\/[\w-]+|overlays\/[\w-]+)`/g)].map(([, path]) => path!);
+    const there = [
+      ...COMPONENTS.map((name) => `components/${name}`),
+      ...OVERLAYS.slice(1).map(({ path }) => path),
+    ];
+    expect([...new Set(named)].filter((path) => path !== "overlays/load").sort()).toEqual(there.sort());
+  });
+}
