@@ -20,10 +20,13 @@ export type Fault =
   | "wrong-date"
   /** Says more than the banner before it is asked. */
   | "talkative"
+  /** Echoes 700 ms late. */
+  | "late"
   /** Accepts and says nothing, not even the banner. */
   | "silent";
 
 const CORRUPT_EVERY = 10_000;
+const LATE_MS = 700;
 /** The chunk of a session at which the faults of one moment happen. */
 const AT_CHUNK = 10;
 
@@ -41,9 +44,10 @@ export function startFaultyEcho(fault?: Fault): FaultyEcho {
   let echoed = 0;
 
   const send = (socket: Bun.Socket<Session>, bytes: Buffer): void => {
+    const written = socket.write(bytes); // -1: the client has gone
     // The tests never have more than one small message in flight, so this holds.
-    const written = socket.write(bytes);
-    if (written !== bytes.length) throw new Error(`the kernel took ${written} of ${bytes.length} bytes`);
+    if (written !== -1 && written !== bytes.length)
+      throw new Error(`the kernel took ${written} of ${bytes.length} bytes`);
   };
 
   const corrupt = (bytes: Buffer): Buffer => {
@@ -71,6 +75,7 @@ export function startFaultyEcho(fault?: Fault): FaultyEcho {
         else if (fault === "drop" && now) send(socket, bytes.subarray(1));
         else if (fault === "duplicate" && now) send(socket, Buffer.concat([bytes, bytes]));
         else if (fault === "stale" && now) send(socket, last);
+        else if (fault === "late") setTimeout(send, LATE_MS, socket, bytes);
         else if (fault === "close" && now) socket.end();
         else if (fault === "reset" && now) socket.terminate();
         else send(socket, bytes);

@@ -201,8 +201,7 @@ func (s *socket) readUntilEnd() {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.count(s.metrics.timeouts, nil)
-			s.fire("timeout", nil)
+			s.fire("timeout", nil) // tcp_timeouts stays at 0 in the module, too
 		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 			return
 		default:
