@@ -1,12 +1,16 @@
 import type { Pointer } from "bun:ffi";
 import type { LoopSettings } from "../rules/settings.ts";
 import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
-import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory } from "../sys/libc.ts";
 import { giveBackSessions } from "./dead-loop.ts";
+import { sessionDescriptorsMax } from "./descriptors.ts";
 import { type BoundSocket, bindUdp, describe, listenTcp } from "./linux/sockets.ts";
 import type { BoundAddresses } from "./loop.ts";
 import type { Loops, StartOptions } from "./start.ts";
 import { LoopThread, RESTART_DELAY_MS } from "./thread.ts";
+
+/** Tables by descriptor are never longer than this, whatever the limit of open files is. */
+const DESCRIPTORS_MAX = 1_048_576;
 
 /** Sockets of one loop, opened and owned here, so that they outlive the loop's Worker. */
 interface LoopSockets {
@@ -108,7 +112,7 @@ class LinuxLoops {
       index,
       shared: this.#sockets.length > 1,
       ...this.#sockets[index]!,
-      descriptorsMax: descriptorLimit(),
+      descriptorsMax: Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax()),
     };
     this.#threads[index] = new LoopThread(
       { do: "start-linux", start },
@@ -183,15 +187,4 @@ function closeAll(opened: readonly LoopSockets[]): void {
     for (const { fd } of [...tcp, ...udp]) loadLibc().close(fd);
     loadLibc().close(wake);
   }
-}
-
-/** Descriptors this process may have open at once (soft limit), at most a million: tables are that long. */
-function descriptorLimit(): number {
-  const limit = nativeMemory(16);
-  if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return 1024;
-  return Number(
-    BigInt.asUintN(64, limit.view.getBigUint64(0, true)) > 1_048_576n
-      ? 1_048_576n
-      : limit.view.getBigUint64(0, true),
-  );
 }

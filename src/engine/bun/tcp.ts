@@ -2,10 +2,10 @@ import type { TCPSocketListener } from "bun";
 import { type Address, formatEndpoint, MAPPED, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
+import { sessionDescriptorsMax } from "../descriptors.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
-import { sessionDescriptorsMax } from "./descriptors.ts";
 import { describeListener, listenTcp } from "./listen.ts";
 import type { Session } from "./session.ts";
 import { TcpSessions } from "./tcp-sessions.ts";
@@ -63,7 +63,12 @@ export class BunTcp {
     // Both ends are read now: once the connection is closed, Bun does not know them any more.
     // Of a client that has reset its connection before it was accepted, it has none: no session, and no fault.
     const { localAddress, localPort, remoteAddress, remotePort }: Partial<Connection> = socket;
-    if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined) {
+    if (
+      localAddress === undefined ||
+      localPort === undefined ||
+      remoteAddress === undefined ||
+      remotePort === undefined
+    ) {
       socket.terminate();
       return;
     }

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { loadLibc, nativeMemory, RLIMIT_NOFILE } from "../../sys/libc.ts";
+import { loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
 
 /** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
 const KEPT_MIN = 8;
@@ -8,7 +8,8 @@ const KEPT_MAX = 64;
 /**
  * Sessions may have descriptors below this. The kernel always hands out the lowest free one, so a connection at or
  * above it says that nearly all are taken. It must be refused while accepting still works: once accept(2) fails
- * for want of a descriptor, Bun's loop spins on the listener without telling anybody.
+ * for want of a descriptor, Bun's loop spins on the listener without telling anybody; and a session that had the last
+ * one would leave none to a scrape or a probe.
  * Infinity where the limit cannot be asked for.
  */
 export function sessionDescriptorsMax(): number {
