@@ -60,6 +60,31 @@ describe("SIGTERM and SIGINT", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 1, cut: 1 });
   });
 
+  test("what a client still says after the FIN of a cut is taken in silence, not by a reset", async () => {
+    await using server = await startServer(["--drain-timeout", "0s"]);
+    const greeted = Promise.withResolvers<void>();
+    let ending = "none";
+    await Bun.connect({
+      hostname: "127.0.0.1",
+      port: server.tcpPort,
+      allowHalfOpen: true,
+      socket: {
+        data: () => greeted.resolve(),
+        end(socket) {
+          ending = "fin";
+          socket.write("last words");
+          setTimeout(() => socket.end(), 50); // time enough for the reset that a closed socket would send
+        },
+        close: (_socket, error) => {
+          if (error !== undefined) ending = "reset";
+        },
+      },
+    });
+    await greeted.promise;
+    expect((await server.stop()).exitCode).toBe(0);
+    expect(ending).toBe("fin");
+  });
+
   test("of 1,000 sessions in flight none loses a byte it is owed", async () => {
     await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
     const piece = "0123456789abcdef".repeat(4096); // 64 KiB
