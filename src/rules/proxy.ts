@@ -42,7 +42,10 @@ const LF = 10;
 const MORE: ProxyVerdict = { kind: "more" };
 const PLAIN: ProxyVerdict = { kind: "plain" };
 
-/** What the first `length` of `bytes` are. Never throws, never reads beyond them. */
+/**
+ * What the first `length` of `bytes` are; said as soon as it is certain, and then true whatever follows.
+ * Never throws, never reads beyond them, never changes them.
+ */
 export function parseProxyHeader(bytes: Uint8Array, length: number): ProxyVerdict {
   const v1 = signatureLength(V1_SIGNATURE, bytes, length);
   if (v1 === V1_SIGNATURE.length) return parseV1(bytes, length);
@@ -110,76 +113,94 @@ function parsePort(text: string): number | null {
 
 /** Version 2, section 2.2: a fixed part of 16 bytes, the addresses, then TLVs. */
 function parseV2(bytes: Uint8Array, length: number): ProxyVerdict {
-  if (length < V2_FIXED_LENGTH) return length > 12 ? (checkCommand(bytes[12]!) ?? MORE) : MORE;
-  const wrongCommand = checkCommand(bytes[12]!);
-  if (wrongCommand !== null) return wrongCommand;
-  const family = bytes[13]! >>> 4;
-  const transport = bytes[13]! & 15;
-  if (family > 3) return malformed(`address family ${family} is reserved`);
-  if (transport > 2) return malformed(`transport ${transport} is reserved`);
+  const command = length > V2_SIGNATURE.length ? checkCommand(bytes[12]!) : null;
+  if (command !== null) return malformed(command);
+  if (length < V2_FIXED_LENGTH) return MORE;
   const total = V2_FIXED_LENGTH + ((bytes[14]! << 8) | bytes[15]!);
   if (total > PROXY_HEADER_MAX) return malformed(`a header of ${total} bytes, above ${PROXY_HEADER_MAX}`);
+  // LOCAL: the proxy itself, a health check say; whatever it holds, its family too, must be ignored.
+  const local = (bytes[12]! & 15) === LOCAL;
+  const family = local ? null : checkFamily(bytes[13]!, total);
+  if (family !== null) return malformed(family);
   if (length < total) return MORE;
-  // LOCAL: the proxy itself, a health check say; whatever it holds besides must be ignored.
-  if ((bytes[12]! & 15) === 0) return { kind: "header", version: 2, length: total, source: null };
-  return parseV2Addresses(bytes.subarray(0, total), family, transport);
+  if (local) return { kind: "header", version: 2, length: total, source: null };
+  return parseV2Addresses(bytes.subarray(0, total), bytes[13]!);
 }
 
-/** Version and command, or null where both are fine. */
-function checkCommand(byte: number): ProxyVerdict | null {
-  if (byte >>> 4 !== 2) return malformed(`version ${byte >>> 4} behind the signature of version 2`);
-  return (byte & 15) > 1 ? malformed(`command ${byte & 15} is not LOCAL or PROXY`) : null;
+const LOCAL = 0;
+const PROXY = 1;
+
+/** What is wrong with version and command, or null. */
+function checkCommand(byte: number): string | null {
+  if (byte >>> 4 !== 2) return `version ${byte >>> 4} behind the signature of version 2`;
+  return (byte & 15) > PROXY ? `command ${byte & 15} is not LOCAL or PROXY` : null;
 }
 
 /** Bytes of both ends, by address family: UNSPEC, INET, INET6, UNIX. */
 const ADDRESS_BYTES = [0, 12, 36, 216];
-const STREAM = 1;
-const INET = 1;
-const INET6 = 2;
+const TRANSPORT_MAX = 2; // UNSPEC, STREAM, DGRAM
 
-function parseV2Addresses(header: Uint8Array, family: number, transport: number): ProxyVerdict {
-  const addressesEnd = V2_FIXED_LENGTH + ADDRESS_BYTES[family]!;
-  if (header.length < addressesEnd) return malformed("shorter than the addresses of its family");
-  // What an UNSPEC header holds is of no known form, so it has no TLVs to be checked.
-  const wrong = family === 0 ? null : checkTlvs(header, addressesEnd);
-  if (wrong !== null) return malformed(wrong);
-  const view = new DataView(header.buffer, header.byteOffset, header.length);
-  let source: ProxySource | null = null;
-  if (family === INET && transport === STREAM) {
-    source = { a0: 0, a1: 0, a2: MAPPED, a3: view.getInt32(16), port: view.getUint16(24) };
-  } else if (family === INET6 && transport === STREAM) {
-    const [a0, a1, a2, a3] = [16, 20, 24, 28].map((at) => view.getInt32(at)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    source = { a0, a1, a2, a3, port: view.getUint16(48) };
-  }
-  return { kind: "header", version: 2, length: header.length, source };
+/** What is wrong with address family and transport in a header of `total` bytes, or null. */
+function checkFamily(byte: number, total: number): string | null {
+  const addressBytes = ADDRESS_BYTES[byte >>> 4];
+  if (addressBytes === undefined) return `address family ${byte >>> 4} is reserved`;
+  if ((byte & 15) > TRANSPORT_MAX) return `transport ${byte & 15} is reserved`;
+  return total < V2_FIXED_LENGTH + addressBytes ? "shorter than the addresses of its family" : null;
 }
 
-const TLV_CRC32C = 0x03;
+const TCP_OVER_IPV4 = 0x11;
+const TCP_OVER_IPV6 = 0x21;
 
-/** Section 2.2.x: each TLV is a type, a length of two bytes and its value. What is wrong with them, or null. */
-function checkTlvs(header: Uint8Array, start: number): string | null {
-  let at = start;
-  while (at < header.length) {
-    if (at + 3 > header.length) return "a TLV is cut off";
-    const length = (header[at + 1]! << 8) | header[at + 2]!;
-    if (at + 3 + length > header.length) return "a TLV is longer than the header";
-    if (header[at] === TLV_CRC32C && (length !== 4 || !checksumFits(header, at + 3)))
-      return "the checksum is wrong";
-    at += 3 + length;
+function parseV2Addresses(header: Uint8Array, familyTransport: number): ProxyVerdict {
+  const family = familyTransport >>> 4;
+  // What an UNSPEC header holds is of no known form, so it has no TLVs to be checked.
+  const wrong = family === 0 ? null : checkTlvs(header, V2_FIXED_LENGTH + ADDRESS_BYTES[family]!);
+  if (wrong !== null) return malformed(wrong);
+  return { kind: "header", version: 2, length: header.length, source: v2Source(header, familyTransport) };
+}
+
+function v2Source(header: Uint8Array, familyTransport: number): ProxySource | null {
+  const view = viewOf(header);
+  const word = (at: number): number => view.getInt32(V2_FIXED_LENGTH + at);
+  if (familyTransport === TCP_OVER_IPV4) {
+    return { a0: 0, a1: 0, a2: MAPPED, a3: word(0), port: view.getUint16(24) };
+  }
+  if (familyTransport === TCP_OVER_IPV6) {
+    return { a0: word(0), a1: word(4), a2: word(8), a3: word(12), port: view.getUint16(48) };
   }
   return null;
 }
 
-/** The CRC32c of the whole header, its own field taken as zero. */
+const TLV_CRC32C = 0x03;
+
+/** Section 2.2: each TLV is a type, a length of two bytes and its value. What is wrong with them, or null. */
+function checkTlvs(header: Uint8Array, start: number): string | null {
+  let checksumAt = 0;
+  for (let at = start; at < header.length; ) {
+    if (at + 3 > header.length) return "a TLV is cut off";
+    const length = (header[at + 1]! << 8) | header[at + 2]!;
+    const value = at + 3;
+    if (value + length > header.length) return "a TLV is longer than the header";
+    if (header[at] === TLV_CRC32C) {
+      if (length !== 4) return "a checksum is not of 4 bytes";
+      // Section 2.2.3 knows one; each more would have the whole header computed again.
+      if (checksumAt > 0) return "a second checksum";
+      checksumAt = value;
+    }
+    at = value + length;
+  }
+  return checksumAt > 0 && !checksumFits(header, checksumAt) ? "the checksum is wrong" : null;
+}
+
+/** Section 2.2.3: the CRC32c of the whole header, its own field taken as zero. */
 function checksumFits(header: Uint8Array, at: number): boolean {
-  const zeroed = header.slice();
+  const zeroed = new Uint8Array(header); // never `slice`: a Buffer's is no copy
   zeroed.fill(0, at, at + 4);
-  return crc32c(zeroed) === new DataView(header.buffer, header.byteOffset).getUint32(at);
+  return crc32c(zeroed) === viewOf(header).getUint32(at);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function malformed(why: string): ProxyVerdict {

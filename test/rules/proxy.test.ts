@@ -30,6 +30,23 @@ const INET = [10, 1, 2, 3, 10, 9, 8, 7, 0x12, 0x34, 0x00, 0x50];
 const INET6 = [...new Array(15).fill(0), 1, ...new Array(15).fill(0), 2, 0x12, 0x34, 0x00, 0x50];
 const UNIX = new Array<number>(216).fill(0x2f);
 
+/** PROXY over IPv4 with a right checksum, and a TLV before and behind it. */
+function checksummed(): Uint8Array {
+  const bytes = v2(0x21, 0x11, [...INET, 0x04, 0, 1, 7, 0x03, 0, 4, 0, 0, 0, 0, 0x05, 0, 2, 8, 9]);
+  new DataView(bytes.buffer).setUint32(bytes.length - 9, crc32c(bytes));
+  return bytes;
+}
+
+/** What is malformed is never taken for anything else on the way there, and stays so whatever follows. */
+function expectMalformed(bytes: Uint8Array): void {
+  const followed = new Uint8Array([...bytes, ...text("\r\nPROXY UNKNOWN\r\n")]);
+  expect(parse(bytes).kind).toBe("malformed");
+  expect(parse(followed).kind).toBe("malformed");
+  for (let cut = 0; cut < bytes.length; cut++) {
+    expect(parseProxyHeader(bytes, cut).kind).toBeOneOf(["more", "malformed"]);
+  }
+}
+
 function sourceText(bytes: Uint8Array): string {
   const verdict = parse(bytes);
   if (verdict.kind !== "header") return verdict.kind;
@@ -42,7 +59,16 @@ describe("version 1", () => {
     ["PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255 65535"],
     ["PROXY TCP4 192.0.2.1 198.51.100.2 0 443\r\n", "192.0.2.1 0"],
     ["PROXY TCP6 2001:db8::1 ::1 56324 443\r\n", "2001:db8::1 56324"],
+    ["PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", "0.0.0.0 0"],
+    ["PROXY TCP6 2001:DB8::A ::1 1 2\r\n", "2001:db8::a 1"],
+    ["PROXY TCP6 ::ffff:192.0.2.1 :: 56324 443\r\n", "192.0.2.1 56324"],
+    [
+      `PROXY TCP6 ${"ffff:".repeat(7)}ffff ${"ffff:".repeat(7)}ffff 65535 65535\r\n`,
+      `${"ffff:".repeat(7)}ffff 65535`,
+    ],
     ["PROXY UNKNOWN\r\n", "own ends"],
+    ["PROXY UNKNOWN \r\n", "own ends"],
+    ["PROXY UNKNOWN \0\x7f TCP4 \t\r\n", "own ends"],
     ["PROXY UNKNOWN ffff::1 nonsense of any kind 65535 65535\r\n", "own ends"],
   ];
 
@@ -60,6 +86,27 @@ describe("version 1", () => {
     "PROXY TCP5 192.0.2.1 198.51.100.2 56324 443\r\n",
     "PROXY tcp4 192.0.2.1 198.51.100.2 56324 443\r\n",
     "PROXY UNKNOWNX\r\n",
+    "PROXY unknown\r\n",
+    "PROXY UNKNOWN\n",
+    "PROXY UNKNOWN and\nmore\r\n",
+    "PROXY UNKNOWN\r\r\n",
+    "PROXY TCP4  \r\n",
+    "PROXY  TCP4 192.0.2.1 198.51.100.2 56324 443\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2  56324 443\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2 56324  443\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2 56324 \r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2 56324 0443\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2 00 443\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\0\r\n",
+    "PROXY TCP4 192.0.2.1 198.51.100.256 56324 443\r\n",
+    "PROXY TCP4 proxy.example 198.51.100.2 56324 443\r\n",
+    "PROXY TCP4 ::ffff:192.0.2.1 ::ffff:198.51.100.2 56324 443\r\n",
+    "PROXY TCP6 2001:db8::1 198.51.100.2 56324 443\r\n",
+    "PROXY TCP6 2001:db8::1 ::1%eth0 56324 443\r\n",
+    "PROXY TCP6 1:2:3:4:5:6:7 ::1 56324 443\r\n",
+    "PROXY TCP6 1:2:3:4:5:6:7:8:9 ::1 56324 443\r\n",
+    "PROXY TCP6 1::2::3 ::1 56324 443\r\n",
+    "PROXY TCP6 2001:db8::12345 ::1 56324 443\r\n",
     "PROXY TCP4  192.0.2.1 198.51.100.2 56324 443\r\n",
     "PROXY TCP4 192.0.2.1 198.51.100.2 56324\r\n",
     "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443 \r\n",
@@ -89,13 +136,17 @@ describe("version 1", () => {
   ];
 
   test.each(malformed)("%p is malformed", (line) => {
-    expect(parse(text(line)).kind).toBe("malformed");
+    expectMalformed(text(line));
   });
 
   test("the longest line has 107 bytes", () => {
     const line = `PROXY UNKNOWN ${"x".repeat(91)}\r\n`;
     expect(line.length).toBe(107);
     expect(sourceText(text(line))).toBe("own ends");
+    for (let cut = 6; cut < 107; cut++) expect(parseProxyHeader(text(line), cut).kind).toBe("more");
+    expect(parse(text("PROXY ".padEnd(106, "x"))).kind).toBe("more");
+    expect(parse(text("PROXY ".padEnd(107, "x"))).kind).toBe("malformed");
+    expect(parse(text(`${"PROXY ".padEnd(106, "x")}\r`)).kind).toBe("malformed"); // its LF would be the 108th
   });
 });
 
@@ -103,13 +154,25 @@ describe("version 2", () => {
   const valid: [string, Uint8Array, string][] = [
     ["PROXY over IPv4", v2(0x21, 0x11, INET), "10.1.2.3 4660"],
     ["PROXY over IPv6", v2(0x21, 0x21, INET6), "::1 4660"],
+    ["PROXY with a checksum", checksummed(), "10.1.2.3 4660"],
+    ["PROXY with a TLV of no length", v2(0x21, 0x11, [...INET, 0x04, 0, 0]), "10.1.2.3 4660"],
+    ["PROXY over IPv6 with a TLV", v2(0x21, 0x21, [...INET6, 0x02, 0, 1, 0x61]), "::1 4660"],
     ["PROXY with TLVs", v2(0x21, 0x11, [...INET, 0x04, 0, 2, 1, 2, 0xea, 0, 0]), "10.1.2.3 4660"],
     ["LOCAL with nothing", v2(0x20, 0x00, []), "own ends"],
     ["LOCAL with addresses, which are ignored", v2(0x20, 0x11, INET), "own ends"],
     ["LOCAL with garbage, which is ignored", v2(0x20, 0x11, [1, 2, 3]), "own ends"],
+    ["LOCAL with families to come, which are ignored", v2(0x20, 0xff, [1, 2, 3]), "own ends"],
+    [
+      "LOCAL with a wrong checksum, which is ignored",
+      v2(0x20, 0x11, [...INET, 3, 0, 4, 9, 9, 9, 9]),
+      "own ends",
+    ],
     ["UNSPEC", v2(0x21, 0x00, []), "own ends"],
     ["UNSPEC with bytes of no known form", v2(0x21, 0x00, [9, 9, 9, 9, 9]), "own ends"],
+    ["UNSPEC over IPv4", v2(0x21, 0x10, INET), "own ends"],
+    ["a stream of UNSPEC", v2(0x21, 0x01, []), "own ends"],
     ["UNIX stream", v2(0x21, 0x31, UNIX), "own ends"],
+    ["UNIX stream with a TLV", v2(0x21, 0x31, [...UNIX, 0x04, 0, 1, 1]), "own ends"],
     ["UNIX datagram", v2(0x21, 0x32, UNIX), "own ends"],
     ["UDP over IPv4", v2(0x21, 0x12, INET), "own ends"],
     ["UDP over IPv6", v2(0x21, 0x22, INET6), "own ends"],
@@ -125,32 +188,75 @@ describe("version 2", () => {
 
   const malformed: [string, Uint8Array][] = [
     ["version 1 in a binary header", v2(0x11, 0x11, INET)],
+    ["version 0", v2(0x01, 0x11, INET)],
     ["version 3", v2(0x31, 0x11, INET)],
     ["command 2", v2(0x22, 0x11, INET)],
+    ["command 15", v2(0x2f, 0x11, INET)],
     ["address family 4", v2(0x21, 0x41, INET)],
+    ["address family 15", v2(0x21, 0xf1, INET)],
     ["transport 3", v2(0x21, 0x13, INET)],
+    ["transport 15", v2(0x21, 0x1f, INET)],
+    ["IPv4 without addresses", v2(0x21, 0x11, [])],
+    ["datagrams over IPv4, addresses cut short", v2(0x21, 0x12, INET.slice(0, 11))],
+    ["UNSPEC over IPv6, addresses cut short", v2(0x21, 0x20, INET6.slice(0, 35))],
     ["IPv4 addresses cut short", v2(0x21, 0x11, INET.slice(0, 11))],
     ["IPv6 addresses cut short", v2(0x21, 0x21, INET6.slice(0, 35))],
     ["UNIX addresses cut short", v2(0x21, 0x31, UNIX.slice(0, 215))],
     ["a TLV cut off", v2(0x21, 0x11, [...INET, 0x04, 0])],
     ["a TLV longer than the header", v2(0x21, 0x11, [...INET, 0x04, 0, 9, 1])],
+    ["one byte behind the addresses", v2(0x21, 0x21, [...INET6, 0x04])],
+    ["a TLV cut off behind another", v2(0x21, 0x11, [...INET, 0x04, 0, 0, 0x04])],
+    ["a TLV cut off behind UNIX addresses", v2(0x21, 0x31, [...UNIX, 0x04, 0, 9, 1])],
+    ["a checksum of 5 bytes", v2(0x21, 0x11, [...INET, 0x03, 0, 5, 1, 2, 3, 4, 5])],
     ["a checksum of 3 bytes", v2(0x21, 0x11, [...INET, 0x03, 0, 3, 1, 2, 3])],
     ["a wrong checksum", v2(0x21, 0x11, [...INET, 0x03, 0, 4, 1, 2, 3, 4])],
+    ["a wrong checksum behind UNIX addresses", v2(0x21, 0x31, [...UNIX, 0x03, 0, 4, 1, 2, 3, 4])],
+    ["a wrong checksum of datagrams", v2(0x21, 0x22, [...INET6, 0x03, 0, 4, 1, 2, 3, 4])],
     ["longer than is taken", v2(0x21, 0x11, INET, 65535)],
+    ["LOCAL, longer than is taken", v2(0x20, 0x00, [], PROXY_HEADER_MAX - 16 + 1)],
   ];
 
   test.each(malformed)("%s is malformed", (_name, bytes) => {
-    expect(parse(bytes).kind).toBe("malformed");
+    expectMalformed(bytes);
   });
 
-  test("version and command are judged as soon as they are there", () => {
+  test("the fixed part is judged as soon as it is there", () => {
     expect(parseProxyHeader(v2(0x31, 0x11, INET), 13).kind).toBe("malformed");
+    expect(parseProxyHeader(v2(0x21, 0x41, INET), 16).kind).toBe("malformed");
+    expect(parseProxyHeader(v2(0x21, 0x11, [], 11), 16).kind).toBe("malformed");
+    expect(parseProxyHeader(v2(0x21, 0x11, [], 65535), 16).kind).toBe("malformed");
   });
 
-  test("a right checksum is taken", () => {
-    const bytes = v2(0x21, 0x11, [...INET, 0x03, 0, 4, 0, 0, 0, 0]);
-    new DataView(bytes.buffer).setUint32(bytes.length - 4, crc32c(bytes));
+  // A Buffer's slice is a view: a checksum zeroed there would be zeroed in what the caller holds.
+  test("a Buffer is read like any other bytes, and left as it was", () => {
+    const bytes = Buffer.from(checksummed());
+    const before = bytes.toString("hex");
     expect(sourceText(bytes)).toBe("10.1.2.3 4660");
+    expect(sourceText(bytes)).toBe("10.1.2.3 4660");
+    expect(bytes.toString("hex")).toBe(before);
+  });
+
+  test("a window into a larger buffer is read from its own start", () => {
+    const large = new Uint8Array([1, 2, 3, ...checksummed(), 4]);
+    expect(sourceText(large.subarray(3))).toBe("10.1.2.3 4660");
+  });
+
+  test("one checksum is computed at most, so that a header cannot buy more work than its length", () => {
+    const checksum = [0x03, 0, 4, 0, 0, 0, 0];
+    const bytes = v2(0x21, 0x11, [...INET, ...checksum, ...checksum]);
+    expect(parse(bytes)).toEqual({ kind: "malformed", why: "a second checksum" });
+  });
+
+  test("a checksum tells of any wrong bit in the addresses, in another TLV's value and in itself", () => {
+    const bytes = checksummed();
+    const addresses = INET.map((_, at) => 16 + at);
+    for (const at of [...addresses, 31, 35, 36, 37, 38, 42, 43]) {
+      for (let bit = 0; bit < 8; bit++) {
+        const changed = bytes.slice();
+        changed[at]! ^= 1 << bit;
+        expect(parse(changed)).toEqual({ kind: "malformed", why: "the checksum is wrong" });
+      }
+    }
   });
 
   test("the longest header that is taken", () => {
@@ -163,8 +269,21 @@ describe("version 2", () => {
   });
 });
 
-test("CRC32c has the check value of its catalogue", () => {
-  expect(crc32c(text("123456789"))).toBe(0xe3069283);
+describe("CRC32c", () => {
+  const upwards = Uint8Array.from({ length: 32 }, (_, at) => at);
+  // The first is the check value of the CRC catalogues, the others are those of RFC 3720, B.4, as numbers.
+  const known: [string, Uint8Array, number][] = [
+    ["the digits", text("123456789"), 0xe3069283],
+    ["nothing", new Uint8Array(0), 0],
+    ["zeros", new Uint8Array(32), 0x8a9136aa],
+    ["ones", new Uint8Array(32).fill(255), 0x62a8ab43],
+    ["upwards", upwards, 0x46dd794e],
+    ["downwards", upwards.toReversed(), 0x113fdb5c],
+  ];
+
+  test.each(known)("of %s", (_name, bytes, wanted) => {
+    expect(crc32c(bytes)).toBe(wanted);
+  });
 });
 
 test("what is no signature is plain data, from its first other byte on", () => {
@@ -181,29 +300,26 @@ test("what is no signature is plain data, from its first other byte on", () => {
 describe("properties", () => {
   const address = fc.oneof(fc.ipV4(), fc.ipV6()).map((literal) => [literal, parseAddress(literal)!] as const);
   const port = fc.integer({ min: 0, max: 65535 });
+  const ends = fc.oneof(
+    fc.tuple(fc.constant("TCP4"), fc.ipV4(), fc.ipV4()),
+    fc.tuple(fc.constant("TCP6"), fc.ipV6(), fc.ipV6()),
+  );
 
   test("a header that was written is read back, at any split, and only when it is whole", () => {
     fc.assert(
-      fc.property(
-        fc.ipV4(),
-        fc.ipV4(),
-        port,
-        port,
-        fc.uint8Array({ maxLength: 40 }),
-        (from, to, p, q, data) => {
-          const header = text(`PROXY TCP4 ${from} ${to} ${p} ${q}\r\n`);
-          const bytes = new Uint8Array([...header, ...data]);
-          for (let length = 0; length < header.length; length++) {
-            expect(parseProxyHeader(bytes, length).kind).toBe("more");
-          }
-          expect(parse(bytes)).toEqual({
-            kind: "header",
-            version: 1,
-            length: header.length,
-            source: { ...parseAddress(from)!, port: p },
-          });
-        },
-      ),
+      fc.property(ends, port, port, fc.uint8Array({ maxLength: 40 }), ([family, from, to], p, q, data) => {
+        const header = text(`PROXY ${family} ${from} ${to} ${p} ${q}\r\n`);
+        const bytes = new Uint8Array([...header, ...data]);
+        for (let length = 0; length < header.length; length++) {
+          expect(parseProxyHeader(bytes, length).kind).toBe("more");
+        }
+        expect(parse(bytes)).toEqual({
+          kind: "header",
+          version: 1,
+          length: header.length,
+          source: { ...parseAddress(from)!, port: p },
+        });
+      }),
     );
   });
 
@@ -223,13 +339,24 @@ describe("properties", () => {
   });
 
   test("no bytes make it throw, read beyond them, or take back a verdict", () => {
+    const byte = fc.integer({ min: 0, max: 255 });
+    const fixedPart = fc
+      .tuple(
+        fc.constantFrom(0x20, 0x21),
+        fc.constantFrom(0x00, 0x11, 0x12, 0x21, 0x31),
+        fc.constantFrom(0, 1),
+        byte,
+      )
+      .map((four) => new Uint8Array([...SIGNATURE_V2, ...four]));
     const start = fc.oneof(
-      fc.constant(text("PROXY ")),
+      fc.constantFrom(text("PROXY "), text("PROXY TCP4 1.2.3.4 "), text("PROXY UNKNOWN ")),
       fc.constant(new Uint8Array(SIGNATURE_V2)),
+      fixedPart,
+      fixedPart.map((header) => header.subarray(0, 14)),
       fc.uint8Array(),
     );
     fc.assert(
-      fc.property(start, fc.uint8Array({ maxLength: 300 }), (head, tail) => {
+      fc.property(start, fc.uint8Array({ maxLength: 600 }), (head, tail) => {
         const bytes = new Uint8Array([...head, ...tail]);
         let decided: string | null = null;
         for (let length = 0; length <= bytes.length; length++) {
@@ -237,6 +364,10 @@ describe("properties", () => {
           if (decided !== null) expect(verdict.kind).toBe(decided as typeof verdict.kind);
           if (verdict.kind !== "more") decided = verdict.kind;
           if (verdict.kind === "header") expect(verdict.length).toBeLessThanOrEqual(length);
+          if (verdict.kind === "plain") expect(hasFullSignature(bytes, length)).toBe(false);
+          if (verdict.kind === "header" || verdict.kind === "malformed") {
+            expect(hasFullSignature(bytes, length)).toBe(true);
+          }
           const alone = bytes.slice(0, length);
           expect(parseProxyHeader(alone, length)).toEqual(verdict);
         }
