@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option as Flag } from "commander";
-import { defaultTerm, flagTerm } from "./config/describe.ts";
+import { defaultTerm, flagTerm, meaning } from "./config/describe.ts";
 import type { Environment } from "./config/environment.ts";
 import { OPTIONS, type Option, variableOf } from "./config/options.ts";
 import { type Config, type GivenFlags, resolveConfig, resolveOption } from "./config.ts";
@@ -99,7 +99,7 @@ function addFlags(command: Command, names: readonly (keyof Config)[]): void {
     const option: Option<unknown> = OPTIONS[name];
     const byDefault = defaultTerm(option);
     const notes = [`${variableOf(option.flag)}`, ...(byDefault === "" ? [] : [`default ${byDefault}`])];
-    const flag = new Flag(flagTerm(option), `${option.help}\n[${notes.join("; ")}]`).helpGroup(
+    const flag = new Flag(flagTerm(option), `${meaning(option)}\n[${notes.join("; ")}]`).helpGroup(
       `${option.group}:`,
     );
     if (option.repeatable) {

@@ -11,6 +11,11 @@ export function defaultTerm(option: Option<unknown>): string {
   return option.kind.placeholder === "" ? "" : option.default;
 }
 
+/** What the option does and what it takes. */
+export function meaning({ help, kind }: Option<unknown>): string {
+  return kind.namedInHelp ? help : `${help}; allowed: ${kind.allowed}`;
+}
+
 /** The options as a Markdown table, for the README. */
 export function flagTable(): string {
   const rows: string[] = ["| flag | variable | default | meaning |", "|---|---|---|---|"];
@@ -24,10 +29,9 @@ export function flagTable(): string {
 }
 
 function cells(option: Option<unknown>): string[] {
-  const { flag, help } = option;
+  const { flag } = option;
   const byDefault = option.default === null ? option.defaultNote! : `\`${defaultTerm(option) || "off"}\``;
-  const allowed = option.kind.placeholder === "" ? "" : `; ${option.kind.allowed}`;
-  return [`\`${flag}\``, `\`${variableOf(flag)}\``, byDefault, `${help}${allowed}`].map((cell) =>
+  return [`\`${flag}\``, `\`${variableOf(flag)}\``, byDefault, meaning(option)].map((cell) =>
     cell.replaceAll("|", "\\|"),
   );
 }

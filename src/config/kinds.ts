@@ -6,6 +6,8 @@ export interface Kind<T> {
   readonly placeholder: string;
   /** Completes the sentence "allowed: ...". */
   readonly allowed: string;
+  /** An option's own help names every value: `allowed` would only repeat it. */
+  readonly namedInHelp?: true;
   /** The value, or undefined when the text is none. */
   parse(text: string): T | undefined;
 }
@@ -113,6 +115,7 @@ export function oneOf<const Word extends string>(placeholder: string, ...words: 
   return {
     placeholder,
     allowed: words.join(", "),
+    namedInHelp: true,
     parse: (text) => words.find((word) => word === text),
   };
 }
@@ -134,6 +137,7 @@ export function someOf<const Word extends string>(...words: Word[]): Kind<readon
 export const toggle: Kind<boolean> = {
   placeholder: "",
   allowed: "true or false",
+  namedInHelp: true,
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
 };
 

@@ -68,14 +68,14 @@ export const OPTIONS = {
     group: "Listening",
     kind: listenPort,
     default: "1234",
-    help: "TCP port, 0 for any free one, or off",
+    help: "TCP port",
   }),
   udpPort: option({
     flag: "--udp-port",
     group: "Listening",
     kind: listenPort,
     default: "5678",
-    help: "UDP port, 0 for any free one, or off",
+    help: "UDP port",
   }),
   adminHosts: optionOfMachine({
     flag: "--admin-host",
@@ -91,7 +91,7 @@ export const OPTIONS = {
     group: "Listening",
     kind: listenPort,
     default: "8080",
-    help: "HTTP port of health, metrics and page, 0 for any free one, or off",
+    help: "HTTP port of health, metrics and page",
   }),
   noBanner: option({
     flag: "--no-banner",
