@@ -44,10 +44,10 @@ export async function probeTcp(
       },
       close: () => resolve(turnedAway),
       error: () => resolve(turnedAway),
-      connectError: (_socket, error) => resolve(`cannot connect: ${error.message}`),
+      connectError: (_socket, error) => resolve(connectFault(error, turnedAway)),
     },
   });
-  connecting.catch((error: unknown) => resolve(`cannot connect: ${String(error)}`));
+  connecting.catch((error: unknown) => resolve(connectFault(error, turnedAway)));
   try {
     return await verdict;
   } finally {
@@ -55,6 +55,12 @@ export async function probeTcp(
     // Also when it opens only after the deadline.
     connecting.then((socket) => socket.end()).catch(() => {});
   }
+}
+
+/** A reset that is quicker than the notice of the connection looks like a failed connect, and is none. */
+function connectFault(error: unknown, turnedAway: string | null): string | null {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  return code === "ECONNRESET" ? turnedAway : `cannot connect: ${code}`;
 }
 
 /** Whether headers from this address are believed: the probe's own address is the one it dials, on loopback. */
