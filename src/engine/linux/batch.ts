@@ -81,18 +81,21 @@ export class DatagramBatch implements Address {
   readonly #beside: NativeMemory = nativeMemory(HEADER_BYTES + IOVEC_BYTES + CONTROL_BYTES);
   /** The longest datagrams that the way to the peers lets us send as segments; 0 where the kernel cannot at all. */
   #segmentMax = SEGMENT_MAX;
-  readonly #locals = new Map<string, number>();
+  readonly #locals: Map<string, number>;
   readonly #lastLocal = new Int32Array(4);
   #lastLocalNumber = -1;
   #count = 0;
 
-  constructor(socket: BoundSocket) {
+  /** @param locals numbers of local addresses, one table for all sockets of a loop: a session is at one of them */
+  constructor(socket: BoundSocket, locals: Map<string, number>) {
     this.#socket = socket;
+    this.#locals = locals;
     this.#fd = socket.fd;
     this.#isV4 = socket.family === AF_INET;
     this.serverPort = socket.port;
     this.#nameLength = this.#isV4 ? 16 : 28;
     this.#controlLength = socket.wildcard ? (this.#isV4 ? CONTROL_LENGTH_V4 : CONTROL_LENGTH_V6) : 0;
+    if (!socket.wildcard) this.local = this.#numberOf(`socket ${socket.fd}`);
     for (let at = 0; at < BATCH; at++) {
       const payload = this.#payloads.address + at * SLOT_BYTES;
       this.#layOut(this.#received, at, at, payload, SLOT_BYTES);

@@ -51,7 +51,7 @@ function testUdp(opened: number[]): void {
   if (libc.connect(peer.fd, memory.address as Pointer, length) < 0) throw new Error("no loopback to test on");
   if (libc.send(peer.fd, (memory.address + 32) as Pointer, 3, 0) !== 3)
     throw new Error("send failed on loopback");
-  const batch = new DatagramBatch(socket);
+  const batch = new DatagramBatch(socket, new Map());
   const received = batch.receive();
   if (received !== 1) throw new Error("recvmmsg does not work here");
   batch.read(0);

@@ -38,9 +38,11 @@ export class LinuxUdp {
       clock,
       new Banner(bannerFields, banner.bytes),
     );
+    const locals = new Map<string, number>();
     for (const socket of sockets) {
       this.rules.guardOwnPort(socket.port);
-      this.#sockets.set(socket.fd, new UdpSocket(socket, this.rules, banner.address));
+      const batch = new DatagramBatch(socket, locals);
+      this.#sockets.set(socket.fd, new UdpSocket(batch, this.rules, banner.address));
       interest.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
     }
   }
@@ -69,9 +71,9 @@ class UdpSocket {
   #count = 0;
   #at = 0;
 
-  constructor(socket: BoundSocket, rules: UdpRules, bannerAddress: number) {
+  constructor(batch: DatagramBatch, rules: UdpRules, bannerAddress: number) {
     this.#rules = rules;
-    this.#batch = new DatagramBatch(socket);
+    this.#batch = batch;
     this.#bannerAddress = bannerAddress;
   }
 
