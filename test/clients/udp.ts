@@ -19,7 +19,7 @@ export class UdpClient implements Disposable {
     const { host = "127.0.0.1", from, fromPort } = options;
     const client = new UdpClient();
     client.#socket = await Bun.udpSocket({
-      ...(from === undefined ? {} : { hostname: from }),
+      hostname: from ?? (host.includes(":") ? "::" : "0.0.0.0"),
       ...(fromPort === undefined ? {} : { port: fromPort }),
       connect: { hostname: host, port },
       socket: {
