@@ -43,7 +43,7 @@ describe("the log", () => {
   });
 
   test("a misspelt variable is warned of, a Service's is not", async () => {
-    await using server = await startServer([], {
+    await using server = await startServer(["--tcp-port", "0"], {
       env: {
         ECHO_TPC_PORT: "1",
         ECHO_SERVER_PORT: "tcp://10.0.0.1:1234",
