@@ -1,41 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
-import { type Address, formatAddress, parseAddress } from "../../src/rules/address.ts";
-import { crc32c } from "../../src/rules/crc32c.ts";
+import { formatAddress } from "../../src/rules/address.ts";
 import { hasFullSignature, PROXY_HEADER_MAX, parseProxyHeader } from "../../src/rules/proxy.ts";
+import { checksummed, INET, INET6, SIGNATURE_V2, text, UNIX, v2 } from "../clients/proxy-headers.ts";
 
-const SIGNATURE_V2 = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
-
-const text = (line: string): Uint8Array => new TextEncoder().encode(line);
 const parse = (bytes: Uint8Array) => parseProxyHeader(bytes, bytes.length);
-
-/** A version 2 header: the byte of version and command, that of family and transport, and what follows the length. */
-function v2(
-  versionCommand: number,
-  familyTransport: number,
-  body: readonly number[],
-  length = body.length,
-): Uint8Array {
-  return new Uint8Array([
-    ...SIGNATURE_V2,
-    versionCommand,
-    familyTransport,
-    length >> 8,
-    length & 255,
-    ...body,
-  ]);
-}
-
-const INET = [10, 1, 2, 3, 10, 9, 8, 7, 0x12, 0x34, 0x00, 0x50];
-const INET6 = [...new Array(15).fill(0), 1, ...new Array(15).fill(0), 2, 0x12, 0x34, 0x00, 0x50];
-const UNIX = new Array<number>(216).fill(0x2f);
-
-/** PROXY over IPv4 with a right checksum, and a TLV before and behind it. */
-function checksummed(): Uint8Array {
-  const bytes = v2(0x21, 0x11, [...INET, 0x04, 0, 1, 7, 0x03, 0, 4, 0, 0, 0, 0, 0x05, 0, 2, 8, 9]);
-  new DataView(bytes.buffer).setUint32(bytes.length - 9, crc32c(bytes));
-  return bytes;
-}
 
 /** What is malformed is never taken for anything else on the way there, and stays so whatever follows. */
 function expectMalformed(bytes: Uint8Array): void {
@@ -269,23 +237,6 @@ describe("version 2", () => {
   });
 });
 
-describe("CRC32c", () => {
-  const upwards = Uint8Array.from({ length: 32 }, (_, at) => at);
-  // The first is the check value of the CRC catalogues, the others are those of RFC 3720, B.4, as numbers.
-  const known: [string, Uint8Array, number][] = [
-    ["the digits", text("123456789"), 0xe3069283],
-    ["nothing", new Uint8Array(0), 0],
-    ["zeros", new Uint8Array(32), 0x8a9136aa],
-    ["ones", new Uint8Array(32).fill(255), 0x62a8ab43],
-    ["upwards", upwards, 0x46dd794e],
-    ["downwards", upwards.toReversed(), 0x113fdb5c],
-  ];
-
-  test.each(known)("of %s", (_name, bytes, wanted) => {
-    expect(crc32c(bytes)).toBe(wanted);
-  });
-});
-
 test("what is no signature is plain data, from its first other byte on", () => {
   for (const line of ["GET / HTTP/1.1\r\n", "PROXYX", "PROXY\r\n", "proxy ", "\r\n\r\nX", "\0", "P\0"]) {
     expect(parse(text(line)).kind).toBe("plain");
@@ -295,84 +246,4 @@ test("what is no signature is plain data, from its first other byte on", () => {
   expect(hasFullSignature(text("PROXY "), 5)).toBe(false);
   expect(hasFullSignature(text("PROXY "), 6)).toBe(true);
   expect(hasFullSignature(new Uint8Array(SIGNATURE_V2), 12)).toBe(true);
-});
-
-describe("properties", () => {
-  const address = fc.oneof(fc.ipV4(), fc.ipV6()).map((literal) => [literal, parseAddress(literal)!] as const);
-  const port = fc.integer({ min: 0, max: 65535 });
-  const ends = fc.oneof(
-    fc.tuple(fc.constant("TCP4"), fc.ipV4(), fc.ipV4()),
-    fc.tuple(fc.constant("TCP6"), fc.ipV6(), fc.ipV6()),
-  );
-
-  test("a header that was written is read back, at any split, and only when it is whole", () => {
-    fc.assert(
-      fc.property(ends, port, port, fc.uint8Array({ maxLength: 40 }), ([family, from, to], p, q, data) => {
-        const header = text(`PROXY ${family} ${from} ${to} ${p} ${q}\r\n`);
-        const bytes = new Uint8Array([...header, ...data]);
-        for (let length = 0; length < header.length; length++) {
-          expect(parseProxyHeader(bytes, length).kind).toBe("more");
-        }
-        expect(parse(bytes)).toEqual({
-          kind: "header",
-          version: 1,
-          length: header.length,
-          source: { ...parseAddress(from)!, port: p },
-        });
-      }),
-    );
-  });
-
-  test("an address of either family comes through version 2", () => {
-    fc.assert(
-      fc.property(address, port, ([literal, words], p) => {
-        const six = literal.includes(":");
-        const bytes = six ? v2(0x21, 0x21, new Array(36).fill(0)) : v2(0x21, 0x11, new Array(12).fill(0));
-        const view = new DataView(bytes.buffer);
-        const parts: (keyof Address)[] = six ? ["a0", "a1", "a2", "a3"] : ["a3"];
-        for (const [at, part] of parts.entries()) view.setInt32(16 + at * 4, words[part]);
-        view.setUint16(six ? 48 : 24, p);
-        const verdict = parse(bytes);
-        expect(verdict.kind === "header" && verdict.source).toEqual({ ...words, port: p });
-      }),
-    );
-  });
-
-  test("no bytes make it throw, read beyond them, or take back a verdict", () => {
-    const byte = fc.integer({ min: 0, max: 255 });
-    const fixedPart = fc
-      .tuple(
-        fc.constantFrom(0x20, 0x21),
-        fc.constantFrom(0x00, 0x11, 0x12, 0x21, 0x31),
-        fc.constantFrom(0, 1),
-        byte,
-      )
-      .map((four) => new Uint8Array([...SIGNATURE_V2, ...four]));
-    const start = fc.oneof(
-      fc.constantFrom(text("PROXY "), text("PROXY TCP4 1.2.3.4 "), text("PROXY UNKNOWN ")),
-      fc.constant(new Uint8Array(SIGNATURE_V2)),
-      fixedPart,
-      fixedPart.map((header) => header.subarray(0, 14)),
-      fc.uint8Array(),
-    );
-    fc.assert(
-      fc.property(start, fc.uint8Array({ maxLength: 600 }), (head, tail) => {
-        const bytes = new Uint8Array([...head, ...tail]);
-        let decided: string | null = null;
-        for (let length = 0; length <= bytes.length; length++) {
-          const verdict = parseProxyHeader(bytes, length);
-          if (decided !== null) expect(verdict.kind).toBe(decided as typeof verdict.kind);
-          if (verdict.kind !== "more") decided = verdict.kind;
-          if (verdict.kind === "header") expect(verdict.length).toBeLessThanOrEqual(length);
-          if (verdict.kind === "plain") expect(hasFullSignature(bytes, length)).toBe(false);
-          if (verdict.kind === "header" || verdict.kind === "malformed") {
-            expect(hasFullSignature(bytes, length)).toBe(true);
-          }
-          const alone = bytes.slice(0, length);
-          expect(parseProxyHeader(alone, length)).toEqual(verdict);
-        }
-      }),
-      { numRuns: 60 },
-    );
-  });
 });
