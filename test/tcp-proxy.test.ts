@@ -1,287 +1,224 @@
 import { describe, expect, test } from "bun:test";
-import { connect, type Socket } from "node:net"; // Bun.connect cannot choose the address it comes from
-import { type EchoServer, startServer, until } from "./harness.ts";
+import { patternBytes } from "./clients/bytes.ts";
+import { activeSessions, untilActive } from "./clients/metrics.ts";
+import {
+  bannerLines,
+  connectWith,
+  headersBy,
+  refusedBy,
+  sendByteByByte,
+  untilCounted,
+} from "./clients/proxied.ts";
+import { checksummed, INET, INET6, SIGNATURE_V2, text, UNIX, v2 } from "./clients/proxy-headers.ts";
+import { TcpClient } from "./clients/tcp.ts";
+import { startServer } from "./harness.ts";
 
-/** The PROXY protocol through the front door: what a load balancer, a stray client and a liar get to see. */
+/** `--proxy-protocol require` through the front door: what a load balancer, a stray client and a liar get to see. */
 
-const V1 = "PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n";
-const V2_SIGNATURE = "0d0a0d0a000d0a515549540a";
-const V2 = Buffer.from(`${V2_SIGNATURE}21110010c0000207c6336402dc0401bb04000101`, "hex"); // with a TLV of no meaning
-const V2_IPV6 = Buffer.from(
-  `${V2_SIGNATURE}21210024${"20010db8000000000000000000000007".repeat(2)}dc0401bb`,
-  "hex",
-);
-const V2_LOCAL = Buffer.from(`${V2_SIGNATURE}20000000`, "hex");
-const V2_UNIX = Buffer.from(`${V2_SIGNATURE}213100d8${"2f".repeat(216)}`, "hex");
-const V2_OVERSIZE = Buffer.from(`${V2_SIGNATURE}2111ffff`, "hex");
+const V1 = text("PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n");
+const V1_CLIENT = "Client: 192.0.2.7:56324";
+const V2_CLIENT = "Client: 10.1.2.3:4660";
+const REQUIRE = ["--proxy-protocol", "require", "--proxy-timeout", "1m"];
 
-/** A client that keeps all it gets and how it ended. */
-class Client implements Disposable {
-  received = Buffer.alloc(0);
-  ended = false;
-  readonly #socket: Socket;
-
-  constructor(server: EchoServer, localAddress = "127.0.0.1") {
-    this.#socket = connect({ host: "127.0.0.1", port: server.tcpPort, localAddress, allowHalfOpen: true });
-    this.#socket.setNoDelay(true);
-    this.#socket.on("data", (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk]);
-    });
-    for (const event of ["end", "error", "close"]) {
-      this.#socket.on(event, () => {
-        this.ended = true;
-      });
-    }
-  }
-
-  get text(): string {
-    return this.received.toString("latin1");
-  }
-
-  /** The banner's lines without the date, and what came after them. */
-  get parts(): { lines: string[]; body: string } {
-    const end = this.text.indexOf("\n\n");
-    const [, ...lines] = this.text.slice(0, end).split("\n");
-    return { lines, body: this.text.slice(end + 2) };
-  }
-
-  get endpoint(): string {
-    return `${this.#socket.localAddress}:${this.#socket.localPort}`;
-  }
-
-  send(bytes: string | Uint8Array): void {
-    this.#socket.write(bytes);
-  }
-
-  /** Each byte in a segment of its own. */
-  async sendSlowly(bytes: string | Uint8Array): Promise<void> {
-    for (const byte of Buffer.from(bytes)) {
-      await new Promise<void>((resolve) => this.#socket.write(new Uint8Array([byte]), () => resolve()));
-    }
-  }
-
-  halfClose(): void {
-    this.#socket.end();
-  }
-
-  async banner(): Promise<void> {
-    await until("a banner", () => this.text.includes("\n\n") || this.ended);
-  }
-
-  async body(wanted: string): Promise<void> {
-    await until(`the echo of ${wanted}`, () => this.parts.body === wanted || this.ended);
-    expect(this.parts.body).toBe(wanted);
-  }
-
-  async end(): Promise<void> {
-    await until("the end", () => this.ended);
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.destroy();
-  }
-}
-
-const refused = async (server: EchoServer, reason: string): Promise<number> =>
-  (await server.metrics()).get("echo_refused_total", { protocol: "tcp", reason });
-
-const headers = async (server: EchoServer, kind: string): Promise<number> =>
-  (await server.metrics()).get("echo_proxy_headers_total", { kind });
-
-describe("require", () => {
-  const believed: [string, string | Uint8Array, string, string][] = [
-    ["version 1", V1, "Client: 192.0.2.7:56324", "v1"],
-    ["version 2", V2, "Client: 192.0.2.7:56324", "v2"],
-    ["version 2, IPv6", V2_IPV6, "Client: [2001:db8::7]:56324", "v2"],
+describe("a header that names the client", () => {
+  const believed: [name: string, header: Uint8Array, client: string, kind: string][] = [
+    ["version 1, IPv4", V1, V1_CLIENT, "v1"],
+    ["version 1, IPv6", text("PROXY TCP6 2001:db8::7 ::1 80 443\r\n"), "Client: [2001:db8::7]:80", "v1"],
+    ["version 2, IPv4", v2(0x21, 0x11, INET), V2_CLIENT, "v2"],
+    ["version 2, IPv6", v2(0x21, 0x21, INET6), "Client: [::1]:4660", "v2"],
+    ["version 2 with TLVs", v2(0x21, 0x11, [...INET, 0xea, 0, 2, 13, 10, 0x04, 0, 0]), V2_CLIENT, "v2"],
+    ["version 2 with a checksum", checksummed(), V2_CLIENT, "v2"],
   ];
 
-  test.each(believed)("%s names the client, and Via the proxy", async (_name, header, line, kind) => {
-    await using server = await startServer(["--proxy-protocol", "require"]);
+  test.each(believed)("%s: Client is who it says, then Via the proxy", async (_name, header, line, kind) => {
+    await using server = await startServer(REQUIRE);
+    let sent = 0;
     for (const pace of ["at once", "byte by byte"]) {
-      using client = new Client(server);
-      if (pace === "at once") client.send(Buffer.concat([Buffer.from(header), Buffer.from("hello")]));
-      else {
-        await client.sendSlowly(header);
-        client.send("hello");
-      }
-      await client.body("hello");
-      expect(client.parts.lines).toEqual([
+      const withPayload = new Uint8Array([...header, ...text("hello")]);
+      using client = await connectWith(server, pace === "at once" ? withPayload : new Uint8Array(0));
+      if (pace === "byte by byte") await sendByteByByte(client, withPayload);
+      expect(await bannerLines(client)).toEqual([
         `Server: 127.0.0.1:${server.tcpPort}`,
         line,
-        `Via: ${client.endpoint}`,
+        `Via: 127.0.0.1:${client.port}`,
       ]);
+      expect((await client.echoed(5)).toString()).toBe("hello");
       client.send(header); // only the first is a header
-      await client.body(`hello${Buffer.from(header).toString("latin1")}`);
+      const echo = await client.echoed(5 + header.length);
+      expect(echo).toEqual(Buffer.concat([text("hello"), header]));
+      sent += client.bytesReceived;
     }
-    expect(await headers(server, kind)).toBe(2);
-    const echoed = 2 * (5 + Buffer.from(header).length);
-    expect((await server.metrics()).get("echo_received_bytes_total", { protocol: "tcp" })).toBe(echoed);
+    expect(await headersBy(server)).toEqual({ [kind]: 2 });
+    expect(await refusedBy(server)).toEqual({});
+    await untilCounted(server, 2 * (5 + header.length), sent);
   });
 
-  const nobody: [string, string | Uint8Array][] = [
-    ["LOCAL", V2_LOCAL],
-    ["UNKNOWN", "PROXY UNKNOWN\r\n"],
-    ["UNIX", V2_UNIX],
-  ];
-
-  test.each(nobody)("%s: the connection's own ends count", async (_name, header) => {
-    await using server = await startServer(["--proxy-protocol", "require"]);
-    using client = new Client(server);
-    client.send(header);
-    await client.banner();
-    expect(client.parts.lines).toEqual([`Server: 127.0.0.1:${server.tcpPort}`, `Client: ${client.endpoint}`]);
-    expect(await headers(server, "local")).toBe(1);
+  test("both engines take a checksum in one segment", async () => {
+    for (const engine of ["bun", "auto"]) {
+      await using server = await startServer([...REQUIRE, "--engine", engine]);
+      using client = await connectWith(server, checksummed());
+      expect((await bannerLines(client))[1]).toBe(V2_CLIENT);
+    }
   });
 
-  const refusals: [string, string | Uint8Array, string][] = [
-    ["no header", "hello there\n", "proxy_missing"],
-    ["a malformed line", "PROXY TCP4 192.0.2.7 198.51.100.2 99999 443\r\n", "proxy_malformed"],
-    ["a line without end", `PROXY ${"x".repeat(500)}`, "proxy_malformed"],
-    ["a header that is too long", V2_OVERSIZE, "proxy_malformed"],
-    ["half a header and silence", V1.slice(0, 20), "proxy_timeout"],
-    ["silence", "", "proxy_timeout"],
-  ];
-
-  test.each(refusals)("%s is refused, without a byte", async (_name, bytes, reason) => {
-    await using server = await startServer(["--proxy-protocol", "require", "--proxy-timeout", "300ms"]);
-    using client = new Client(server);
-    if (bytes.length > 0) client.send(bytes);
-    await client.end();
-    expect(client.received.length).toBe(0);
-    expect(await refused(server, reason)).toBe(1);
-    expect((await server.metrics()).get("echo_sessions_active", { protocol: "tcp" })).toBe(0);
-  });
-
-  test("a FIN in place of a header is a refusal", async () => {
-    await using server = await startServer(["--proxy-protocol", "require", "--proxy-timeout", "1m"]);
-    using client = new Client(server);
-    client.send("PRO");
-    client.halfClose();
-    await client.end();
-    expect(client.received.length).toBe(0);
-    expect(await refused(server, "proxy_missing")).toBe(1);
-  });
-
-  test("an address that is not trusted is refused, header or not", async () => {
-    await using server = await startServer([
-      "--proxy-protocol",
-      "require",
-      "--proxy-trusted",
-      "127.0.0.2/32",
+  test("Via comes before the fields that were asked for", async () => {
+    const env = { ECHO_POD_NAME: "server1" };
+    await using server = await startServer([...REQUIRE, "--banner-fields", "pod"], { env });
+    using client = await connectWith(server, V1);
+    expect((await bannerLines(client)).slice(1)).toEqual([
+      V1_CLIENT,
+      `Via: 127.0.0.1:${client.port}`,
+      "Pod: server1",
     ]);
-    using stranger = new Client(server, "127.0.0.1");
-    stranger.send(V1);
-    await stranger.end();
-    expect(stranger.received.length).toBe(0);
-    expect(await refused(server, "proxy_untrusted")).toBe(1);
-    using proxy = new Client(server, "127.0.0.2");
-    proxy.send(V1);
-    await proxy.banner();
-    expect(proxy.parts.lines).toContain("Client: 192.0.2.7:56324");
+  });
+
+  test("without a banner only what follows the header comes back", async () => {
+    await using server = await startServer([...REQUIRE, "--no-banner"]);
+    using client = await connectWith(server, new Uint8Array([...V1, ...text("hello")]));
+    await client.receivedBytes(5);
+    expect(client.received.toString()).toBe("hello");
+    await untilCounted(server, 5, 5);
+  });
+
+  test("a large payload right behind it comes back whole, up to the client's FIN", async () => {
+    await using server = await startServer(REQUIRE);
+    const payload = patternBytes(3_000_000);
+    using client = await connectWith(server, Buffer.concat([V1, payload]));
+    client.halfClose();
+    expect(await client.ended).toBe("fin");
+    expect(client.body.equals(payload)).toBe(true);
   });
 
   test("a limit for each client counts the real one", async () => {
-    await using server = await startServer([
-      "--proxy-protocol",
-      "require",
-      "--max-tcp-sessions-per-client",
-      "1",
-    ]);
-    using first = new Client(server);
-    first.send(V1);
-    await first.banner();
-    using second = new Client(server);
-    second.send(V1);
-    await second.end();
-    expect(await refused(server, "max_sessions_per_client")).toBe(1);
-    using other = new Client(server);
-    other.send(V2_IPV6);
-    await other.banner();
-    expect(other.parts.lines).toContain("Client: [2001:db8::7]:56324");
+    await using server = await startServer([...REQUIRE, "--max-tcp-sessions-per-client", "1"]);
+    using first = await connectWith(server, V1);
+    await first.greeted();
+    using second = await connectWith(server, V1);
+    expect(await second.ended).toBe("reset");
+    expect(second.bytesReceived).toBe(0);
+    expect(await refusedBy(server)).toEqual({ max_sessions_per_client: 1 });
+    using other = await connectWith(server, v2(0x21, 0x11, INET));
+    expect((await bannerLines(other))[1]).toBe(V2_CLIENT);
+    expect(await first.echoes("still there")).toBe(true);
   });
 });
 
-describe("accept", () => {
-  test("a header is believed, and plain data is plain from its first other byte on", async () => {
-    await using server = await startServer(["--proxy-protocol", "accept", "--proxy-timeout", "1m"]);
-    using proxied = new Client(server);
-    proxied.send(`${V1}data`);
-    await proxied.body("data");
-    expect(proxied.parts.lines[1]).toBe("Client: 192.0.2.7:56324");
-    for (const plain of ["hello", "PROXX", "PROXY\n", "\r\n\r\nX"]) {
-      using client = new Client(server);
-      client.send(plain);
-      await client.body(plain);
-      expect(client.parts.lines).toEqual([
-        `Server: 127.0.0.1:${server.tcpPort}`,
-        `Client: ${client.endpoint}`,
-      ]);
+test("a header that names nobody with ip:port: the connection's own ends count", async () => {
+  const nobody: [name: string, header: Uint8Array][] = [
+    ["LOCAL", v2(0x20, 0x00, [])],
+    ["LOCAL with addresses", v2(0x20, 0x11, INET)],
+    ["LOCAL of a family to come", v2(0x20, 0xff, [1, 2, 3])],
+    ["UNKNOWN", text("PROXY UNKNOWN\r\n")],
+    ["UNKNOWN with addresses", text("PROXY UNKNOWN 192.0.2.7 198.51.100.2 56324 443\r\n")],
+    ["UNSPEC", v2(0x21, 0x00, [])],
+    ["UNIX", v2(0x21, 0x31, UNIX)],
+    ["datagrams", v2(0x21, 0x12, INET)],
+  ];
+  await using server = await startServer(REQUIRE);
+  for (const [name, header] of nobody) {
+    using client = await connectWith(server, new Uint8Array([...header, ...text(name)]));
+    const ends = [`Server: 127.0.0.1:${server.tcpPort}`, `Client: 127.0.0.1:${client.port}`];
+    expect([name, ...(await bannerLines(client))]).toEqual([name, ...ends]);
+    expect((await client.echoed(name.length)).toString()).toBe(name);
+  }
+  expect(await headersBy(server)).toEqual({ local: nobody.length });
+});
+
+describe("what is no header is refused, without a byte", () => {
+  const refusals: [name: string, bytes: Uint8Array, reason: string][] = [
+    ["plain data", text("hello there\n"), "proxy_missing"],
+    ["a signature that is none after all", text("PROXY\r\n"), "proxy_missing"],
+    [
+      "a binary signature that is none after all",
+      new Uint8Array([...SIGNATURE_V2.slice(0, 11), 0]),
+      "proxy_missing",
+    ],
+    ["a family that is none", text("PROXY TCP5 192.0.2.7 198.51.100.2 56324 443\r\n"), "proxy_malformed"],
+    ["a port too high", text("PROXY TCP4 192.0.2.7 198.51.100.2 99999 443\r\n"), "proxy_malformed"],
+    ["a line feed alone", text("PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\n"), "proxy_malformed"],
+    ["a line without end", text("PROXY ".padEnd(107, "x")), "proxy_malformed"],
+    ["version 3", v2(0x31, 0x11, INET), "proxy_malformed"],
+    ["a command to come", v2(0x22, 0x11, INET), "proxy_malformed"],
+    ["a family to come", v2(0x21, 0x41, INET), "proxy_malformed"],
+    ["addresses cut short", v2(0x21, 0x21, INET), "proxy_malformed"],
+    ["a TLV longer than the header", v2(0x21, 0x11, [...INET, 0x04, 0, 9, 1]), "proxy_malformed"],
+    ["a wrong checksum", v2(0x21, 0x11, [...INET, 0x03, 0, 4, 1, 2, 3, 4]), "proxy_malformed"],
+    ["a header too long, before it has come", v2(0x21, 0x11, [], 65535), "proxy_malformed"],
+  ];
+
+  test.each(refusals)("%s", async (_name, bytes, reason) => {
+    await using server = await startServer(REQUIRE);
+    using client = await connectWith(server, bytes);
+    expect(await client.ended).toBe("reset");
+    expect(client.bytesReceived).toBe(0);
+    expect(await refusedBy(server)).toEqual({ [reason]: 1 });
+    expect(await headersBy(server)).toEqual({});
+    await untilActive(server, "tcp", 0);
+    using next = await connectWith(server, V1);
+    expect((await bannerLines(next))[1]).toBe(V1_CLIENT);
+  });
+
+  test("a FIN in place of the header, or in the midst of it", async () => {
+    await using server = await startServer(REQUIRE);
+    const partial = [new Uint8Array(0), text("PRO"), V1.subarray(0, 20), checksummed().subarray(0, 20)];
+    for (const [at, bytes] of partial.entries()) {
+      using client = await connectWith(server, bytes);
+      client.halfClose();
+      await client.ended;
+      expect(client.bytesReceived).toBe(0);
+      expect(await refusedBy(server)).toEqual({ proxy_missing: at + 1 });
     }
+    await untilActive(server, "tcp", 0);
   });
 
-  test("a client that only listens gets its banner when the time for a header is over", async () => {
-    await using server = await startServer(["--proxy-protocol", "accept", "--proxy-timeout", "200ms"]);
-    using silent = new Client(server);
-    using partial = new Client(server);
-    partial.send("PROX");
-    await silent.banner();
-    expect(silent.parts.lines[1]).toBe(`Client: ${silent.endpoint}`);
-    await partial.body("PROX");
-  });
-
-  test("a whole signature without the rest is refused when its time is over: no part of a header is echoed", async () => {
-    await using server = await startServer(["--proxy-protocol", "accept", "--proxy-timeout", "200ms"]);
-    using client = new Client(server);
-    client.send(V1.slice(0, 20));
-    await client.end();
-    expect(client.received.length).toBe(0);
-    expect(await refused(server, "proxy_timeout")).toBe(1);
-  });
-
-  test("a malformed header is refused", async () => {
-    await using server = await startServer(["--proxy-protocol", "accept"]);
-    using client = new Client(server);
-    client.send("PROXY TCP4 somewhere\r\n");
-    await client.end();
-    expect(client.received.length).toBe(0);
-    expect(await refused(server, "proxy_malformed")).toBe(1);
-  });
-
-  test("a FIN in place of a header: banner, echo, end", async () => {
-    await using server = await startServer(["--proxy-protocol", "accept", "--proxy-timeout", "1m"]);
-    using client = new Client(server);
-    client.send("PRO");
-    client.halfClose();
-    await client.end();
-    expect(client.parts.body).toBe("PRO");
-  });
-
-  test("to an address that is not trusted a header is plain data", async () => {
-    await using server = await startServer([
-      "--proxy-protocol",
-      "accept",
-      "--proxy-trusted",
-      "127.0.0.2/32,10.0.0.0/8",
-    ]);
-    using client = new Client(server);
-    client.send(V1);
-    await client.body(V1);
-    expect(client.parts.lines[1]).toBe(`Client: ${client.endpoint}`);
+  test("a reset in the midst of it ends the session and is no refusal", async () => {
+    await using server = await startServer(REQUIRE);
+    using client = await connectWith(server, V1.subarray(0, 20));
+    await untilActive(server, "tcp", 1);
+    client.reset();
+    await untilActive(server, "tcp", 0);
+    expect(await refusedBy(server)).toEqual({});
   });
 });
 
-test("off: a header is data like any other", async () => {
-  await using server = await startServer();
-  using client = new Client(server);
-  client.send(V2);
-  await client.body(V2.toString("latin1"));
+describe("--proxy-timeout", () => {
+  test("ends silence and half a header, but no session whose header came", async () => {
+    await using server = await startServer(["--proxy-protocol", "require", "--proxy-timeout", "1s"]);
+    using proxied = await connectWith(server, V1);
+    await proxied.greeted();
+    using silent = await TcpClient.connect(server.tcpPort);
+    using signature = await connectWith(server, text("PROX"));
+    using half = await connectWith(server, V1.subarray(0, 20));
+    for (const client of [silent, signature, half]) {
+      expect(await client.ended).toBe("reset");
+      expect(client.bytesReceived).toBe(0);
+    }
+    expect(await refusedBy(server)).toEqual({ proxy_timeout: 3 });
+    expect(await proxied.echoes("later than the timeout")).toBe(true);
+    expect(await activeSessions(server, "tcp")).toBe(1);
+  });
+
+  test("is for the whole header: bytes that trickle in do not put it off", async () => {
+    await using server = await startServer(["--proxy-protocol", "require", "--proxy-timeout", "500ms"]);
+    using client = await connectWith(server, v2(0x21, 0x11, INET, 4000));
+    for (let sent = 0; client.ending === null && sent < 3000; sent++) {
+      client.send(new Uint8Array(1));
+      await Bun.sleep(10);
+    }
+    expect(await client.ended).toBe("reset");
+    expect(await refusedBy(server)).toEqual({ proxy_timeout: 1 });
+  });
 });
 
-test("a large payload right behind the header comes back whole", async () => {
-  await using server = await startServer(["--proxy-protocol", "require"]);
-  using client = new Client(server);
-  const payload = Buffer.alloc(3_000_000, "0123456789");
-  client.send(Buffer.concat([Buffer.from(V1), payload]));
-  await until("all of it", () => client.parts.body.length >= payload.length || client.ended);
-  expect(client.parts.body === payload.toString("latin1")).toBe(true);
+test("an address that is not trusted is refused at once, header or not", async () => {
+  await using server = await startServer([...REQUIRE, "--proxy-trusted", "10.0.0.0/8,127.0.0.2/32"]);
+  using silent = await TcpClient.connect(server.tcpPort);
+  using liar = await connectWith(server, V1);
+  for (const client of [silent, liar]) {
+    expect(await client.ended).toBe("reset");
+    expect(client.bytesReceived).toBe(0);
+  }
+  expect(await refusedBy(server)).toEqual({ proxy_untrusted: 2 });
+  using proxy = await connectWith(server, V1, { from: "127.0.0.2" });
+  expect((await bannerLines(proxy)).slice(1)).toEqual([V1_CLIENT, `Via: 127.0.0.2:${proxy.port}`]);
 });
