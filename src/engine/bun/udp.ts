@@ -11,6 +11,11 @@ const QUEUED_BYTES_MAX = 4 * 1024 * 1024;
 /** Sends of a datagram to try: each failure may be the news of another peer's death, which then is out of the way. */
 const SEND_TRIES = 4;
 
+/** What an endpoint asks of its socket. Throws what the kernel says; false: not sent, the kernel takes no more now. */
+export interface Sender {
+  send(bytes: Uint8Array, port: number, address: string): boolean;
+}
+
 interface Waiting {
   readonly bytes: Uint8Array;
   readonly port: number;
@@ -43,19 +48,14 @@ export class UdpEndpoint {
     this.#server = parseAddress(host)!;
     this.handlers = {
       data: this.receive,
-      drain: (socket) => this.#drain(socket),
+      drain: (socket) => this.drain(socket),
       // A dead peer's ICMP bounce, most often: without a handler it would end the process. Its send was counted.
       error: () => {},
     };
   }
 
   /** The hot path: a datagram came. */
-  readonly receive = (
-    socket: udp.Socket<"buffer">,
-    bytes: Uint8Array,
-    port: number,
-    address: string,
-  ): void => {
+  readonly receive = (socket: Sender, bytes: Uint8Array, port: number, address: string): void => {
     const { a0, a1, a2, a3 } = this.#addresses.get(address);
     const verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
     if (verdict === DROP) return;
@@ -77,7 +77,7 @@ export class UdpEndpoint {
   };
 
   /** Sends the banner if one is due. */
-  #greet(socket: udp.Socket<"buffer">, length: number, port: number, address: string): void {
+  #greet(socket: Sender, length: number, port: number, address: string): void {
     const client = this.#addresses.get(address);
     const bannerLength = this.#rules.bannerFor(this.#server, this.serverPort, client, port, length);
     if (bannerLength === 0) return;
@@ -88,7 +88,7 @@ export class UdpEndpoint {
   }
 
   /** Sends and counts. False when the kernel takes no more now; what can never be sent is counted as dropped. */
-  #send(socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): boolean {
+  #send(socket: Sender, bytes: Uint8Array, port: number, address: string): boolean {
     for (let tries = 0; tries < SEND_TRIES; tries++) {
       try {
         if (!socket.send(bytes, port, address)) return false;
@@ -103,7 +103,7 @@ export class UdpEndpoint {
     return true;
   }
 
-  #retry(socket: udp.Socket<"buffer">, bytes: Uint8Array, port: number, address: string): void {
+  #retry(socket: Sender, bytes: Uint8Array, port: number, address: string): void {
     if (!this.#send(socket, bytes, port, address)) this.#wait(bytes, port, address);
   }
 
@@ -119,7 +119,8 @@ export class UdpEndpoint {
     this.#waitingBytes += bytes.length;
   }
 
-  #drain(socket: udp.Socket<"buffer">): void {
+  /** The kernel takes more. */
+  drain(socket: Sender): void {
     const waiting = this.#waiting;
     let sent = 0;
     while (sent < waiting.length) {
