@@ -1,0 +1,165 @@
+import type { Pointer } from "bun:ffi";
+import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../../src/engine/linux/interest.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../src/sys/libc.ts";
+import type { LoadJob, LoadResult } from "./job.ts";
+import { Measurement } from "./measure.ts";
+import { streamStart, windowAt } from "./payload.ts";
+import { SendTimes } from "./round-trips.ts";
+import { Dialer } from "./sockets.ts";
+import { MessageTracker } from "./tracker.ts";
+
+const RECEIVE_BYTES = 65_536;
+
+/** Time for the first answers: banner and echo, or an echo alone. */
+const GREETING_MS = 300;
+
+/** An answer that is not there after so long is lost, and its place is free for another. */
+const ANSWER_PATIENCE_MS = 300;
+const CHECK_EVERY_MS = 20;
+const BACKLOG_MAX = 4096;
+
+/** New sessions that greet at once: a server's socket buffer is bounded. */
+const GREET_AT_ONCE = 128;
+
+const libc = loadLibc();
+const buffer = nativeMemory(RECEIVE_BYTES);
+
+class Session {
+  asked = 0;
+  answeredMs = 0;
+
+  constructor(
+    readonly fd: number,
+    readonly start: number,
+    readonly window: number,
+    readonly tracker: MessageTracker,
+    readonly sendTimes: SendTimes,
+  ) {}
+}
+
+/** Datagrams on lasting UDP sessions, on one epoll loop. Returns when the job is over. */
+export function runUdpEcho(job: LoadJob): LoadResult {
+  return new UdpEcho(job).run();
+}
+
+class UdpEcho {
+  readonly #job: LoadJob;
+  readonly #measurement: Measurement;
+  readonly #interest = new Interest();
+  readonly #byDescriptor: (Session | undefined)[] = [];
+  readonly #sessions: Session[] = [];
+  #nextCheckMs = 0;
+  #scheduled = 0;
+  #startMs = 0;
+
+  constructor(job: LoadJob) {
+    this.#job = job;
+    this.#measurement = new Measurement(job);
+  }
+
+  run(): LoadResult {
+    this.#openAll();
+    this.#startMs = performance.now();
+    this.#measurement.begin(this.#startMs);
+    if (this.#job.rate === 0 && this.#job.mode === "echo") {
+      for (const session of this.#sessions)
+        for (let n = 0; n < session.window; n++) this.#ask(session, this.#startMs);
+    }
+    let now = this.#startMs;
+    while (!this.#measurement.over(now)) {
+      now = this.#turn(this.#job.rate > 0 ? 0 : 20);
+      if (this.#job.rate > 0) this.#askOnTime(now);
+      if (now >= this.#nextCheckMs) this.#check(now);
+    }
+    for (const session of this.#sessions) {
+      session.tracker.finish();
+      libc.close(session.fd);
+    }
+    this.#interest.close();
+    return this.#measurement.result(now);
+  }
+
+  /** Opens the sockets; each says one word, so that banners are out of the way before anything is counted. */
+  #openAll(): void {
+    const { connections, inFlight, size, rate, seed } = this.#job;
+    const dialer = new Dialer(this.#job.host, this.#job.port);
+    for (let number = 0; number < connections; number++) {
+      const start = streamStart(seed * 1_000_003 + number);
+      const window = Math.floor(inFlight / connections) + (number < inFlight % connections ? 1 : 0);
+      const tracker = new MessageTracker(start, size, this.#measurement.faults);
+      const session = new Session(
+        dialer.udp(),
+        start,
+        window,
+        tracker,
+        new SendTimes(rate > 0 ? BACKLOG_MAX : window),
+      );
+      this.#sessions.push(session);
+      this.#byDescriptor[session.fd] = session;
+    }
+    for (let from = 0; from < connections; from += GREET_AT_ONCE) this.#greet(from, from + GREET_AT_ONCE);
+    for (const { fd } of this.#sessions) this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+    this.#measurement.sessions = connections;
+  }
+
+  #greet(from: number, to: number): void {
+    const batch = this.#sessions.slice(from, to);
+    for (const { fd, start } of batch) libc.send(fd, windowAt(start, 0), 8, 0);
+    let waiting = batch.length * (this.#job.banner ? 2 : 1);
+    for (const end = performance.now() + GREETING_MS; waiting > 0 && performance.now() < end; ) {
+      for (const { fd } of batch)
+        while (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) >= 0) waiting--;
+    }
+  }
+
+  #turn(waitMs: number): number {
+    const count = this.#interest.wait(waitMs);
+    const now = performance.now();
+    const words = this.#interest.words;
+    for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
+      this.#receive(this.#byDescriptor[words[word]!]!, now);
+    }
+    return now;
+  }
+
+  #receive(session: Session, now: number): void {
+    const length = libc.recv(session.fd, buffer.address as Pointer, RECEIVE_BYTES, 0);
+    if (length < 0) return; // nothing there, or a refusal by ICMP: what it cost counts as lost
+    const expected = session.tracker.next;
+    const message = session.tracker.take(buffer.address, length, session.asked);
+    session.answeredMs = now;
+    if (message !== -1) this.#measurement.echoed((performance.now() - session.sendTimes.get(message)) * 1000);
+    if (this.#job.rate > 0) return;
+    // A duplicate frees no place; a gap frees one for each answer that will not come any more.
+    for (let free = session.tracker.next - expected; free > 0; free--) this.#ask(session, now);
+  }
+
+  #ask(session: Session, now: number): void {
+    const { size } = this.#job;
+    session.sendTimes.set(session.asked, now);
+    // A datagram that the kernel does not take is one that gets no answer: it counts as lost.
+    libc.send(session.fd, windowAt(session.start, session.asked * size), size, 0);
+    session.asked++;
+  }
+
+  #askOnTime(now: number): void {
+    const { rate } = this.#job;
+    const due = Math.floor(((now - this.#startMs) / 1000) * rate);
+    for (; this.#scheduled < due; this.#scheduled++) {
+      const session = this.#sessions[this.#scheduled % this.#sessions.length]!;
+      this.#ask(session, this.#startMs + ((this.#scheduled + 1) / rate) * 1000);
+    }
+  }
+
+  #check(now: number): void {
+    this.#nextCheckMs = now + CHECK_EVERY_MS;
+    for (const session of this.#sessions) {
+      if (session.tracker.next >= session.asked) continue;
+      const sentMs = session.sendTimes.get(session.tracker.next);
+      if (now - Math.max(sentMs, session.answeredMs) < ANSWER_PATIENCE_MS) continue;
+      const before = session.tracker.next;
+      session.tracker.giveUp(session.asked);
+      if (this.#job.rate === 0) for (let n = before; n < session.tracker.next; n++) this.#ask(session, now);
+    }
+  }
+}

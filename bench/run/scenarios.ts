@@ -1,0 +1,81 @@
+import { lookup } from "node:dns/promises";
+import { parseAddress } from "../../src/rules/address.ts";
+import type { BenchOptions } from "../options.ts";
+import { Progress } from "../print/progress.ts";
+import { describeCell } from "../print/table.ts";
+import { SCALE, SCENARIOS } from "../scenarios.ts";
+import { runCell } from "./cell.ts";
+import { type StartedServer, startOurServer } from "./server.ts";
+import type { Cell, CellResult, Target, Timing } from "./types.ts";
+
+/** Cells that run at the same time; mostly one. */
+export type Step = readonly Cell[];
+
+/** The steps of the scenarios asked for, with the sizes asked for in place of their own. */
+export function stepsOf(options: BenchOptions): Step[] {
+  const steps: Step[] = [];
+  for (const name of options.scenarios) {
+    const scenario = name === "scale" ? SCALE : SCENARIOS[name]!;
+    const cells = dedupe(scenario.cells.map((cell) => adapt(cell, options)));
+    if (scenario.together) steps.push(cells);
+    else steps.push(...cells.map((cell) => [cell]));
+  }
+  return steps;
+}
+
+function adapt(cell: Cell, { connections, size, rate }: BenchOptions): Cell {
+  return {
+    ...cell,
+    connections: connections ?? cell.connections,
+    size: size ?? cell.size,
+    rate: cell.mode === "idle" ? 0 : (rate ?? 0),
+  };
+}
+
+/** Cells that differed only in what the options replaced are one now. */
+function dedupe(cells: readonly Cell[]): Cell[] {
+  return [...new Map(cells.map((cell) => [JSON.stringify(cell), cell])).values()];
+}
+
+/** Flags for our own server. */
+export function serverFlags({ engine, serverWorkers }: BenchOptions): string[] {
+  return [
+    ...(engine === null ? [] : ["--engine", engine]),
+    ...(serverWorkers === null ? [] : ["--workers", serverWorkers]),
+  ];
+}
+
+/** Runs all steps, one after the other, each on a server of its own (or all on `--target`). */
+export async function runScenarios(options: BenchOptions, abort: AbortSignal): Promise<CellResult[]> {
+  const { warmupMs, durationMs, workers } = options;
+  const timing: Timing = { warmupMs, durationMs, workers };
+  const steps = stepsOf(options);
+  const progress = new Progress(steps.length);
+  const results: CellResult[] = [];
+  try {
+    for (const step of steps) {
+      if (abort.aborted) break;
+      await using server: StartedServer = await serverFor(options);
+      const what = `${step[0]!.scenario}: ${step.map(describeCell).join(" + ")}`;
+      const onProgress = (share: number): void => progress.show(what, share);
+      const runs = step.map((cell) => runCell(cell, server.target, timing, abort, onProgress));
+      results.push(...(await Promise.all(runs)));
+      progress.next();
+    }
+  } finally {
+    progress.stop();
+  }
+  return results;
+}
+
+async function serverFor(options: BenchOptions): Promise<StartedServer> {
+  if (options.target === null) return startOurServer(serverFlags(options));
+  const target = await elsewhere(options.target);
+  return { target, async [Symbol.asyncDispose]() {} };
+}
+
+/** A server that is not ours to watch. Throws if its name is not known. */
+async function elsewhere({ host, port }: { host: string; port: number }): Promise<Target> {
+  const address = parseAddress(host) === null ? (await lookup(host)).address : host;
+  return { name: `${host}:${port}`, host: address, tcpPort: port, udpPort: port, pid: null };
+}

@@ -1,0 +1,73 @@
+import { fileURLToPath } from "node:url";
+import { pinned } from "./cores.ts";
+import type { Target } from "./types.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const PATIENCE_MS = 15_000;
+
+/** A server that this run started. */
+export interface StartedServer extends AsyncDisposable {
+  readonly target: Target;
+}
+
+/** Our server, on free ports of loopback, pinned. Throws with what it said if it does not become ready. */
+export async function startOurServer(flags: readonly string[] = []): Promise<StartedServer> {
+  const ports = ["--tcp-port", "0", "--udp-port", "0", "--admin-port", "off"];
+  const child = Bun.spawn(
+    pinned([process.execPath, MAIN, "serve", ...ports, "--log-format", "json", ...flags]),
+    {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: withoutEchoVariables(),
+    },
+  );
+  const ready = await Promise.race([readyLine(child.stdout), Bun.sleep(PATIENCE_MS).then(() => null)]);
+  if (ready === null) {
+    child.kill("SIGKILL");
+    const said = (await new Response(child.stderr).text()).trim().split("\n", 1)[0];
+    throw new Error(`the server did not start: ${said || "it said nothing"}`);
+  }
+  return {
+    target: {
+      name: "echo-server",
+      host: "127.0.0.1",
+      tcpPort: portOf(ready.tcp),
+      udpPort: portOf(ready.udp),
+      pid: child.pid,
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+interface ReadyLine {
+  readonly tcp: readonly string[];
+  readonly udp: readonly string[];
+}
+
+async function readyLine(stdout: ReadableStream<Uint8Array>): Promise<ReadyLine | null> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stdout) {
+    text += decoder.decode(chunk, { stream: true });
+    const line = text.split("\n").find((candidate) => candidate.includes('"msg":"ready"'));
+    if (line?.endsWith("}")) return JSON.parse(line) as ReadyLine;
+  }
+  return null;
+}
+
+function portOf(addresses: readonly string[]): number | null {
+  const [first] = addresses;
+  return first === undefined ? null : Number(first.slice(first.lastIndexOf(":") + 1));
+}
+
+/** The measured server has the defaults, whatever this shell has set. */
+function withoutEchoVariables(): Record<string, string> {
+  const kept = Object.entries(process.env).filter(
+    ([name, value]) => value !== undefined && !name.startsWith("ECHO_"),
+  );
+  return Object.fromEntries(kept) as Record<string, string>;
+}
