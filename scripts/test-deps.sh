@@ -1,0 +1,45 @@
+#!/bin/sh
+# The programs of other people that the tests use: what is not there is installed, where this is a Debian or an
+# Ubuntu and one may; else this says what is missing, and fails.
+set -eu
+
+missing=""
+packages=""
+# A program and the package it comes from.
+need() {
+  if ! command -v "$1" >/dev/null 2>&1; then
+    missing="$missing $1"
+    packages="$packages $2"
+  fi
+}
+
+need nc netcat-openbsd
+need socat socat
+need ncat ncat
+need ip iproute2
+need unshare util-linux
+need nsenter util-linux
+need setpriv util-linux
+need script bsdutils
+
+# The nc of the examples is OpenBSD's: only that one half-closes (-N).
+if command -v nc >/dev/null 2>&1 && ! nc -h 2>&1 | grep -q -- '-N'; then
+  missing="$missing nc-with-N"
+  packages="$packages netcat-openbsd"
+fi
+
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
+  echo "tests need:$missing (Debian packages:$packages); install them, or run as root where apt-get is" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+lock="-o DPkg::Lock::Timeout=120" # another run of the tests may be installing
+apt-get $lock -qq update >&2
+# shellcheck disable=SC2086 # a list of packages
+apt-get $lock -qq install -y --no-install-recommends $packages >&2
+
+for program in nc socat ncat ip unshare nsenter setpriv script; do
+  command -v "$program" >/dev/null 2>&1 || { echo "tests need $program, which did not come with:$packages" >&2; exit 1; }
+done
