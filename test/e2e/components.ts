@@ -13,7 +13,7 @@ import {
   rolledOut,
 } from "./kubectl.ts";
 import { addressOf, tcpEcho } from "./net.ts";
-import { eventually, say } from "./shell.ts";
+import { eventually, Stopwatch, say } from "./shell.ts";
 
 const all = (selector: string): string[] => ["get", selector, "-n", NAMESPACE, "--no-headers"];
 
@@ -63,6 +63,24 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
       return text.startsWith("True") ? text.trim().split(" ").slice(1) : null;
     });
     expect(read.sort()).toEqual(["tcp", "udp"]);
+  });
+
+  test("the autoscaler grows the pool when that CPU is above its target", async () => {
+    // A target that even an idle server is above stands in for load that this machine may not have to give.
+    const lower = [0, 1].map((metric) => ({
+      op: "replace",
+      path: `/spec/metrics/${metric}/containerResource/target/averageValue`,
+      value: "1m",
+    }));
+    await kubectl(["patch", "hpa", "pool", "-n", NAMESPACE, "--type=json", "-p", JSON.stringify(lower)]);
+    const watch = new Stopwatch();
+    const replicas = await eventually("a pool of more than three", 90, async () => {
+      const now = Number(
+        await kubectl(["get", "deployment", "pool", "-n", NAMESPACE, "-o", "jsonpath={.spec.replicas}"]),
+      );
+      return now > 3 ? now : null;
+    });
+    say(`the pool grew from 3 to ${replicas} Pods after ${watch}`);
   });
 
   test("kubectl delete -k leaves nothing behind", async () => {
