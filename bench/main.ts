@@ -1,6 +1,6 @@
 import { UsageError } from "../src/errors.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
-import { renderTable } from "./print/table.ts";
+import { renderTable, tableRows } from "./print/table.ts";
 import { leaveServerCore } from "./run/cores.ts";
 import { runScenarios } from "./run/scenarios.ts";
 
@@ -19,7 +19,7 @@ async function main(options: BenchOptions): Promise<void> {
   const results = await runScenarios(options, abort.signal);
   if (options.html !== null) {
     const { renderReport } = await import("./print/report.ts");
-    await Bun.write(options.html, renderReport(results));
+    await Bun.write(options.html, renderReport(results, tableRows(results)));
   }
   console.log(options.json ? JSON.stringify({ results }, null, 2) : renderTable(results));
   if (options.html !== null) console.error(`wrote ${options.html}`);

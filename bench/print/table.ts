@@ -57,13 +57,14 @@ function size(bytes: number): string {
   return bytes % 1024 === 0 ? `${bytes / 1024} KiB` : `${bytes.toLocaleString("en-US")} B`;
 }
 
+/** Heads first, then a row for each cell. */
+export function tableRows(results: readonly CellResult[]): string[][] {
+  return [COLUMNS.map(([head]) => head), ...results.map((result) => COLUMNS.map(([, text]) => text(result)))];
+}
+
 /** All cells as one aligned table, and below it what a reader must know before believing it. */
 export function renderTable(results: readonly CellResult[]): string {
-  const rows = [
-    COLUMNS.map(([head]) => head),
-    ...results.map((result) => COLUMNS.map(([, text]) => text(result))),
-  ];
-  return [alignColumns(rows), ...remarks(results)].join("\n");
+  return [alignColumns(tableRows(results)), ...remarks(results)].join("\n");
 }
 
 /** Rows of cells in columns: the first two flush left, the others right. */
