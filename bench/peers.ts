@@ -75,7 +75,7 @@ export const PEERS: readonly Peer[] = [
     protocols: BOTH,
     async prepare() {
       needs("node");
-      return (protocol, port) => ["node", `${SOURCES}node/echo.js`, protocol, String(port)];
+      return (protocol, port) => ["node", `${SOURCES}node/echo.cjs`, protocol, String(port)];
     },
   },
   {

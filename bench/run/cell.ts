@@ -3,7 +3,7 @@ import { LIVE, type LoadJob, type LoadResult, noFaults, PHASE } from "../generat
 import { newHistogram } from "../generator/round-trips.ts";
 import type { FromLoadWorker } from "../generator/worker.ts";
 import { tcpSpeaksFirst, udpGreets } from "./banner-probe.ts";
-import { cpuSeconds, residentBytes } from "./process-stats.ts";
+import { CpuMeter, residentBytes } from "./process-stats.ts";
 import type { Cell, CellResult, Percentiles, Sample, Target, Timing } from "./types.ts";
 
 const SAMPLE_EVERY_MS = 200;
@@ -84,6 +84,7 @@ class Watch {
   readonly samples: Sample[] = [];
   readonly #live: readonly Float64Array[];
   readonly #pid: number | null;
+  readonly #meter: CpuMeter | null;
   #measuringSinceMs = 0;
   #firstMs = 0;
   #last = { ms: 0, messages: 0, cpu: 0 };
@@ -98,6 +99,7 @@ class Watch {
   constructor(jobs: readonly LoadJob[], pid: number | null) {
     this.#live = jobs.map((job) => new Float64Array(job.live));
     this.#pid = pid;
+    this.#meter = pid === null ? null : new CpuMeter(pid);
   }
 
   get watched(): boolean {
@@ -107,7 +109,7 @@ class Watch {
   sample(): void {
     const ms = performance.now();
     const messages = this.#sum(LIVE.messages);
-    const cpu = this.#pid === null ? 0 : cpuSeconds(this.#pid);
+    const cpu = this.#meter?.seconds() ?? 0;
     this.sessions = this.#sum(LIVE.sessions);
     const phase = Math.min(...this.#live.map((live) => live[LIVE.phase]!));
     if (phase < PHASE.measuring) return;

@@ -2,15 +2,31 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** What a process and its descendants use, from /proc (Linux). A process that is gone counts nothing. */
 
-/** CPU seconds so far, user and system, of all threads. In nanoseconds at the source, so short runs can be told apart. */
-export function cpuSeconds(pid: number): number {
-  let nanos = 0;
-  for (const process of family(pid)) {
-    for (const thread of list(`/proc/${process}/task`)) {
-      nanos += Number(read(`/proc/${process}/task/${thread}/schedstat`).split(" ")[0]);
-    }
+/**
+ * CPU time of a process and its descendants, user and system. In nanoseconds at the source, so short runs can be told
+ * apart. A descendant that has ended keeps what it had used when it was last looked at.
+ */
+export class CpuMeter {
+  readonly #pid: number;
+  readonly #nanos = new Map<number, number>();
+
+  constructor(pid: number) {
+    this.#pid = pid;
   }
-  return nanos / 1e9;
+
+  /** CPU seconds so far. */
+  seconds(): number {
+    for (const process of family(this.#pid)) {
+      let nanos = 0;
+      for (const thread of list(`/proc/${process}/task`)) {
+        nanos += Number(read(`/proc/${process}/task/${thread}/schedstat`).split(" ")[0]);
+      }
+      if (nanos > 0) this.#nanos.set(process, nanos);
+    }
+    let sum = 0;
+    for (const nanos of this.#nanos.values()) sum += nanos;
+    return sum / 1e9;
+  }
 }
 
 /** Resident memory in bytes. */

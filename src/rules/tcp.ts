@@ -145,7 +145,7 @@ export class TcpRules {
   header(slot: number, chunk: Uint8Array): Phase {
     const state = this.#headers.get(slot)!;
     // "more" is only said of what may still fit PROXY_HEADER_MAX: what a session that waits can cost is bounded.
-    state.bytes = state.bytes.length === 0 ? chunk.slice() : concat(state.bytes, chunk);
+    state.bytes = concat(state.bytes, chunk); // a copy: the chunk is the engine's
     const verdict = parseProxyHeader(state.bytes, state.bytes.length);
     switch (verdict.kind) {
       case "more":

@@ -1,5 +1,5 @@
 // An echo as one writes it in Node: a stream piped into itself, which has its back-pressure; a datagram sent back.
-// `node echo.js tcp PORT`, `node echo.js udp PORT`.
+// `node echo.cjs tcp PORT`, `node echo.cjs udp PORT`.
 const dgram = require("node:dgram");
 const net = require("node:net");
 
