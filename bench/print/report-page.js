@@ -36,6 +36,7 @@
       width: Math.min(1140, document.body.clientWidth),
       height: 340,
       legend: { live: false },
+      padding: [12, 40, 0, 0],
       ...options,
       series: [{}, ...kept.map(series)],
     };
@@ -49,7 +50,10 @@
       "seconds",
       y,
       {
-        scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, (max || 1) * 1.08] } },
+        scales: {
+          x: { time: false, range: (_plot, _min, max) => [0, max || 1] },
+          y: { range: (_plot, _min, max) => [0, (max || 1) * 1.08] },
+        },
         axes: [{ label: "time (s)" }, { label, size: 80, values: (_plot, values) => values.map(text) }],
       },
     );

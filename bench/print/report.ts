@@ -37,11 +37,12 @@ body { max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .3rem; }
 p { margin: .2rem 0 .8rem; color: #52606d; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e7eb; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+.wide table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.wide th, .wide td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e4e7eb; }
+.wide :is(th, td):nth-child(-n+2) { text-align: left; }
 td.wrong { background: #fde8e8; color: #9b1c1c; font-weight: 600; }
-.u-legend { font-size: 12px; text-align: left; }
+.uplot, .u-wrap { max-width: 100%; }
+.u-legend { font-size: 12px; text-align: left !important; }
 `;
 
 /**
