@@ -71,12 +71,11 @@ class UdpEcho {
       if (this.#job.rate > 0) this.#askOnTime(now);
       if (now >= this.#nextCheckMs) this.#check(now);
     }
-    for (const session of this.#sessions) {
-      session.tracker.finish();
-      libc.close(session.fd);
-    }
+    for (const session of this.#sessions) session.tracker.finish();
+    const result = this.#measurement.result(now);
+    for (const session of this.#sessions) libc.close(session.fd);
     this.#interest.close();
-    return this.#measurement.result(now);
+    return result;
   }
 
   /** Opens the sockets; each says one word, so that banners are out of the way before anything is counted. */

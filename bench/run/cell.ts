@@ -3,7 +3,7 @@ import { LIVE, type LoadJob, type LoadResult, noFaults, PHASE } from "../generat
 import { newHistogram } from "../generator/round-trips.ts";
 import type { FromLoadWorker } from "../generator/worker.ts";
 import { tcpSpeaksFirst, udpGreets } from "./banner-probe.ts";
-import { CpuMeter, residentBytes } from "./process-stats.ts";
+import { anonymousBytes, CpuMeter, residentBytes } from "./process-stats.ts";
 import type { Cell, CellResult, Percentiles, Sample, Target, Timing } from "./types.ts";
 
 const SAMPLE_EVERY_MS = 200;
@@ -23,7 +23,7 @@ export async function runCell(
   if (port === null) throw new Error(`${target.name} does not serve ${cell.protocol}`);
   const banner = await (cell.protocol === "tcp" ? tcpSpeaksFirst : udpGreets)(target.host, port);
   const jobs = splitJobs(cell, timing, { host: target.host, port, banner });
-  const rssBefore = target.pid === null ? 0 : residentBytes(target.pid);
+  const memoryBefore = target.pid === null ? 0 : anonymousBytes(target.pid);
   const answers = jobs.map(runJob);
   const watch = new Watch(jobs, target.pid);
   const stop = (): void => {
@@ -37,7 +37,7 @@ export async function runCell(
   try {
     const results = await Promise.all(answers);
     watch.sample();
-    return summarise(cell, results, watch, rssBefore, timing);
+    return summarise(cell, results, watch, memoryBefore, timing);
   } finally {
     clearInterval(timer);
     abort.removeEventListener("abort", stop);
@@ -92,6 +92,7 @@ class Watch {
   cpuSeconds = 0;
   messages = 0;
   rssMb = 0;
+  anonymousBytes = 0;
   sessions = 0;
   #cpuAtStart = 0;
   #messagesAtStart = 0;
@@ -127,6 +128,7 @@ class Watch {
     const seconds = (ms - this.#last.ms) / 1000;
     if (seconds < 0.02) return;
     this.rssMb = this.#pid === null ? 0 : residentBytes(this.#pid) / 1e6;
+    this.anonymousBytes = this.#pid === null ? 0 : anonymousBytes(this.#pid);
     this.cpuSeconds = cpu - this.#cpuAtStart;
     this.messages = messages - this.#messagesAtStart;
     this.samples.push({
@@ -152,7 +154,7 @@ function summarise(
   cell: Cell,
   results: readonly LoadResult[],
   watch: Watch,
-  rssBefore: number,
+  memoryBefore: number,
   timing: Timing,
 ): CellResult {
   const histogram = newHistogram();
@@ -181,7 +183,7 @@ function summarise(
     serverCpuMicros: watch.watched && watch.messages > 0 ? (watch.cpuSeconds / watch.messages) * 1e6 : null,
     serverRssMb: watch.watched ? watch.rssMb : null,
     rssPerSession:
-      idle && watch.watched ? (watch.rssMb * 1e6 - rssBefore) / Math.max(1, watch.sessions) : null,
+      idle && watch.watched ? (watch.anonymousBytes - memoryBefore) / Math.max(1, watch.sessions) : null,
     idleCpu: idle && watch.watched ? watch.cpuSeconds / (timing.durationMs / 1000) : null,
     loadCpu,
     samples: watch.samples,

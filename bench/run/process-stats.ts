@@ -38,6 +38,11 @@ export function residentBytes(pid: number): number {
   return kilobytes * 1024;
 }
 
+/** Anonymous resident memory in bytes: what the process keeps, without the pages of its program file. */
+export function anonymousBytes(pid: number): number {
+  return Number(/^RssAnon:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+}
+
 /** The process and its descendants: servers that fork are counted whole. */
 function family(pid: number): number[] {
   const all = [pid];

@@ -59,13 +59,23 @@ export async function runScenarios(options: BenchOptions, abort: AbortSignal): P
       const what = `${step[0]!.scenario}: ${step.map(describeCell).join(" + ")}`;
       const onProgress = (share: number): void => progress.show(what, share);
       const runs = step.map((cell) => runCell(cell, server.target, timing, abort, onProgress));
-      results.push(...(await Promise.all(runs)));
+      results.push(...sharing(await Promise.all(runs)));
       progress.next();
     }
   } finally {
     progress.stop();
   }
   return results;
+}
+
+/** Cells that ran at the same time share the server's CPU: each gets its cost over the messages of all. */
+function sharing(results: readonly CellResult[]): CellResult[] {
+  const all = results.reduce((sum, { messages }) => sum + messages, 0);
+  return results.map((result) => ({
+    ...result,
+    serverCpuMicros:
+      result.serverCpuMicros === null ? null : (result.serverCpuMicros * result.messages) / all,
+  }));
 }
 
 async function serverFor(options: BenchOptions): Promise<StartedServer> {

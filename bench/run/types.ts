@@ -57,7 +57,7 @@ export interface CellResult extends Faults {
   /** Server CPU, user and system, in microseconds per message; null where the server is elsewhere. */
   readonly serverCpuMicros: number | null;
   readonly serverRssMb: number | null;
-  /** Growth of the server's resident memory per session, in bytes; idle scenarios only. */
+  /** Growth of the server's own (anonymous) resident memory per session, in bytes; idle scenarios only. */
   readonly rssPerSession: number | null;
   /** The server's CPU share while sessions idle; idle scenarios only. */
   readonly idleCpu: number | null;
