@@ -32,6 +32,7 @@ export class BunTcp {
   #local = NOWHERE;
   #draining = false;
   #cutting = false;
+  readonly #timers: Timer[] = [];
 
   constructor(start: LoopStart, clock: Clock, onSessionEnd: ((end: SessionEnd) => void) | null) {
     this.#start = start;
@@ -105,7 +106,7 @@ export class BunTcp {
     if (this.#draining) return;
     this.#draining = true;
     this.#sessions.drain();
-    setTimeout(() => this.#stopListening(), TURN_MS);
+    this.#after(TURN_MS, () => this.#stopListening());
   }
 
   #stopListening(): void {
@@ -117,12 +118,17 @@ export class BunTcp {
   cut(): void {
     if (this.#cutting) return;
     this.#cutting = true;
-    setTimeout(() => this.#sessions.cut(), TURN_MS);
-    setTimeout(() => this.#sessions.abort(), TURN_MS + LINGER_MS);
+    this.#after(TURN_MS, () => this.#sessions.cut());
+    this.#after(TURN_MS + LINGER_MS, () => this.#sessions.abort());
+  }
+
+  #after(ms: number, act: () => void): void {
+    this.#timers.push(setTimeout(act, ms));
   }
 
   /** Closes everything. Resolves when no connection is open. */
   async stop(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
     this.#sessions.abort();
     await this.#sessions.empty();

@@ -3,6 +3,7 @@ import { type Address, parseAddress } from "../../rules/address.ts";
 import { C } from "../../rules/counters.ts";
 import { DROP, FIRST, type UdpRules } from "../../rules/udp.ts";
 import type { AddressCache } from "./address-cache.ts";
+import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 
 /** Datagrams that may wait for one socket, and their bytes, while the kernel takes no more. */
 const QUEUED_DATAGRAMS_MAX = 4096;
@@ -65,6 +66,7 @@ export class UdpEndpoint {
         if (socket.send(bytes, port, address)) {
           this.#row[C.udpSentDatagrams]! += 1;
           this.#row[C.udpSentBytes]! += bytes.length;
+          if (bytes.length >= RELEASE_BYTES_MIN) release(bytes);
           return;
         }
         this.#wait(bytes, port, address);
