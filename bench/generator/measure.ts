@@ -15,6 +15,9 @@ export class Measurement {
   #endMs = 0;
   #messages = 0;
   #bytes = 0;
+  #ended = false;
+  #seconds = 0;
+  #cpuSeconds = 0;
 
   constructor(job: LoadJob) {
     this.#job = job;
@@ -30,6 +33,11 @@ export class Measurement {
 
   /** A message of the job's size came back, `micros` after it was sent. */
   echoed(micros: number): void {
+    if (this.#ended) {
+      // Sent in time and back late: not throughput any more, but its wait is as true as the others'.
+      if (this.#measuring) record(this.#histogram, micros);
+      return;
+    }
     this.#live[LIVE.messages]! += 1;
     this.#live[LIVE.bytes]! += this.#job.size;
     if (!this.#measuring) return;
@@ -51,17 +59,26 @@ export class Measurement {
       this.#startCpu = threadCpuSeconds();
       this.#live[LIVE.phase] = PHASE.measuring;
     }
-    return nowMs >= this.#endMs || this.#live[LIVE.stop] === 1;
+    if (nowMs >= this.#endMs || this.#live[LIVE.stop] === 1) this.#end(nowMs);
+    return this.#ended;
   }
 
-  result(nowMs: number): LoadResult {
+  #end(nowMs: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.#live[LIVE.phase] = PHASE.done;
+    if (!this.#measuring) return;
+    this.#seconds = (nowMs - this.#startMs) / 1000;
+    this.#cpuSeconds = threadCpuSeconds() - this.#startCpu;
+  }
+
+  result(): LoadResult {
     return {
       ...this.faults,
       messages: this.#messages,
       bytes: this.#bytes,
-      seconds: this.#measuring ? (nowMs - this.#startMs) / 1000 : 0,
-      loadCpuSeconds: this.#measuring ? threadCpuSeconds() - this.#startCpu : 0,
+      seconds: this.#seconds,
+      loadCpuSeconds: this.#cpuSeconds,
       histogram: encodeIntoCompressedBase64(this.#histogram),
     };
   }

@@ -18,7 +18,7 @@ import { isWindow, streamStart, windowAt } from "./payload.ts";
 import { Dialer } from "./sockets.ts";
 
 const RECEIVE_BYTES = 128 * 1024;
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 2000;
 
 const libc = loadLibc();
 const buffer = nativeMemory(RECEIVE_BYTES);
@@ -63,10 +63,12 @@ class TcpChurn {
       now = this.#turn(this.#job.rate > 0 ? 0 : 50);
       this.#giveUp(now);
     }
-    const result = this.#measurement.result(now);
-    for (const { fd } of this.#visits.values()) libc.close(fd);
+    while (this.#visits.size > 0) {
+      now = this.#turn(20);
+      this.#giveUp(now);
+    }
     this.#interest.close();
-    return result;
+    return this.#measurement.result();
   }
 
   #startVisits(now: number, startMs: number): void {

@@ -103,11 +103,22 @@ class TcpEcho {
       if (this.#job.rate > 0) this.#askOnTime(now);
       if (now >= this.#nextCheckMs) this.#check(now);
     }
-    for (const session of this.#sessions) session.tracker.finish();
-    const result = this.#measurement.result(now); // before closing, which costs the server CPU too
-    for (const session of this.#sessions) if (!session.closed) libc.close(session.fd);
+    this.#drain(now);
+    for (const session of this.#sessions) {
+      session.tracker.finish(session.asked);
+      if (!session.closed) libc.close(session.fd);
+    }
     this.#interest.close();
-    return result;
+    return this.#measurement.result();
+  }
+
+  /** Nothing more is sent; what is on its way may still come, and what should not come as well. */
+  #drain(now: number): void {
+    this.#started = false;
+    const due = (): boolean =>
+      this.#sessions.some(({ closed, asked, tracker }) => !closed && asked > tracker.next);
+    while (due() && performance.now() < now + ANSWER_PATIENCE_MS) this.#turn(20);
+    this.#turn(10);
   }
 
   #openAll(): void {
@@ -218,16 +229,16 @@ class TcpEcho {
       session.partial.length,
     );
     let at = 0;
-    let came = 0;
+    const before = session.tracker.next;
     const scratch = buffer.address + RECEIVE_BYTES;
     for (; at + size <= bytes.length; at += size) {
       buffer.bytes.set(bytes.subarray(at, at + size), RECEIVE_BYTES);
       const message = session.tracker.take(scratch, size, session.asked);
       if (message !== -1) this.#count(session, message, now);
-      came++;
     }
     session.partial = bytes.slice(at);
-    this.#askAgain(session, came, now);
+    // A message that came twice frees no place.
+    this.#askAgain(session, session.tracker.next - before, now);
   }
 
   /** The right bytes of a message whose rest is still to come: they are in the block. */

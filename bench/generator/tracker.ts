@@ -32,15 +32,20 @@ export class MessageTracker {
     return this.#takeOther(address, length, sent);
   }
 
-  /** What was sent and did not come is lost; the next one sent is expected next. */
+  /** What was sent and did not come is not waited for any more; the next one sent is expected next. */
   giveUp(sent: number): void {
-    this.#faults.lost += sent - this.next;
+    this.#miss(sent);
     this.next = sent;
-    this.finish();
   }
 
-  /** What was overtaken and did not come until now is lost. */
-  finish(): void {
+  #miss(before: number): void {
+    if (this.next < before) this.#missing ??= new Set();
+    for (let gap = this.next; gap < before; gap++) this.#missing?.add(gap);
+  }
+
+  /** The end: what did not come until now, of `sent` messages, is lost. */
+  finish(sent: number): void {
+    this.giveUp(sent);
     this.#faults.lost += this.#missing?.size ?? 0;
     this.#missing = null;
   }
@@ -54,8 +59,7 @@ export class MessageTracker {
       return -1;
     }
     if (number >= this.next) {
-      this.#missing ??= new Set();
-      for (let gap = this.next; gap < number; gap++) this.#missing.add(gap);
+      this.#miss(number);
       this.next = number + 1;
       return number;
     }

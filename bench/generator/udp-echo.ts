@@ -13,8 +13,8 @@ const RECEIVE_BYTES = 65_536;
 /** Time for the first answers: banner and echo, or an echo alone. */
 const GREETING_MS = 300;
 
-/** An answer that is not there after so long is lost, and its place is free for another. */
-const ANSWER_PATIENCE_MS = 300;
+/** An answer that is not there after so long is not waited for: its place is free for another. */
+const ANSWER_PATIENCE_MS = 1000;
 const CHECK_EVERY_MS = 20;
 const BACKLOG_MAX = 4096;
 
@@ -48,6 +48,7 @@ class UdpEcho {
   readonly #interest = new Interest();
   readonly #byDescriptor: (Session | undefined)[] = [];
   readonly #sessions: Session[] = [];
+  #asking = true;
   #nextCheckMs = 0;
   #scheduled = 0;
   #startMs = 0;
@@ -71,11 +72,21 @@ class UdpEcho {
       if (this.#job.rate > 0) this.#askOnTime(now);
       if (now >= this.#nextCheckMs) this.#check(now);
     }
-    for (const session of this.#sessions) session.tracker.finish();
-    const result = this.#measurement.result(now);
-    for (const session of this.#sessions) libc.close(session.fd);
+    this.#drain(now);
+    for (const session of this.#sessions) {
+      session.tracker.finish(session.asked);
+      libc.close(session.fd);
+    }
     this.#interest.close();
-    return result;
+    return this.#measurement.result();
+  }
+
+  /** Nothing more is sent; what is on its way may still come, and what should not come as well. */
+  #drain(now: number): void {
+    this.#asking = false;
+    const due = (): boolean => this.#sessions.some(({ asked, tracker }) => asked > tracker.next);
+    while (due() && performance.now() < now + ANSWER_PATIENCE_MS) this.#turn(20);
+    this.#turn(10);
   }
 
   /** Opens the sockets; each says one word, so that banners are out of the way before anything is counted. */
@@ -128,7 +139,7 @@ class UdpEcho {
     const message = session.tracker.take(buffer.address, length, session.asked);
     session.answeredMs = now;
     if (message !== -1) this.#measurement.echoed((performance.now() - session.sendTimes.get(message)) * 1000);
-    if (this.#job.rate > 0) return;
+    if (this.#job.rate > 0 || !this.#asking) return;
     // A duplicate frees no place; a gap frees one for each answer that will not come any more.
     for (let free = session.tracker.next - expected; free > 0; free--) this.#ask(session, now);
   }
