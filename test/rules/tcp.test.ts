@@ -151,6 +151,17 @@ describe("the idle timeout", () => {
     expect(loop.idled).toEqual([0, 1]);
   });
 
+  test("is put off by a byte shortly after the start, by as much", () => {
+    const loop = new Loop({ tcpIdleTimeoutMs: 1000 });
+    loop.open(0);
+    loop.pass(150);
+    loop.rules.lastActiveMs[0] = loop.clock.nowMs;
+    loop.pass(990);
+    expect(loop.idled).toEqual([]);
+    loop.pass(60);
+    expect(loop.idled).toEqual([0]);
+  });
+
   test("does not follow a slot to its next session", () => {
     const loop = new Loop({ tcpIdleTimeoutMs: 1000 });
     loop.open(0);

@@ -248,7 +248,7 @@ test("any mix of clients, silence and caps is what a Map would make of it", () =
     { weight: 1, arbitrary: fc.record({ passMs: fc.nat(700) }) },
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 300, size: "max" }), (steps) => {
       const loop = new Loop({ udpIdleTimeoutMs: timeoutMs, maxUdpSessions: cap });
       const lastSeenMs = new Map<string, number>();
       for (const step of steps) {

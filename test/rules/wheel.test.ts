@@ -94,7 +94,7 @@ test("any mix of sessions ends as a list of deadlines would have it", () => {
     fc.record({ kind: fc.constant("pass" as const), ms: fc.nat(2500) }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const tickMs = 100;
       const wheel = new DeadlineWheel(16, 1000, tickMs, START_MS);
       const deadlines = new Map<number, number>();
