@@ -116,7 +116,7 @@ class TcpEcho {
   #drain(now: number): void {
     this.#started = false;
     const due = (): boolean =>
-      this.#sessions.some(({ closed, asked, tracker }) => !closed && asked > tracker.next);
+      this.#sessions.some(({ closed, asked, tracker }) => !closed && tracker.due(asked));
     while (due() && performance.now() < now + ANSWER_PATIENCE_MS) this.#turn(20);
     this.#turn(10);
   }

@@ -43,6 +43,11 @@ export class MessageTracker {
     for (let gap = this.next; gap < before; gap++) this.#missing?.add(gap);
   }
 
+  /** Whether any of `sent` messages has not come yet. */
+  due(sent: number): boolean {
+    return this.next < sent || (this.#missing?.size ?? 0) > 0;
+  }
+
   /** The end: what did not come until now, of `sent` messages, is lost. */
   finish(sent: number): void {
     this.giveUp(sent);
@@ -78,6 +83,7 @@ export class MessageTracker {
       const behind = this.next - distance;
       if (behind >= 0 && this.#is(address, behind)) return behind;
     }
+    for (const number of this.#missing ?? []) if (this.#is(address, number)) return number;
     return -1;
   }
 

@@ -84,7 +84,7 @@ class UdpEcho {
   /** Nothing more is sent; what is on its way may still come, and what should not come as well. */
   #drain(now: number): void {
     this.#asking = false;
-    const due = (): boolean => this.#sessions.some(({ asked, tracker }) => asked > tracker.next);
+    const due = (): boolean => this.#sessions.some(({ asked, tracker }) => tracker.due(asked));
     while (due() && performance.now() < now + ANSWER_PATIENCE_MS) this.#turn(20);
     this.#turn(10);
   }

@@ -7,6 +7,8 @@ import { anonymousBytes, CpuMeter, residentBytes } from "./process-stats.ts";
 import type { Cell, CellResult, Percentiles, Sample, Target, Timing } from "./types.ts";
 
 const SAMPLE_EVERY_MS = 200;
+/** A short run is looked at as often as this. */
+const SAMPLES_MIN = 5;
 
 /** Told how far a cell is, 0 to 1. */
 export type OnProgress = (share: number) => void;
@@ -30,10 +32,13 @@ export async function runCell(
     for (const job of jobs) new Float64Array(job.live)[LIVE.stop] = 1;
   };
   abort.addEventListener("abort", stop);
-  const timer = setInterval(() => {
-    watch.sample();
-    onProgress(watch.progress(timing));
-  }, SAMPLE_EVERY_MS);
+  const timer = setInterval(
+    () => {
+      watch.sample();
+      onProgress(watch.progress(timing));
+    },
+    Math.min(SAMPLE_EVERY_MS, timing.durationMs / SAMPLES_MIN),
+  );
   try {
     const results = await Promise.all(answers);
     watch.sample();
