@@ -11,12 +11,12 @@ import {
   MSG_NOSIGNAL,
   nativeMemory,
 } from "../../src/sys/libc.ts";
-import { BannerEnd } from "./banner.ts";
 import type { LoadJob, LoadResult } from "./job.ts";
 import { Measurement } from "./measure.ts";
 import { BLOCK_LENGTH, isWindow, streamStart, windowAt, windowBytes } from "./payload.ts";
 import { SendTimes } from "./round-trips.ts";
 import { Dialer } from "./sockets.ts";
+import { Session } from "./tcp-session.ts";
 import { MessageTracker } from "./tracker.ts";
 
 const RECEIVE_BYTES = 512 * 1024;
@@ -34,37 +34,6 @@ const BACKLOG_MAX = 4096;
 
 const libc = loadLibc();
 const buffer = nativeMemory(RECEIVE_BYTES + 128 * 1024);
-
-/** One session. Positions count bytes of its stream. */
-class Session {
-  readonly start: number;
-  readonly tracker: MessageTracker;
-  readonly sendTimes: SendTimes;
-  banner: BannerEnd | null;
-  open = false;
-  closed = false;
-  /** Messages asked for, and bytes of them that the kernel has. */
-  asked = 0;
-  sentBytes = 0;
-  receivedBytes = 0;
-  /** Bytes of an unfinished message, once something was wrong: from then on whole messages are looked at. */
-  partial: Uint8Array | null = null;
-  answeredMs = 0;
-  waitsToSend = false;
-
-  constructor(
-    readonly fd: number,
-    number: number,
-    job: LoadJob,
-    tracker: MessageTracker,
-    sendTimes: SendTimes,
-  ) {
-    this.start = streamStart(number);
-    this.tracker = tracker;
-    this.sendTimes = sendTimes;
-    this.banner = job.banner ? new BannerEnd() : null;
-  }
-}
 
 /** Messages on lasting TCP sessions, or sessions that say nothing, on one epoll loop. Returns when the job is over. */
 export function runTcpEcho(job: LoadJob): LoadResult {
@@ -278,16 +247,12 @@ class TcpEcho {
     }
     const waits = session.sentBytes < target;
     if (waits === session.waitsToSend) {
-      if (waits) this.#receiveIfThere(session);
+      // While sending waits, what comes back must be read, or both sides wait for ever.
+      if (waits && !session.closed) this.#receive(session);
       return;
     }
     session.waitsToSend = waits;
     this.#interest.set(EPOLL_CTL_MOD, session.fd, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
-  }
-
-  /** While sending waits, what comes back must be read, or both sides wait for ever. */
-  #receiveIfThere(session: Session): void {
-    if (!session.closed) this.#receive(session);
   }
 
   /** Constant arrival: each message whose time has come is sent, its round trip counted from that time. */
@@ -296,7 +261,10 @@ class TcpEcho {
     const due = Math.floor(((now - this.#scheduleStartMs) / 1000) * rate);
     for (; this.#scheduled < due; this.#scheduled++) {
       const session = this.#sessions[this.#scheduled % this.#sessions.length]!;
-      if (session.closed || session.asked - session.tracker.next >= BACKLOG_MAX - 1) continue;
+      if (session.closed || session.asked - session.tracker.next >= BACKLOG_MAX - 1) {
+        this.#measurement.faults.lost++; // it should have been sent: to leave it out would be to look away
+        continue;
+      }
       this.#ask(session, 1, this.#scheduleStartMs + ((this.#scheduled + 1) / rate) * 1000);
     }
   }
