@@ -47,8 +47,8 @@ export async function compare(options: BenchOptions, abort: AbortSignal): Promis
   };
   console.log(options.json ? JSON.stringify(comparison, null, 2) : renderComparison(comparison));
   if (options.results) {
-    const { writeResults } = await import("./print/results.ts");
-    await writeResults(comparison, options);
+    const { writeComparison } = await import("./print/results.ts");
+    await writeComparison(comparison, options);
   }
 }
 

@@ -21,6 +21,10 @@ async function main(options: BenchOptions): Promise<void> {
     const { renderReport } = await import("./print/report.ts");
     await Bun.write(options.html, renderReport(results, tableRows(results)));
   }
+  if (options.results) {
+    const { writeScale } = await import("./print/results.ts");
+    await writeScale(results, options);
+  }
   console.log(options.json ? JSON.stringify({ results }, null, 2) : renderTable(results));
   if (options.html !== null) console.error(`wrote ${options.html}`);
 }

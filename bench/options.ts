@@ -97,7 +97,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
         .argParser(count("--repetitions", 1, 50))
         .default(3),
     )
-    .option("--results", "with --compare: write bench/RESULTS.md and its chart")
+    .option("--results", "with --compare or --scenario scale: write bench/RESULTS.md and its charts")
     .option("--json", "print JSON in place of the table")
     .option("--html <file>", "write a report with curves, one file")
     .addHelpText("after", EXAMPLES)
@@ -136,7 +136,9 @@ function checked(given: Record<string, unknown>): BenchOptions {
   if (options.target !== null && options.compare)
     throw new UsageError("--target and --compare: one of them; a comparison starts its servers itself");
   if (options.peers.length > 0 && !options.compare) throw new UsageError("--peer goes with --compare");
-  if (options.results && !options.compare) throw new UsageError("--results goes with --compare");
+  if (options.results && !options.compare && options.scenarios.join() !== "scale") {
+    throw new UsageError("--results goes with --compare, or with --scenario scale alone");
+  }
   if (options.target !== null && (options.engine !== null || options.serverWorkers !== null)) {
     throw new UsageError("--engine and --server-workers are for our own server, not with --target");
   }

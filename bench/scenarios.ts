@@ -64,12 +64,11 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
 /** Sessions grow: what one costs, and a message, as they do. Not part of a run without arguments. */
 export const SCALE: Scenario = {
-  about: "cost per message and per idle session from 100 to 15,000 TCP sessions and 60,000 UDP sessions",
+  about: "cost per message and per idle session from 100 to 15,000 sessions",
   cells: [
-    ...[100, 1000, 5000, 10_000, 15_000].flatMap((connections) => [
-      cell("scale", "tcp", { connections }),
-      cell("scale", "tcp", { connections, mode: "idle" }),
-    ]),
+    ...[100, 1000, 5000, 10_000, 15_000].map((connections) => cell("scale", "tcp", { connections })),
+    // With fewer, what the collector does meanwhile is larger than what the sessions cost.
+    ...[5000, 10_000, 15_000].map((connections) => cell("scale", "tcp", { connections, mode: "idle" })),
     ...[100, 1000, 5000, 15_000].map((connections) => cell("scale", "udp", { connections, inFlight: 64 })),
   ],
 };

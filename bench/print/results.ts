@@ -3,45 +3,63 @@ import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { BenchOptions } from "../options.ts";
 import { coresApart } from "../run/cores.ts";
+import type { CellResult } from "../run/types.ts";
 import { chart } from "./chart.ts";
 import { type Comparison, figureText, median, remarks, serverNames } from "./comparison.ts";
+import { scaleChart, scaleSection } from "./scale.ts";
 import { describeCell } from "./table.ts";
 
 const FOLDER = fileURLToPath(new URL("../", import.meta.url));
 
-/** Writes bench/RESULTS.md and its chart: one comparison, with the machine, the versions and the date. */
-export async function writeResults(comparison: Comparison, options: BenchOptions): Promise<void> {
+/** Sections of bench/RESULTS.md, each kept by the command that made it, in the order in which they stand there. */
+const SECTIONS = ["comparison", "scale"] as const;
+
+/** Writes a comparison into bench/RESULTS.md, with the machine, the versions and the date, and its chart. */
+export async function writeComparison(comparison: Comparison, options: BenchOptions): Promise<void> {
   await Bun.write(`${FOLDER}RESULTS.svg`, chart(comparison));
-  await Bun.write(`${FOLDER}RESULTS.md`, document(comparison, options));
+  await writeSection("comparison", comparisonSection(comparison, options));
 }
 
-function document(comparison: Comparison, options: BenchOptions): string {
+/** Writes a sweep over session counts into bench/RESULTS.md, and its charts. */
+export async function writeScale(results: readonly CellResult[], options: BenchOptions): Promise<void> {
+  const command = `bun run bench --scenario scale --results --duration ${options.durationMs / 1000}`;
+  await Bun.write(`${FOLDER}RESULTS-scale.svg`, scaleChart(results));
+  await writeSection("scale", scaleSection(results, command));
+}
+
+async function writeSection(name: (typeof SECTIONS)[number], text: string): Promise<void> {
+  const about = machine().map((line) => `- ${line}`);
+  await Bun.write(`${FOLDER}results/${name}.md`, `${text.trimEnd()}\n\n${about.join("\n")}\n`);
+  const files = SECTIONS.map((section) => Bun.file(`${FOLDER}results/${section}.md`));
+  const parts = await Promise.all(
+    files.map(async (file) => ((await file.exists()) ? await file.text() : "")),
+  );
+  const head = "# Results\n\nMade by the commands named below; not edited by hand.\n";
+  await Bun.write(`${FOLDER}RESULTS.md`, [head, ...parts.filter((part) => part !== "")].join("\n"));
+}
+
+function comparisonSection(comparison: Comparison, options: BenchOptions): string {
   const command = `bun run bench --compare --results --scenario ${options.scenarios.join(",")} --repetitions ${options.repetitions} --duration ${options.durationMs / 1000}`;
-  const wide = table(comparison, (compared, name) => figureText(comparison, compared, name));
+  const costs = table(comparison, (compared, name) => figureText(comparison, compared, name));
   const rates = table(comparison, ({ figures }, name) => {
     const own = figures.get(name);
-    return own === undefined
-      ? "-"
-      : `${(median(own.messagesPerSecond) / 1000).toFixed(1)} k / ${median(own.p99Micros)} us`;
+    if (own === undefined) return "-";
+    return `${(median(own.messagesPerSecond) / 1000).toFixed(1)} k / ${median(own.p99Micros)} us`;
   });
-  return `# A comparison
+  return `## Beside others
 
-Made by \`${command}\`; not edited by hand.
-
-${machine()
-  .map((line) => `- ${line}`)
-  .join("\n")}
+Made by \`${command}\`.
 
 ![Server CPU per message over the C floor's](RESULTS.svg)
 
-## Server CPU in microseconds per message, and times the floor's (lower is better)
+### Server CPU in microseconds per message, and times the floor's (lower is better)
 
 Ours with its banner and every limit on; the others are bare echoes with back-pressure (\`bench/peers/\`). Each figure is the
 median of ${comparison.repetitions} repetitions, each on a fresh process; a ratio is the median of the repetitions' own ratios. \`!\`: not exact.
 
-${wide}
+${costs}
 
-## Messages a second, and the 99th percentile of the round trip
+### Messages a second, and the 99th percentile of the round trip
 
 ${coresApart() ? "Server on one core, load on another: where the load is the limit, this is the load's figure." : "One core for both."}
 
