@@ -64,11 +64,13 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
 /** Sessions grow: what one costs, and a message, as they do. Not part of a run without arguments. */
 export const SCALE: Scenario = {
-  about: "cost per message and per idle session from 100 to 15,000 sessions",
+  about: "cost per message and per idle session from 100 to 15,000 TCP and 60,000 UDP sessions",
   cells: [
     ...[100, 1000, 5000, 10_000, 15_000].map((connections) => cell("scale", "tcp", { connections })),
     // With fewer, what the collector does meanwhile is larger than what the sessions cost.
     ...[5000, 10_000, 15_000].map((connections) => cell("scale", "tcp", { connections, mode: "idle" })),
-    ...[100, 1000, 5000, 15_000].map((connections) => cell("scale", "udp", { connections, inFlight: 64 })),
+    ...[100, 1000, 10_000, 30_000, 60_000].map((connections) =>
+      cell("scale", "udp", { connections, inFlight: 64 }),
+    ),
   ],
 };

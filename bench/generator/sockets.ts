@@ -22,8 +22,13 @@ const EINPROGRESS = 115;
 const UDP_BUFFER_BYTES = 1024 * 1024;
 
 const libc = loadLibc();
-const memory = nativeMemory(64);
+const memory = nativeMemory(128);
 const OPTION = 40;
+const SOURCE = 64;
+
+/** Ports of one loopback address that sessions come from. */
+const FIRST_LOOPBACK_PORT = 20_000;
+const LOOPBACK_PORTS = 40_000;
 
 /** Opens client sockets to one target; non-blocking, closed by a reset so that no port stays in TIME-WAIT. */
 export class Dialer {
@@ -53,6 +58,23 @@ export class Dialer {
     const fd = this.#open(SOCK_DGRAM);
     setInt(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     setInt(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);
+    return this.#connect(fd);
+  }
+
+  /**
+   * A UDP socket as `udp`, from an address and port of its own on the loopback network, so that there can be more
+   * sessions than one address has free ports. Throws where the port is taken or the target is not on loopback.
+   */
+  udpFromLoopback(number: number): number {
+    const source = memory.address + SOURCE;
+    const host = `127.0.${1 + Math.floor(number / LOOPBACK_PORTS)}.1`;
+    const port = FIRST_LOOPBACK_PORT + (number % LOOPBACK_PORTS);
+    const length = writeSockaddr(memory.view, SOURCE, AF_INET, parseAddress(host)!, port);
+    const fd = this.#open(SOCK_DGRAM);
+    if (libc.bind(fd, source as Pointer, length) < 0) {
+      libc.close(fd);
+      throw new Error(`${host}:${port} is taken`);
+    }
     return this.#connect(fd);
   }
 

@@ -21,6 +21,12 @@ const BACKLOG_MAX = 4096;
 /** New sessions that greet at once: a server's socket buffer is bounded. */
 const GREET_AT_ONCE = 128;
 
+/** Sockets that are kept open. Sessions beyond them are opened and left to themselves: the server keeps them as long. */
+const SOCKETS_MAX = 10_000;
+
+/** A session may be asked again while an answer of it is late. */
+const IN_FLIGHT_MIN = 16;
+
 const libc = loadLibc();
 const buffer = nativeMemory(RECEIVE_BYTES);
 
@@ -51,6 +57,7 @@ class UdpEcho {
   #asking = true;
   #nextCheckMs = 0;
   #scheduled = 0;
+  #cursor = 0;
   #startMs = 0;
 
   constructor(job: LoadJob) {
@@ -93,21 +100,25 @@ class UdpEcho {
   #openAll(): void {
     const { connections, inFlight, size, rate, seed } = this.#job;
     const dialer = new Dialer(this.#job.host, this.#job.port);
-    for (let number = 0; number < connections; number++) {
+    const lasting = Math.min(connections, SOCKETS_MAX);
+    for (let number = 0; number < lasting; number++) {
       const start = streamStart(seed * 1_000_003 + number);
-      const window = Math.floor(inFlight / connections) + (number < inFlight % connections ? 1 : 0);
+      const window = Math.floor(inFlight / lasting) + (number < inFlight % lasting ? 1 : 0);
       const tracker = new MessageTracker(start, size, this.#measurement.faults);
       const session = new Session(
         dialer.udp(),
         start,
         window,
         tracker,
-        new SendTimes(rate > 0 ? BACKLOG_MAX : window),
+        new SendTimes(rate > 0 ? BACKLOG_MAX : Math.max(window, IN_FLIGHT_MIN)),
       );
       this.#sessions.push(session);
       this.#byDescriptor[session.fd] = session;
     }
-    for (let from = 0; from < connections; from += GREET_AT_ONCE) this.#greet(from, from + GREET_AT_ONCE);
+    for (let from = 0; from < lasting; from += GREET_AT_ONCE) this.#greet(from, from + GREET_AT_ONCE);
+    for (let left = connections - lasting, from = 0; left > 0; left -= GREET_AT_ONCE) {
+      from = this.#leaveSessions(dialer, from, Math.min(left, GREET_AT_ONCE));
+    }
     for (const { fd } of this.#sessions) this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
     this.#measurement.sessions = connections;
   }
@@ -120,6 +131,30 @@ class UdpEcho {
       for (const { fd } of batch)
         while (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) >= 0) waiting--;
     }
+  }
+
+  /** Opens `count` sessions from port number `from` on and closes their sockets; returns the next port number. */
+  #leaveSessions(dialer: Dialer, from: number, count: number): number {
+    const waiting = new Set<number>();
+    let number = from;
+    for (; waiting.size < count && number < from + 2 * count; number++) {
+      try {
+        waiting.add(dialer.udpFromLoopback(number));
+      } catch {
+        // Someone else has that port: the next will do.
+      }
+    }
+    for (const fd of waiting) libc.send(fd, windowAt(0, 0), 8, 0);
+    for (const end = performance.now() + GREETING_MS; waiting.size > 0 && performance.now() < end; ) {
+      for (const fd of waiting) {
+        if (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) < 0) continue;
+        waiting.delete(fd);
+        libc.close(fd);
+      }
+    }
+    this.#measurement.faults.errors += waiting.size;
+    for (const fd of waiting) libc.close(fd);
+    return number;
   }
 
   #turn(waitMs: number): number {
@@ -141,7 +176,14 @@ class UdpEcho {
     if (message !== -1) this.#measurement.echoed((performance.now() - session.sendTimes.get(message)) * 1000);
     if (this.#job.rate > 0 || !this.#asking) return;
     // A duplicate frees no place; a gap frees one for each answer that will not come any more.
-    for (let free = session.tracker.next - expected; free > 0; free--) this.#ask(session, now);
+    for (let free = session.tracker.next - expected; free > 0; free--) this.#ask(this.#after(session), now);
+  }
+
+  /** Whose turn it is when this one has its answer: all take turns where there are more sessions than messages. */
+  #after(session: Session): Session {
+    if (this.#sessions.length <= this.#job.inFlight) return session;
+    this.#cursor = (this.#cursor + 1) % this.#sessions.length;
+    return this.#sessions[this.#cursor]!;
   }
 
   #ask(session: Session, now: number): void {
@@ -169,7 +211,8 @@ class UdpEcho {
       if (now - Math.max(sentMs, session.answeredMs) < ANSWER_PATIENCE_MS) continue;
       const before = session.tracker.next;
       session.tracker.giveUp(session.asked);
-      if (this.#job.rate === 0) for (let n = before; n < session.tracker.next; n++) this.#ask(session, now);
+      if (this.#job.rate === 0)
+        for (let n = before; n < session.tracker.next; n++) this.#ask(this.#after(session), now);
     }
   }
 }
