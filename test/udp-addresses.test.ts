@@ -1,6 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { parseBanner } from "./clients/tcp.ts";
+import { requireTools } from "./clients/tools.ts";
 import { greet, UdpClient } from "./clients/udp.ts";
 import { EchoServer, MAIN, startServer } from "./harness.ts";
 
@@ -8,6 +9,8 @@ import { EchoServer, MAIN, startServer } from "./harness.ts";
 
 const LINUX = process.platform === "linux";
 const CLIENT = fileURLToPath(new URL("./clients/udp-ask.ts", import.meta.url));
+
+beforeAll(requireTools, 300_000);
 
 test.if(LINUX)("a client of an address that no interface lists is answered from there", async () => {
   // On Linux all of 127.0.0.0/8 is this host.
