@@ -26,6 +26,10 @@ export interface BenchOptions {
   readonly results: boolean;
 }
 
+/** The longest message of TCP, and the longest datagram of IPv4. */
+const MESSAGE_MAX = 131_072;
+const DATAGRAM_MAX = 65_507;
+
 const EXAMPLES = `
 Examples:
   bun run bench                                          every scenario against a server of its own, under a minute
@@ -59,7 +63,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | null {
     )
     .addOption(
       new Option("--size <bytes>", "payload of a message, in place of the scenario's").argParser(
-        count("--size", 1, 65_507),
+        count("--size", 1, MESSAGE_MAX),
       ),
     )
     .addOption(
@@ -135,6 +139,13 @@ function checked(given: Record<string, unknown>): BenchOptions {
   };
   if (options.target !== null && options.compare)
     throw new UsageError("--target and --compare: one of them; a comparison starts its servers itself");
+  const overUdp = options.scenarios.find(
+    (name) => name === "mixed" || name === "scale" || name.startsWith("udp"),
+  );
+  if (overUdp !== undefined && (options.size ?? 0) > DATAGRAM_MAX)
+    throw new UsageError(
+      `--size ${options.size} is not allowed in ${overUdp}; allowed: up to ${DATAGRAM_MAX}`,
+    );
   if (options.peers.length > 0 && !options.compare) throw new UsageError("--peer goes with --compare");
   if (options.results && !options.compare && options.scenarios.join() !== "scale") {
     throw new UsageError("--results goes with --compare, or with --scenario scale alone");

@@ -29,6 +29,8 @@ interface Visit {
   readonly startedMs: number;
   banner: BannerEnd | null;
   asked: boolean;
+  /** For its connection, until it can ask. */
+  waits: boolean;
   received: number;
 }
 
@@ -85,9 +87,19 @@ class TcpChurn {
     try {
       const fd = this.#dialer.tcp();
       const banner = this.#job.banner ? new BannerEnd() : null;
-      this.#visits.set(fd, { fd, start: streamStart(number), startedMs, banner, asked: false, received: 0 });
-      this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLOUT);
+      const visit = {
+        fd,
+        start: streamStart(number),
+        startedMs,
+        banner,
+        asked: false,
+        waits: false,
+        received: 0,
+      };
+      this.#visits.set(fd, visit);
+      this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
       this.#measurement.sessions = this.#visits.size;
+      this.#ask(visit);
     } catch {
       this.#measurement.faults.errors++;
     }
@@ -105,14 +117,18 @@ class TcpChurn {
     return performance.now();
   }
 
+  /** Speaks at once; where the connection is still on its way, as soon as it is there. */
   #ask(visit: Visit): void {
     const sent = libc.send(visit.fd, windowAt(visit.start, 0), this.#job.size, MSG_NOSIGNAL);
-    if (sent !== this.#job.size) {
+    if (sent === this.#job.size) {
+      visit.asked = true;
+      if (visit.waits) this.#interest.set(EPOLL_CTL_MOD, visit.fd, EPOLLIN);
+    } else if (sent < 0 && libc.errno() === EAGAIN) {
+      visit.waits = true;
+      this.#interest.set(EPOLL_CTL_MOD, visit.fd, EPOLLOUT);
+    } else {
       this.#end(visit, "errors");
-      return;
     }
-    visit.asked = true;
-    this.#interest.set(EPOLL_CTL_MOD, visit.fd, EPOLLIN);
   }
 
   #receive(visit: Visit): void {

@@ -14,7 +14,7 @@ const RECEIVE_BYTES = 65_536;
 const GREETING_MS = 300;
 
 /** An answer that is not there after so long is not waited for: its place is free for another. */
-const ANSWER_PATIENCE_MS = 1000;
+const ANSWER_PATIENCE_MS = 2000;
 const CHECK_EVERY_MS = 20;
 const BACKLOG_MAX = 4096;
 
