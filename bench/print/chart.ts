@@ -72,7 +72,7 @@ export function chart(comparison: Comparison): string {
     "start",
     13,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y + 16}" font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>${title}${legend.join("")}${grid.join("")}${parts.join("")}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y + 16}" font-family="sans-serif"><title>Server CPU per message, times the floor</title><rect width="100%" height="100%" fill="white"/>${title}${legend.join("")}${grid.join("")}${parts.join("")}</svg>\n`;
 }
 
 function text(x: number, y: number, words: string, anchor: string, size: number): string {

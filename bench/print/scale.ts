@@ -57,7 +57,7 @@ export function scaleChart(results: readonly CellResult[]): string {
     ]),
   ];
   const placed = charts.map((chart, at) => `<g transform="translate(${at * WIDTH} 0)">${chart}</g>`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH * 3}" height="${HEIGHT}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>${placed.join("")}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH * 3}" height="${HEIGHT}" font-family="sans-serif" font-size="11"><title>Cost per message, per session and at idle, by sessions</title><rect width="100%" height="100%" fill="white"/>${placed.join("")}</svg>\n`;
 }
 
 function draw(title: string, lines: readonly Line[]): string {
