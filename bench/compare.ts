@@ -95,7 +95,7 @@ async function measure(
   if (peer !== null && !peer.protocols.includes(cell.protocol)) return `no ${cell.protocol}`;
   if (peer?.forks && cell.connections > FORKS_MAX) return "a process per connection";
   const timing: Timing = {
-    warmupMs: options.warmupMs,
+    warmupMs: Math.max(options.warmupMs, peer?.warmupMs ?? 0),
     durationMs: options.durationMs,
     workers: options.workers,
   };

@@ -14,6 +14,8 @@ export interface Peer {
   readonly protocols: readonly Protocol[];
   /** A process for each connection: not asked for hundreds of them. */
   readonly forks?: true;
+  /** It compiles what it runs often: so many milliseconds of load before it is measured, to be fair. */
+  readonly warmupMs?: number;
   /** Builds it if it must be built. Throws an error that says what is absent. */
   prepare(): Promise<ServeCommand>;
 }
@@ -61,6 +63,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: "Netty epoll",
     protocols: BOTH,
+    warmupMs: 4000,
     async prepare() {
       const folder = await built("netty", ["java", "javac", "mvn"], (from, to) => [
         ["cp", "-r", `${from}/.`, to],
@@ -73,6 +76,7 @@ export const PEERS: readonly Peer[] = [
   {
     name: "Node",
     protocols: BOTH,
+    warmupMs: 2000,
     async prepare() {
       needs("node");
       return (protocol, port) => ["node", `${SOURCES}node/echo.cjs`, protocol, String(port)];
