@@ -34,6 +34,7 @@ const LOOPBACK_PORTS = 40_000;
 export class Dialer {
   readonly #family: number;
   readonly #length: number;
+  readonly #port: number;
 
   /** `host` is an IP literal. */
   constructor(host: string, port: number) {
@@ -41,6 +42,7 @@ export class Dialer {
     if (address === null) throw new Error(`${host} is not an IP address`);
     this.#family = isIPv4(address) ? AF_INET : AF_INET6;
     this.#length = writeSockaddr(memory.view, 0, this.#family, address, port);
+    this.#port = port;
   }
 
   /** A TCP socket that is connected or on its way; writable once it is. Throws where that cannot be. */
@@ -69,6 +71,8 @@ export class Dialer {
     const source = memory.address + SOURCE;
     const host = `127.0.${1 + Math.floor(number / LOOPBACK_PORTS)}.1`;
     const port = FIRST_LOOPBACK_PORT + (number % LOOPBACK_PORTS);
+    // Servers refuse their own port as a source: it could be a forged packet to go round in circles.
+    if (port === this.#port) throw new Error(`${port} is the target's port`);
     const length = writeSockaddr(memory.view, SOURCE, AF_INET, parseAddress(host)!, port);
     const fd = this.#open(SOCK_DGRAM);
     if (libc.bind(fd, source as Pointer, length) < 0) {
