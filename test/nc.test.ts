@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { patternBytes } from "./clients/bytes.ts";
 import { requireTools } from "./clients/tools.ts";
-import { type EchoServer, startServer } from "./harness.ts";
+import { type EchoServer, startServer, until } from "./harness.ts";
 
 /** The programs that people have at hand, as they type them. */
 
@@ -15,11 +15,16 @@ interface Typed {
   readonly exitCode: number;
 }
 
-/** Runs a line of shell with `$TCP` and `$UDP`, the server's ports. */
-async function type(server: EchoServer, line: string): Promise<Typed> {
+/** What a line of shell needs: `$TCP` and `$UDP` are the server's ports. */
+function environment(server: EchoServer): Record<string, string> {
   const { PATH = "" } = process.env;
+  return { PATH, LC_ALL: "C", TCP: String(server.tcpPort), UDP: String(server.udpPort) };
+}
+
+/** Runs a line of shell to its end. */
+async function type(server: EchoServer, line: string): Promise<Typed> {
   const shell = Bun.spawn(["sh", "-c", line], {
-    env: { PATH, LC_ALL: "C", TCP: String(server.tcpPort), UDP: String(server.udpPort) },
+    env: environment(server),
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
@@ -44,11 +49,9 @@ describe("one line typed comes back after the banner:", () => {
     ["printf 'Test1\\n' | socat - TCP:127.0.0.1:$TCP", "127.0.0.1", "tcp"],
     ["printf 'Test1\\n' | socat - TCP6:[::1]:$TCP", "[::1]", "tcp"],
     ["printf 'Test1\\n' | ncat 127.0.0.1 $TCP", "127.0.0.1", "tcp"],
-    ["printf 'Test1\\n' | nc -u -w1 127.0.0.1 $UDP", "127.0.0.1", "udp"],
-    ["printf 'Test1\\n' | nc -u -w1 ::1 $UDP", "[::1]", "udp"],
-    ["printf 'Test1\\n' | socat -t1 - UDP:127.0.0.1:$UDP", "127.0.0.1", "udp"],
-    // Over UDP ncat leaves at the end of what is typed, whatever is still to come.
-    ["(printf 'Test1\\n'; sleep 1) | ncat -u 127.0.0.1 $UDP", "127.0.0.1", "udp"],
+    ["printf 'Test1\\n' | nc -u -w2 127.0.0.1 $UDP", "127.0.0.1", "udp"],
+    ["printf 'Test1\\n' | nc -u -w2 ::1 $UDP", "[::1]", "udp"],
+    ["printf 'Test1\\n' | socat -t2 - UDP:127.0.0.1:$UDP", "127.0.0.1", "udp"],
   ];
 
   test(`${lines.length} ways`, async () => {
@@ -65,14 +68,47 @@ describe("one line typed comes back after the banner:", () => {
   });
 });
 
-test("several lines in one UDP session: one banner, each line once", async () => {
-  await using server = await startServer();
-  const { stdout } = await type(
-    server,
-    "(echo one; sleep 0.2; echo two; sleep 0.2; echo three) | nc -u -w1 127.0.0.1 $UDP",
-  );
-  expect(stdout).toMatch(session(`127.0.0.1:${server.udpPort}`, "127.0.0.1", "one\ntwo\nthree"));
+describe("line after line at the keyboard: one banner, each line once", () => {
+  const commands = [
+    "nc 127.0.0.1 $TCP",
+    "nc -u 127.0.0.1 $UDP",
+    "ncat -u 127.0.0.1 $UDP",
+    "socat - UDP:127.0.0.1:$UDP",
+  ];
+  for (const command of commands) {
+    test(command, async () => {
+      await using server = await startServer();
+      const port = command.includes("$TCP") ? server.tcpPort : server.udpPort;
+      const seen = await atKeyboard(server, command, ["one", "two", "three"]);
+      expect(seen).toMatch(session(`127.0.0.1:${port}`, "127.0.0.1", "one\ntwo\nthree"));
+    });
+  }
 });
+
+/** Types each line when the one before it has come back, and then leaves. Returns what was on the screen. */
+async function atKeyboard(server: EchoServer, command: string, lines: readonly string[]): Promise<string> {
+  const program = Bun.spawn(["sh", "-c", `exec ${command}`], {
+    env: environment(server),
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  let screen = "";
+  const reading = (async () => {
+    for await (const chunk of program.stdout) screen += Buffer.from(chunk).toString("latin1");
+  })();
+  try {
+    for (const line of lines) {
+      program.stdin.write(`${line}\n`);
+      program.stdin.flush();
+      await until(`the echo of ${line}`, () => screen.endsWith(`\n${line}\n`));
+    }
+  } finally {
+    program.kill(); // over UDP some of them would wait for ever
+    await reading;
+  }
+  return screen;
+}
 
 test("a port check connects, and leaves nothing behind", async () => {
   await using server = await startServer();
