@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { writeSockaddr } from "../../src/engine/linux/sockets.ts";
+import { writeSockaddr } from "../../src/engine/sockets.ts";
 import { isIPv4, parseAddress } from "../../src/rules/address.ts";
 import {
   AF_INET,

@@ -145,7 +145,7 @@ class UdpEcho {
       }
     }
     for (const fd of waiting) libc.send(fd, windowAt(0, 0), 8, 0);
-    for (const end = performance.now() + GREETING_MS; waiting.size > 0 && performance.now() < end; ) {
+    for (const end = performance.now() + ANSWER_PATIENCE_MS; waiting.size > 0 && performance.now() < end; ) {
       for (const fd of waiting) {
         if (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) < 0) continue;
         waiting.delete(fd);

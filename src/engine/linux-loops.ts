@@ -4,8 +4,8 @@ import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory } from "../sys/libc.ts";
 import { giveBackSessions } from "./dead-loop.ts";
 import { sessionDescriptorsMax } from "./descriptors.ts";
-import { type BoundSocket, bindUdp, describe, listenTcp } from "./linux/sockets.ts";
 import type { BoundAddresses } from "./loop.ts";
+import { type BoundSocket, bindUdp, describe, listenTcp } from "./sockets.ts";
 import type { Loops, StartOptions } from "./start.ts";
 import { LoopThread, RESTART_DELAY_MS } from "./thread.ts";
 

@@ -1,18 +1,8 @@
 import { StartError } from "../../errors.ts";
-import { formatEndpoint, parseAddress } from "../../rules/address.ts";
+import { bindFailure, isPortInUse } from "../bind-error.ts";
 
 /** Tries to find one free port for all of a loop's sockets of a protocol, where any will do. */
 const PORT_TRIES = 20;
-
-const IN_USE = "the port is in use";
-
-const WHY: Readonly<Record<string, string>> = {
-  EADDRINUSE: IN_USE,
-  EACCES: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
-  EPERM: "not permitted",
-  EADDRNOTAVAIL: "this host does not have that address",
-  EAFNOSUPPORT: "this host has no IPv6",
-};
 
 /** The system's name of what went wrong, such as `EADDRINUSE`; empty where the error names none. */
 export function errorCode(error: unknown): string {
@@ -22,11 +12,8 @@ export function errorCode(error: unknown): string {
 /** What a socket that could not be bound tells the person at the keyboard, in one line. */
 export function bindError(protocol: "tcp" | "udp", host: string, port: number, error: unknown): StartError {
   if (error instanceof StartError) return error;
-  const address = parseAddress(host);
-  const endpoint = address === null ? `${host}:${port}` : formatEndpoint(address, port);
   const code = errorCode(error);
-  const why = WHY[code] ?? (code === "" ? String(error) : `error ${code}`);
-  return new StartError(`cannot listen on ${protocol} ${endpoint}: ${why}`);
+  return bindFailure(protocol, host, port, code === "" ? String(error) : code);
 }
 
 /** Whether `::` failed because there is no IPv6 here: then 0.0.0.0 is listened on in its place. */
@@ -45,8 +32,7 @@ export async function onOnePort<T>(port: number, attempt: (port: number) => Prom
     try {
       return await attempt(port);
     } catch (error) {
-      const taken = error instanceof StartError && error.message.endsWith(IN_USE);
-      if (port !== 0 || !taken || tries === PORT_TRIES) throw error;
+      if (port !== 0 || !isPortInUse(error) || tries === PORT_TRIES) throw error;
     }
   }
 }

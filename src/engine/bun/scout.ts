@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { type Address, formatAddress, MAPPED } from "../../rules/address.ts";
 import { loadLibc, MSG_DONTWAIT, type NativeMemory, nativeMemory } from "../../sys/libc.ts";
-import { type BoundSocket, bindUdp, Sockaddr } from "../linux/sockets.ts";
+import { type BoundSocket, bindUdp, Sockaddr } from "../sockets.ts";
 
 /** Datagrams taken at one look: what waits beyond that waits for the next one. */
 const DATAGRAMS_PER_LOOK = 256;

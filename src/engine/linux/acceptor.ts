@@ -12,9 +12,9 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
 } from "../../sys/libc.ts";
+import { abortiveClose, BACKLOG, type BoundSocket, SOCKADDR_BYTES, Sockaddr } from "../sockets.ts";
 import type { Interest } from "./interest.ts";
 import { LISTENER, NONE } from "./kinds.ts";
-import { abortiveClose, BACKLOG, type BoundSocket, SOCKADDR_BYTES, Sockaddr } from "./sockets.ts";
 
 /** Connections accepted per turn and listener: a burst of newcomers must not keep those that are here waiting. */
 const ACCEPTS_PER_TURN = 64;

@@ -15,7 +15,7 @@ import {
   nativeMemory,
   UDP_SEGMENT,
 } from "../../sys/libc.ts";
-import type { BoundSocket } from "./sockets.ts";
+import type { BoundSocket } from "../sockets.ts";
 
 /** Datagrams received by one recvmmsg(2). */
 export const BATCH = 64;

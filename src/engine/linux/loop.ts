@@ -4,9 +4,9 @@ import { C, counterRow } from "../../rules/counters.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
+import type { BoundSocket } from "../sockets.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
-import type { BoundSocket } from "./sockets.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 

@@ -1,8 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
+import { type BoundSocket, bindUdp, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "../sockets.ts";
 import { DatagramBatch } from "./batch.ts";
 import { EVENT_FD_WORD, Interest } from "./interest.ts";
-import { type BoundSocket, bindUdp, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "./sockets.ts";
 
 /**
  * Whether the Linux engine can work here: null, or the reason why not in a few words. Makes each kind of system

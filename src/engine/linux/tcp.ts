@@ -19,10 +19,10 @@ import {
   SHUT_WR,
 } from "../../sys/libc.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
+import { abortiveClose, type BoundSocket, type Sockaddr } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING, NONE } from "./kinds.ts";
-import { abortiveClose, type BoundSocket, type Sockaddr } from "./sockets.ts";
 
 /** The most that is read at once: what a slow reader can leave unsent, and so what it can cost. */
 const WINDOW_BYTES = 64 * 1024;

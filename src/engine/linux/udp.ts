@@ -4,9 +4,9 @@ import { C } from "../../rules/counters.ts";
 import { DROP, ECHO, UdpRules } from "../../rules/udp.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, nativeMemory } from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
+import type { BoundSocket } from "../sockets.ts";
 import { BATCH, DatagramBatch } from "./batch.ts";
 import type { Interest } from "./interest.ts";
-import type { BoundSocket } from "./sockets.ts";
 
 /** The banner of this datagram is granted and paid for, but not sent yet. */
 const BANNER_DUE = 3;

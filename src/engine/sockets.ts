@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
-import { StartError } from "../../errors.ts";
-import { type Address, formatEndpoint, isIPv4, MAPPED, parseAddress } from "../../rules/address.ts";
+import { StartError } from "../errors.ts";
+import { type Address, formatEndpoint, isIPv4, MAPPED, parseAddress } from "../rules/address.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -28,7 +28,8 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_NODELAY,
-} from "../../sys/libc.ts";
+} from "../sys/libc.ts";
+import { bindFailure } from "./bind-error.ts";
 
 /** A bound socket that a loop reads from. Plain data: it is handed to the loop's Worker. */
 export interface BoundSocket {
@@ -51,8 +52,6 @@ export const BACKLOG = 4096;
 
 /** Tries to find one free port for all of a host's sockets, where any will do. */
 const PORT_TRIES = 20;
-
-const LOOPBACK_NONE: Address = { a0: 0, a1: 0, a2: MAPPED, a3: 0 };
 
 /** Writes a sockaddr at `at` of `view`; returns its length. */
 export function writeSockaddr(
@@ -224,16 +223,16 @@ export function describe(socket: BoundSocket): string {
   return formatEndpoint(socket.address, socket.port);
 }
 
-function failure(protocol: string, host: string, port: number, errno: number): StartError {
-  const endpoint = formatEndpoint(parseAddress(host) ?? LOOPBACK_NONE, port);
-  const why: Record<number, string> = {
-    [EADDRINUSE]: "the port is in use",
-    [EACCES]: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
-    [EPERM]: "not permitted",
-    [EADDRNOTAVAIL]: "this host does not have that address",
-    [EAFNOSUPPORT]: "this host has no IPv6",
-  };
-  return new StartError(`cannot listen on ${protocol} ${endpoint}: ${why[errno] ?? `error ${errno}`}`);
+const CODES: Readonly<Record<number, string>> = {
+  [EADDRINUSE]: "EADDRINUSE",
+  [EACCES]: "EACCES",
+  [EPERM]: "EPERM",
+  [EADDRNOTAVAIL]: "EADDRNOTAVAIL",
+  [EAFNOSUPPORT]: "EAFNOSUPPORT",
+};
+
+function failure(protocol: "tcp" | "udp", host: string, port: number, errno: number): StartError {
+  return bindFailure(protocol, host, port, CODES[errno] ?? `error ${errno}`);
 }
 
 let scratchMemory: ReturnType<typeof nativeMemory> | null = null;
