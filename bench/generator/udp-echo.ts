@@ -10,8 +10,8 @@ import { MessageTracker } from "./tracker.ts";
 
 const RECEIVE_BYTES = 65_536;
 
-/** Time for the first answers: banner and echo, or an echo alone. */
-const GREETING_MS = 300;
+/** What a session says first; no banner is as short. */
+const HELLO_BYTES = 8;
 
 /** An answer that is not there after so long is not waited for: its place is free for another. */
 const ANSWER_PATIENCE_MS = 2000;
@@ -124,36 +124,27 @@ class UdpEcho {
   }
 
   #greet(from: number, to: number): void {
-    const batch = this.#sessions.slice(from, to);
-    for (const { fd, start } of batch) libc.send(fd, windowAt(start, 0), 8, 0);
-    let waiting = batch.length * (this.#job.banner ? 2 : 1);
-    for (const end = performance.now() + GREETING_MS; waiting > 0 && performance.now() < end; ) {
-      for (const { fd } of batch)
-        while (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) >= 0) waiting--;
-    }
+    const fds = this.#sessions.slice(from, to).map(({ fd, start }) => {
+      libc.send(fd, windowAt(start, 0), HELLO_BYTES, 0);
+      return fd;
+    });
+    this.#measurement.faults.errors += unanswered(new Set(fds)).size;
   }
 
   /** Opens `count` sessions from port number `from` on and closes their sockets; returns the next port number. */
   #leaveSessions(dialer: Dialer, from: number, count: number): number {
-    const waiting = new Set<number>();
+    const opened: number[] = [];
     let number = from;
-    for (; waiting.size < count && number < from + 2 * count; number++) {
+    for (; opened.length < count && number < from + 2 * count; number++) {
       try {
-        waiting.add(dialer.udpFromLoopback(number));
+        opened.push(dialer.udpFromLoopback(number));
       } catch {
         // Someone else has that port: the next will do.
       }
     }
-    for (const fd of waiting) libc.send(fd, windowAt(0, 0), 8, 0);
-    for (const end = performance.now() + ANSWER_PATIENCE_MS; waiting.size > 0 && performance.now() < end; ) {
-      for (const fd of waiting) {
-        if (libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0) < 0) continue;
-        waiting.delete(fd);
-        libc.close(fd);
-      }
-    }
-    this.#measurement.faults.errors += waiting.size;
-    for (const fd of waiting) libc.close(fd);
+    for (const fd of opened) libc.send(fd, windowAt(0, 0), HELLO_BYTES, 0);
+    this.#measurement.faults.errors += unanswered(new Set(opened)).size;
+    for (const fd of opened) libc.close(fd);
     return number;
   }
 
@@ -215,4 +206,18 @@ class UdpEcho {
         for (let n = before; n < session.tracker.next; n++) this.#ask(this.#after(session), now);
     }
   }
+}
+
+/** Waits for the echo of each hello, which comes behind the banner if there is one; returns whose did not come. */
+function unanswered(waiting: Set<number>): Set<number> {
+  const end = performance.now() + ANSWER_PATIENCE_MS;
+  while (waiting.size > 0 && performance.now() < end) {
+    for (const fd of waiting) {
+      let length: number;
+      do length = libc.recv(fd, buffer.address as Pointer, RECEIVE_BYTES, 0);
+      while (length >= 0 && length !== HELLO_BYTES);
+      if (length === HELLO_BYTES) waiting.delete(fd);
+    }
+  }
+  return waiting;
 }
