@@ -1,39 +1,46 @@
-/** How long a target may take to speak first. */
-const PATIENCE_MS = 400;
+/** How long an answer may take. */
+const PATIENCE_MS = 3000;
+/** A datagram without an answer is sent again after so long. */
+const TRY_MS = 100;
 
-/** Whether the target speaks first on a new TCP connection, as this project's server does. Throws if nobody is there. */
+/** No banner begins like this: it is no text. */
+const PROBE = new Uint8Array([0, 255, 0, 255, 0, 255, 0, 255]);
+
+const isProbe = (bytes: Uint8Array): boolean => bytes[0] === PROBE[0];
+
+/** Whether a new TCP session begins with something else than its echo. Throws if nobody is there. */
 export async function tcpSpeaksFirst(host: string, port: number): Promise<boolean> {
-  const spoken = Promise.withResolvers<boolean>();
+  const first = Promise.withResolvers<boolean>();
   const socket = await Bun.connect({
     hostname: host,
     port,
     socket: {
-      data: () => spoken.resolve(true),
-      close: () => spoken.resolve(false),
-      error: () => spoken.resolve(false),
+      open: (opened) => void opened.write(PROBE),
+      data: (_socket, bytes) => first.resolve(!isProbe(bytes)),
+      close: () => first.resolve(false),
+      error: () => first.resolve(false),
     },
   });
-  const answer = await Promise.race([spoken.promise, Bun.sleep(PATIENCE_MS).then(() => false)]);
+  const answer = await Promise.race([first.promise, Bun.sleep(PATIENCE_MS).then(() => false)]);
   socket.terminate();
   return answer;
 }
 
-/** Whether the first datagram of a session is answered by two. Throws if it is not answered at all. */
+/** Whether a new UDP session begins with something else than its echo. Throws if it is not answered at all. */
 export async function udpGreets(host: string, port: number): Promise<boolean> {
-  let answers = 0;
-  const enough = Promise.withResolvers<void>();
+  const first = Promise.withResolvers<boolean>();
   const socket = await Bun.udpSocket({
     connect: { hostname: host, port },
-    socket: {
-      data() {
-        if (++answers === 2) enough.resolve();
-      },
-      error: () => enough.resolve(),
-    },
+    socket: { data: (_socket, bytes) => first.resolve(!isProbe(bytes)), error() {} },
   });
-  socket.send("is anybody there?");
-  await Promise.race([enough.promise, Bun.sleep(PATIENCE_MS)]);
-  socket.close();
-  if (answers === 0) throw new Error(`nobody answers on udp ${host}:${port}`);
-  return answers === 2;
+  try {
+    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; ) {
+      socket.send(PROBE);
+      const answer = await Promise.race([first.promise, Bun.sleep(TRY_MS).then(() => null)]);
+      if (answer !== null) return answer;
+    }
+  } finally {
+    socket.close();
+  }
+  throw new Error(`nobody answers on udp ${host}:${port}`);
 }
