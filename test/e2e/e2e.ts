@@ -7,6 +7,7 @@ import { componentTests } from "./components.ts";
 import { faultTests } from "./faults.ts";
 import { imageTests } from "./image.ts";
 import { kubectl } from "./kubectl.ts";
+import { loadTests } from "./load.ts";
 import { rollingTests } from "./rolling.ts";
 import { Stopwatch, say } from "./shell.ts";
 
@@ -34,6 +35,7 @@ afterAll(async () => {
 
 imageTests(() => cluster);
 acceptedTests(() => renderer);
+loadTests();
 commandTests(before);
 rollingTests(() => renderer);
 faultTests(() => renderer);

@@ -86,7 +86,7 @@ export async function tcpEcho({ host, port }: Endpoint, payload: string, header 
 export async function udpEcho({ host, port }: Endpoint, payload: string, held?: Closable[]): Promise<Banner> {
   const { promise, resolve, reject } = Promise.withResolvers<Banner>();
   const timer = setTimeout(
-    () => reject(new Error(`no banner and echo from ${host}:${port}; got: ${got}`)),
+    () => reject(new Error(`no banner and echo from ${host}:${port} to port ${socket.port}; got: ${got}`)),
     PATIENCE_MS,
   );
   const got: string[] = [];
@@ -279,4 +279,13 @@ export class Newcomers {
       await Bun.sleep(everyMs);
     }
   }
+}
+
+/**
+ * Packets that this machine's kernel has thrown away because a core had too many waiting (softnet_stat, column 2):
+ * loss of the machine, which a datagram on its way may be part of.
+ */
+export async function packetsDroppedHere(): Promise<number> {
+  const rows = (await Bun.file("/proc/net/softnet_stat").text()).trim().split("\n");
+  return rows.reduce((sum, row) => sum + Number.parseInt(row.split(/\s+/)[1]!, 16), 0);
 }
