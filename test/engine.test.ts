@@ -75,3 +75,17 @@ test.each(BURSTS)("%p datagrams of %p bytes in one burst come back as they went"
   expect(metrics.get("echo_sent_datagrams_total", { protocol: "udp" })).toBe(2 + 3 * count);
   socket.close();
 });
+
+test("urgent bytes come back in their place like any other", async () => {
+  await using server = await startServer(["--engine", "linux", "--no-banner"]);
+  // Bun's sockets cannot send urgent data; python3 or not, the system call is the same.
+  const script = `
+import socket
+s = socket.create_connection(("127.0.0.1", ${server.tcpPort}))
+s.send(b"ab"); s.send(b"!", socket.MSG_OOB); s.send(b"cd"); s.shutdown(socket.SHUT_WR)
+got = b""
+while piece := s.recv(100): got += piece
+print(got.decode())`;
+  const child = Bun.spawn(["python3", "-c", script], { stdout: "pipe" });
+  expect((await new Response(child.stdout).text()).trim()).toBe("ab!cd");
+});

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
 
 /** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
 const KEPT_MIN = 8;
@@ -21,4 +21,16 @@ export function sessionDescriptorsMax(): number {
   } catch {
     return Number.POSITIVE_INFINITY; // not Linux
   }
+}
+
+/** Descriptors that a Worker and its loop need to start: event loops, epoll sets, a reserve. */
+const WORKER_DESCRIPTORS = 12;
+
+/** Whether a Worker could be started now: without descriptors, trying would end the process. Linux only. */
+export function workerCanStart(): boolean {
+  const opened = Array.from({ length: WORKER_DESCRIPTORS }, () =>
+    loadLibc().eventfd(0, EFD_NONBLOCK_CLOEXEC),
+  );
+  for (const fd of opened) if (fd >= 0) loadLibc().close(fd);
+  return opened.every((fd) => fd >= 0);
 }

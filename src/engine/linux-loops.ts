@@ -3,7 +3,7 @@ import type { LoopSettings } from "../rules/settings.ts";
 import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory } from "../sys/libc.ts";
 import { giveBackSessions } from "./dead-loop.ts";
-import { sessionDescriptorsMax } from "./descriptors.ts";
+import { sessionDescriptorsMax, workerCanStart } from "./descriptors.ts";
 import type { BoundAddresses } from "./loop.ts";
 import { type BoundSocket, bindUdp, describe, listenTcp } from "./sockets.ts";
 import type { Loops, StartOptions } from "./start.ts";
@@ -136,12 +136,18 @@ class LinuxLoops {
 
   /** Its own death would be another call of this: a loop that cannot live is tried again, but not without pause. */
   #replace(index: number, why: string): void {
-    const stopping = (): boolean => Atomics.load(this.#control, WORD.command + index) === COMMAND.stop;
-    if (stopping()) return;
+    if (this.#stopping(index)) return;
     this.#options.onWorkerRestart(index, why);
-    setTimeout(() => {
-      if (!stopping()) this.#startLoop(index).catch(() => {});
-    }, RESTART_DELAY_MS);
+    const start = (): void => {
+      if (this.#stopping(index)) return;
+      if (workerCanStart()) this.#startLoop(index).catch(() => {});
+      else setTimeout(start, RESTART_DELAY_MS);
+    };
+    setTimeout(start, RESTART_DELAY_MS);
+  }
+
+  #stopping(index: number): boolean {
+    return Atomics.load(this.#control, WORD.command + index) === COMMAND.stop;
   }
 }
 

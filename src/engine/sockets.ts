@@ -18,6 +18,7 @@ import {
   loadLibc,
   nativeMemory,
   SO_LINGER,
+  SO_OOBINLINE,
   SO_RCVBUF,
   SO_REUSEADDR,
   SO_REUSEPORT,
@@ -172,7 +173,8 @@ function bindOne(
   const wildcard = address.a0 === 0 && address.a1 === 0 && address.a3 === 0;
   if (protocol === "tcp") {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what accept(2) returns inherits it
+    setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what accept(2) returns inherits it, and the next
+    setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1); // urgent bytes are bytes of the stream like any other
   } else {
     setOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     setOption(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);

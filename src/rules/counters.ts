@@ -40,6 +40,7 @@ export const UDP_DROPS = [
   "source_port_zero",
   "own_port",
   "blocked_source_port",
+  "broadcast",
   "max_sessions",
   "draining",
   "send_failed",
@@ -89,7 +90,7 @@ export const C = {
   udpDuration: block(DURATION_SLOTS),
   /** Bytes queued now for slow readers (a gauge). */
   tcpQueuedBytes: block(1),
-  /** Milliseconds since the epoch when the loop last turned (a gauge): readiness looks at its age. */
+  /** When the loop last turned, by its clock (a gauge): liveness looks at its age. */
   heartbeatMs: block(1),
   /** How late the loop's last tick was, in seconds (a gauge). */
   loopLagSeconds: block(1),

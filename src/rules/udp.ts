@@ -155,6 +155,13 @@ export class UdpRules {
     return refusal === null ? bannerLength : this.#suppress(refusal);
   }
 
+  /** A datagram of `length` bytes went to a broadcast address: many servers would answer one question. */
+  dropBroadcast(length: number): void {
+    this.row[C.udpReceivedDatagrams]! += 1;
+    this.row[C.udpReceivedBytes]! += length;
+    this.countDrop("broadcast");
+  }
+
   /** The engine could not do as `admit` said. */
   countDrop(reason: UdpDrop): void {
     this.row[C.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;

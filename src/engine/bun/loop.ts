@@ -60,7 +60,7 @@ class BunLoop implements Loop {
   /** Reads the one clock that everything goes by, and looks after deadlines. */
   #tick(): void {
     const now = this.#clock.tick();
-    this.#row[C.heartbeatMs] = Date.now();
+    this.#row[C.heartbeatMs] = now;
     this.#row[C.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
     this.#tcp?.tick();

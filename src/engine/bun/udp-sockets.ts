@@ -70,7 +70,8 @@ export class BunUdp {
     if (stranger !== undefined) throw new StartError(`udp: --host ${stranger} is not an IP address`);
     await onOnePort(port, (wanted) => this.#bindAll(wanted));
     this.rules.guardOwnPort(this.#port);
-    if (hosts.some(isWildcard)) this.#followTimer = setInterval(() => void this.#follow(), FOLLOW_MS);
+    if (hosts.some(isWildcard))
+      this.#followTimer = setInterval(() => void this.#follow().catch(() => {}), FOLLOW_MS);
     return [...this.#bound.keys()].map((host) => formatEndpoint(parseAddress(host)!, this.#port));
   }
 
@@ -130,7 +131,7 @@ export class BunUdp {
     return number;
   }
 
-  /** Follows the addresses of the host's interfaces. */
+  /** Follows the addresses of the host's interfaces. Rejects where they cannot be listed: out of descriptors, say. */
   async #follow(): Promise<void> {
     const wanted = addressesOf(this.#start.settings.hosts);
     for (const host of this.#bound.keys()) {
@@ -147,7 +148,7 @@ export class BunUdp {
   tick(): void {
     this.rules.sweep();
     if (this.#scout === null) return;
-    for (const stray of this.#scout.look()) void this.#adopt(stray);
+    for (const stray of this.#scout.look()) void this.#adopt(stray).catch(() => {});
   }
 
   /** Answers a datagram to an address without a socket from a new one, which from here on hears all its datagrams. */

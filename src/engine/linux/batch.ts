@@ -5,7 +5,9 @@ import {
   EAGAIN,
   EINTR,
   EINVAL,
+  EIO,
   EMSGSIZE,
+  EOPNOTSUPP,
   IPPROTO_UDP,
   type Libc,
   loadLibc,
@@ -61,6 +63,8 @@ export class DatagramBatch implements Address {
   length = 0;
   /** Number of the local address it was sent to. */
   local = 0;
+  /** It went to a broadcast address, so to other servers too. */
+  broadcast = false;
   /** It is like the one read before it: same peer, same local address, same length. */
   follows = false;
   readonly serverPort: number;
@@ -181,6 +185,7 @@ export class DatagramBatch implements Address {
     if (this.#isV4) {
       words[control] = 0; // ipi_ifindex; ipi_spec_dst follows
       const local = words[control + 1]!;
+      this.broadcast = words[control + 2] !== local; // ipi_addr, where it went; ipi_spec_dst, which of ours that is
       if (local !== last[0]) {
         last[0] = local;
         this.#lastLocalNumber = -1;
@@ -270,8 +275,10 @@ export class DatagramBatch implements Address {
     if (this.#sendOne()) return count;
     const errno = this.#libc.errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
-    // Longer than the path's MTU (EINVAL, EMSGSIZE): shorter ones may still go. Anything else: not on this device.
-    this.#segmentMax = errno === EINVAL || errno === EMSGSIZE ? length - 1 : 0;
+    // Longer than the path's MTU: shorter ones may still go. A device that cannot: none. Anything else (a filter, no
+    // route) is this peer's own, and the next one's run may go.
+    if (errno === EINVAL || errno === EMSGSIZE) this.#segmentMax = length - 1;
+    else if (errno === EIO || errno === EOPNOTSUPP) this.#segmentMax = 0;
     return -1;
   }
 

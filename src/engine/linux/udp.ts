@@ -96,6 +96,12 @@ class UdpSocket {
     let plain = true;
     for (let at = 0; at < this.#count; at++) {
       batch.read(at);
+      if (batch.broadcast) {
+        rules.dropBroadcast(batch.length);
+        this.#verdicts[at] = DROP;
+        plain = false;
+        continue;
+      }
       const verdict = rules.admit(
         batch.a0,
         batch.a1,
