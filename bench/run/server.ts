@@ -10,18 +10,21 @@ export interface StartedServer extends AsyncDisposable {
   readonly target: Target;
 }
 
-/** Our server, on free ports of loopback, pinned. Throws with what it said if it does not become ready. */
-export async function startOurServer(flags: readonly string[] = []): Promise<StartedServer> {
+/**
+ * Our server, on free ports of loopback, pinned. Throws with what it said if it does not become ready.
+ * @param program what is run: this checkout's own source, unless a binary is named
+ */
+export async function startOurServer(
+  flags: readonly string[] = [],
+  program: readonly string[] = [process.execPath, MAIN],
+): Promise<StartedServer> {
   const ports = ["--tcp-port", "0", "--udp-port", "0", "--admin-port", "off"];
-  const child = Bun.spawn(
-    pinned([process.execPath, MAIN, "serve", ...ports, "--log-format", "json", ...flags]),
-    {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: withoutEchoVariables(),
-    },
-  );
+  const child = Bun.spawn(pinned([...program, "serve", ...ports, "--log-format", "json", ...flags]), {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: withoutEchoVariables(),
+  });
   const ready = await Promise.race([readyLine(child.stdout), Bun.sleep(PATIENCE_MS).then(() => null)]);
   if (ready === null) {
     child.kill("SIGKILL");
