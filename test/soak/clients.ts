@@ -10,6 +10,18 @@ export interface Tally {
   datagrams: number;
   lostDatagrams: number;
   readonly wrong: string[];
+  /** Moments at which a loop was made to die (ms of `performance.now()`). */
+  readonly deathsMs: number[];
+  /** Sessions that a death ended or cost datagrams: no more than the server says died. */
+  readonly died: { tcp: number; udp: number; datagrams: number };
+}
+
+/** From the order to die until the loop is gone and its successor serves. */
+const DEATH_MS = 2000;
+
+/** Whether a loop died while this went on since `startMs`: then its session may have died with it. */
+function deathSince(tally: Tally, startMs: number): boolean {
+  return tally.deathsMs.some((atMs) => startMs < atMs + DEATH_MS);
 }
 
 const BLOCK = crypto.getRandomValues(new Uint8Array(65_536));
@@ -40,9 +52,10 @@ export interface TcpPlan {
   readonly stallMs: number;
 }
 
-/** One TCP session from banner to end. Resolves when it is over. */
+/** One TCP session from banner to end. Resolves when it is over. Only a loop's death may end it early, by a reset. */
 export function tcpSession(plan: TcpPlan, tally: Tally): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
+  const startMs = performance.now();
   const sent = payload(plan.seed, plan.bytes);
   const enough = plan.ending === "reset" ? plan.bytes >> 1 : plan.bytes;
   let newlines = 0;
@@ -108,12 +121,18 @@ export function tcpSession(plan: TcpPlan, tally: Tally): Promise<void> {
         if (finished) return;
         finished = true;
         const whole = plan.ending === "half-close" && echoed === plan.bytes; // a FIN after ours comes as a close
-        over(whole ? undefined : `closed after ${echoed} bytes: ${error?.message ?? "no error"}`);
+        const died = !whole && isReset(error) && deathSince(tally, startMs);
+        if (died) tally.died.tcp++;
+        over(whole || died ? undefined : `closed after ${echoed} bytes: ${error?.message ?? "no error"}`);
       },
       error() {},
     },
   }).catch((error: Error) => over(`no connection: ${error.message}`));
   return promise;
+}
+
+function isReset(error: Error | undefined): boolean {
+  return error !== undefined && "code" in error && error.code === "ECONNRESET";
 }
 
 /** One UDP session: `count` datagrams in bursts of `burst`, each answered once, alike, and by nobody else's. */
@@ -126,6 +145,8 @@ export async function udpSession(
 ): Promise<void> {
   const expected = new Map<number, Buffer>();
   let banners = 0;
+  let bannersMax = 1;
+  let died = false;
   let progress = Promise.withResolvers<void>();
   const socket = await Bun.udpSocket({
     connect: { hostname: "127.0.0.1", port },
@@ -137,7 +158,7 @@ export async function udpSession(
         if (wanted?.equals(data)) {
           expected.delete(sequence);
           tally.datagrams++;
-        } else if (banners++ > 0 || !data.toString("latin1").includes("Server: 127.0.0.1:")) {
+        } else if (banners++ >= bannersMax || !data.toString("latin1").includes("Server: 127.0.0.1:")) {
           tally.wrong.push(`udp: ${data.length} bytes that were not sent, or sent twice`);
         }
         progress.resolve();
@@ -146,6 +167,7 @@ export async function udpSession(
     },
   });
   for (let next = 0; next < count; ) {
+    const startMs = performance.now();
     for (let at = 0; at < burst && next < count; at++, next++) {
       const data = Buffer.alloc(8 + ((seed + next * 37) % 1400), seed + next);
       data.writeUInt32LE(seed >>> 0, 0);
@@ -157,9 +179,16 @@ export async function udpSession(
       progress = Promise.withResolvers();
       await Promise.race([progress.promise, Bun.sleep(100)]);
     }
-    tally.lostDatagrams += expected.size; // a full kernel buffer may drop; nothing may come late as another's
+    if (deathSince(tally, startMs)) {
+      bannersMax++; // to the loop that takes the dead one's place it is a new session
+      if (expected.size > 0) died = true;
+      tally.died.datagrams += expected.size;
+    } else {
+      tally.lostDatagrams += expected.size; // a full kernel buffer may drop; nothing may come late as another's
+    }
     expected.clear();
   }
+  if (died) tally.died.udp++;
   socket.close();
   tally.sessions++;
 }

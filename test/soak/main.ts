@@ -8,6 +8,9 @@ import { type Tally, tcpSession, udpSession } from "./clients.ts";
  * server's collector forced to run all the time. Fails on a crash, a wrong byte, a leaked descriptor or session,
  * or memory that goes on growing. Load is bounded: a fixed number of clients, each one thing at a time.
  *
+ * With `--deaths 20` the last loop is made to throw every 20 s: what it served may be reset or lose what was under
+ * way, no more of it than the server says died; in the others nothing may be lost.
+ *
  *     bun test/soak/main.ts --minutes 30 --engine linux --workers 2
  */
 const { values } = parseArgs({
@@ -15,11 +18,16 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "30" },
     engine: { type: "string", default: "linux" },
     workers: { type: "string", default: "2" },
+    deaths: { type: "string", default: "0" },
   },
 });
-const minutes = Number(values.minutes);
-if (!(minutes > 0 && minutes <= 600)) {
-  console.error(`--minutes ${values.minutes}: allowed are numbers above 0, up to 600`);
+const minutes = numberOf("minutes", 0.1, 600);
+const deathsEverySeconds = numberOf("deaths", 0, 3600);
+
+function numberOf(name: "minutes" | "deaths", min: number, max: number): number {
+  const value = Number(values[name]);
+  if (value >= min && value <= max) return value;
+  console.error(`--${name} ${values[name]} is not allowed; allowed: a number from ${min} to ${max}`);
   process.exit(2);
 }
 
@@ -27,11 +35,18 @@ const CLIENTS = 12;
 /** Memory may settle for the first quarter of the run; after that it may not grow by more than this. */
 const GROWTH_MAX_MB = 16;
 
-await using server = await startServer(["--engine", values.engine, "--workers", values.workers], {
-  env: { BUN_JSC_collectContinuously: "1" },
-});
+const flags = ["--engine", values.engine, "--workers", values.workers, "--fault-injection"];
+await using server = await startServer(flags, { env: { BUN_JSC_collectContinuously: "1" } });
 const { tcpPort, udpPort, pid } = server;
-const tally: Tally = { sessions: 0, echoedBytes: 0, datagrams: 0, lostDatagrams: 0, wrong: [] };
+const tally: Tally = {
+  sessions: 0,
+  echoedBytes: 0,
+  datagrams: 0,
+  lostDatagrams: 0,
+  wrong: [],
+  deathsMs: [],
+  died: { tcp: 0, udp: 0, datagrams: 0 },
+};
 const descriptors = (): number => readdirSync(`/proc/${pid}/fd`).length;
 const rssMb = async (): Promise<number> => {
   const status = await Bun.file(`/proc/${pid}/status`).text();
@@ -75,6 +90,15 @@ async function client(number: number): Promise<void> {
   }
 }
 
+async function kill(): Promise<void> {
+  const everyMs = deathsEverySeconds * 1000;
+  while (everyMs > 0 && Date.now() + everyMs < end && tally.wrong.length === 0) {
+    await Bun.sleep(everyMs);
+    tally.deathsMs.push(performance.now());
+    server.kill("SIGUSR2");
+  }
+}
+
 async function watch(): Promise<number> {
   let settled = 0;
   while (Date.now() < end && tally.wrong.length === 0) {
@@ -84,13 +108,20 @@ async function watch(): Promise<number> {
     const age = ((Date.now() - started) / 60_000).toFixed(1);
     console.log(
       `${age} min: ${tally.sessions} sessions, ${(tally.echoedBytes / 1e9).toFixed(2)} GB and ${tally.datagrams} datagrams echoed, ` +
-        `${tally.lostDatagrams} lost, ${tally.wrong.length} wrong, RSS ${mb.toFixed(1)} MB, ${descriptors()} descriptors`,
+        `${tally.lostDatagrams} lost, ${tally.wrong.length} wrong, RSS ${mb.toFixed(1)} MB, ${descriptors()} descriptors` +
+        (tally.deathsMs.length === 0
+          ? ""
+          : `, ${tally.deathsMs.length} deaths: ${tally.died.tcp} TCP and ${tally.died.udp} UDP sessions, ${tally.died.datagrams} datagrams`),
     );
   }
   return settled;
 }
 
-const [settledMb] = await Promise.all([watch(), ...Array.from({ length: CLIENTS }, (_, n) => client(n))]);
+const [settledMb] = await Promise.all([
+  watch(),
+  kill(),
+  ...Array.from({ length: CLIENTS }, (_, n) => client(n)),
+]);
 for (const patience = Date.now() + 10_000; (await active("tcp")) > 0 && Date.now() < patience; )
   await Bun.sleep(100);
 
@@ -100,8 +131,19 @@ if (grownMb > GROWTH_MAX_MB) failures.push(`memory grew by ${grownMb.toFixed(1)}
 if ((await active("tcp")) !== 0) failures.push(`${await active("tcp")} TCP sessions left over`);
 const left = descriptors() - descriptorsBefore;
 if (left > 4) failures.push(`${left} descriptors more than at the start`);
-const restarts = (await server.metrics()).get("echo_worker_restarts_total");
-if (restarts !== 0) failures.push(`${restarts} loops died`);
+const metrics = await server.metrics();
+const restarts = metrics.get("echo_worker_restarts_total");
+const deaths = tally.deathsMs.length;
+if (restarts !== deaths) failures.push(`${restarts} loops died, ${deaths} were made to`);
+for (const protocol of ["tcp", "udp"] as const) {
+  const died = metrics.get("echo_closed_total", { protocol, reason: "worker_died" });
+  if (tally.died[protocol] > died)
+    failures.push(
+      `${tally.died[protocol]} ${protocol} sessions failed at deaths, of which the server counts ${died}`,
+    );
+}
+if (deathsEverySeconds > 0 && tally.lostDatagrams > 0)
+  failures.push(`${tally.lostDatagrams} datagrams lost without a death`);
 const { exitCode } = await server.stop();
 if (exitCode !== 0) failures.push(`exit code ${exitCode}`);
 console.log(failures.length === 0 ? "soak passed" : `soak FAILED\n${failures.slice(0, 20).join("\n")}`);
