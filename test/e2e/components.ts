@@ -1,18 +1,9 @@
 import { expect, test } from "bun:test";
-import { Metrics } from "../harness.ts";
 import type { Renderer } from "../k8s/render.ts";
 import type { Before } from "./commands.ts";
-import {
-  adminPage,
-  inClient,
-  kubectl,
-  kubectlLine,
-  NAMESPACE,
-  nodeAddresses,
-  pods,
-  rolledOut,
-} from "./kubectl.ts";
+import { inClient, kubectl, kubectlLine, NAMESPACE, nodeAddresses, pods, rolledOut } from "./kubectl.ts";
 import { addressOf, tcpEcho } from "./net.ts";
+import { networkPolicyTests } from "./network-policy.ts";
 import { eventually, Stopwatch, say } from "./shell.ts";
 
 const all = (selector: string): string[] => ["get", selector, "-n", NAMESPACE, "--no-headers"];
@@ -45,15 +36,9 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
     );
     expect(through.client).toBe("203.0.113.7:4711");
     expect(addressOf(through.via!)).toBe(through.from);
-
-    for (const [port, protocol] of [
-      [8080, "tcp"],
-      [8081, "udp"],
-    ] as const) {
-      const metrics = new Metrics(await adminPage(pool[0]!.name, port, "/metrics"));
-      expect(metrics.get("echo_sessions_opened_total", { protocol })).toBeGreaterThanOrEqual(0);
-    }
   });
+
+  networkPolicyTests();
 
   test("the autoscaler of the pool reads the CPU of both containers", async () => {
     const path =

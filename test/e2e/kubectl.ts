@@ -80,9 +80,42 @@ export async function rolledOut(seconds: number): Promise<void> {
   );
 }
 
+/** A command in a Pod that has a shell; gives what it printed. */
+export async function execIn(namespace: string, podName: string, script: string): Promise<string> {
+  return await kubectl(["exec", podName, "-n", namespace, "--", "sh", "-c", script]);
+}
+
 /** A command in the client Pod; gives what it printed. */
 export async function inClient(script: string): Promise<string> {
-  return await kubectl(["exec", "echo-client1", "-n", NAMESPACE, "--", "sh", "-c", script]);
+  return await execIn(NAMESPACE, "echo-client1", script);
+}
+
+/** A Pod's port on this machine for as long as it is not disposed of: `kubectl port-forward`. */
+export async function forwarded(podName: string, port: number): Promise<AsyncDisposable & { url: string }> {
+  const child = Bun.spawn(["kubectl", "port-forward", "-n", NAMESPACE, `pod/${podName}`, `:${port}`], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  // Not `for await`: leaving it would close the pipe, and kubectl ends when it cannot write what it handles.
+  const output = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let told = "";
+  for (;;) {
+    const { value, done } = await output.read();
+    if (done) break;
+    told += decoder.decode(value, { stream: true });
+    const local = /^Forwarding from 127\.0\.0\.1:(\d+)/m.exec(told)?.[1];
+    if (local === undefined) continue;
+    return {
+      url: `http://127.0.0.1:${local}`,
+      async [Symbol.asyncDispose]() {
+        child.kill();
+        await child.exited;
+      },
+    };
+  }
+  throw new Error(`kubectl port-forward ended (${await child.exited}): ${told}`);
 }
 
 /** The addresses of the nodes as seen from outside. */
@@ -98,7 +131,7 @@ export async function nodeAddresses(): Promise<Map<string, string>> {
   );
 }
 
-/** One page of a Pod's admin port, fetched through the API server. */
+/** One page of a Pod's admin port through the API server, whom the `network-policy` component does not let in. */
 export async function adminPage(podName: string, port: number, path: string): Promise<string> {
   return await kubectl([
     "get",
