@@ -10,6 +10,7 @@ import {
   NAMESPACE,
   nodeAddresses,
   pods,
+  rolledOut,
 } from "./kubectl.ts";
 import { addressOf, parseBanner, tcpEcho, udpEcho } from "./net.ts";
 import { eventually, Stopwatch, say } from "./shell.ts";
@@ -136,6 +137,7 @@ export function commandTests(before: Before): void {
 
   test("NodePort: every node answers with its own server, which sees the real client", async () => {
     await kubectlLine("kubectl apply -k k8s/overlays/dev-nodeport");
+    await rolledOut(120); // the loop guard's list is another one with a NodePort
     const fleet = await fleetReady(10);
     for (const [node, host] of await nodeAddresses()) {
       const server = fleet.find((pod) => pod.node === node);

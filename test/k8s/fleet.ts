@@ -3,7 +3,16 @@ import { join } from "node:path";
 import { unknownVariables } from "../../src/config/environment.ts";
 import { OPTIONS } from "../../src/config/options.ts";
 import { check, checkFleet, podsOf, service } from "./policy.ts";
-import { COMPONENTS, K8S, type KubernetesObject, nameOf, OVERLAYS, PROJECT, Renderer } from "./render.ts";
+import {
+  COMPONENTS,
+  K8S,
+  type KubernetesObject,
+  nameOf,
+  OVERLAYS,
+  type Overlay,
+  PROJECT,
+  Renderer,
+} from "./render.ts";
 
 /** The fleet's YAML without a cluster: it renders, and what it renders to is what the policy and the contract want. */
 
@@ -12,6 +21,9 @@ const find = (objects: readonly KubernetesObject[], name: string): KubernetesObj
   if (found === undefined) throw new Error(`no ${name} among ${objects.map(nameOf).join(", ")}`);
   return found;
 };
+
+/** The name of the settings' ConfigMap, which ends in a hash. */
+const isSettings = (name: string): boolean => /^echo-server-[0-9a-z]{10}$/.test(name);
 
 export function fleetTests(): void {
   let renderer: Renderer;
@@ -116,6 +128,47 @@ export function fleetTests(): void {
         const ports = spec.containers.flatMap((each) => each.ports.map((port) => port.containerPort));
         expect(ports).toEqual([2345, 9080, 6789, 9081]);
       }
+    }
+  });
+
+  test("the loop guard's list is the server's own default, and with nodeport that port behind it", async () => {
+    const own = OPTIONS.udpBlockedSourcePorts.default!;
+    const blocked = async (overlay: Overlay): Promise<string> => {
+      const objects = await renderer.objects(overlay);
+      const list = objects.find(({ kind, metadata }) => kind === "ConfigMap" && isSettings(metadata.name))!
+        .data!["ECHO_UDP_BLOCKED_SOURCE_PORTS"]!;
+      expect(OPTIONS.udpBlockedSourcePorts.kind.parse(list)).toBeDefined();
+      return list;
+    };
+    expect(await blocked({ path: "base" })).toBe(own);
+    expect(await blocked({ path: "overlays/dev", components: ["pool", "loadbalancer"] })).toBe(own);
+    for (const overlay of [
+      { path: "overlays/nodeport" },
+      { path: "overlays/dev-nodeport" },
+      { path: "overlays/dev", components: COMPONENTS },
+    ]) {
+      expect(await blocked(overlay)).toBe(`${own},31678`);
+    }
+    const set = { path: "overlays/dev", components: ["nodeport"], settings: ["UDP_NODE_PORT=32678"] };
+    expect(await blocked(set)).toBe(`${own},32678`);
+    const settings = ["ECHO_UDP_BLOCKED_SOURCE_PORTS=7,53"];
+    expect(await blocked({ path: "base", components: ["nodeport"], settings })).toBe("7,53,31678");
+  });
+
+  test("a NodePort is one setting: the Service and the loop guard's list follow it", async () => {
+    const settings = ["TCP_NODE_PORT=32234", "UDP_NODE_PORT=32678"];
+    for (const overlay of [
+      { path: "overlays/dev", components: ["nodeport"], settings },
+      // On top of one that has the component already.
+      { path: "overlays/dev-nodeport", components: ["../wiring/nodeport"], settings },
+    ]) {
+      const objects = await renderer.objects(overlay);
+      expect(check(service, find(objects, "Service/echo-server-nodeport")).ports).toMatchObject([
+        { name: "tcp", nodePort: 32234 },
+        { name: "udp", nodePort: 32678 },
+      ]);
+      const { data } = objects.find(({ kind }) => kind === "ConfigMap")!;
+      expect(data!["ECHO_UDP_BLOCKED_SOURCE_PORTS"]!.split(",")).toContain("32678");
     }
   });
 
