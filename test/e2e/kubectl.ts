@@ -93,6 +93,7 @@ export async function inClient(script: string): Promise<string> {
 /** A Pod's port on this machine for as long as it is not disposed of: `kubectl port-forward`. */
 export async function forwarded(podName: string, port: number): Promise<AsyncDisposable & { url: string }> {
   const child = Bun.spawn(["kubectl", "port-forward", "-n", NAMESPACE, `pod/${podName}`, `:${port}`], {
+    env: { ...process.env }, // with the KUBECONFIG that was set since the start
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
