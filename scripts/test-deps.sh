@@ -21,6 +21,15 @@ need unshare util-linux
 need nsenter util-linux
 need setpriv util-linux
 need script bsdutils
+need openssl openssl
+need haproxy haproxy
+need nginx nginx-light
+
+# nginx with streams: a module of its own on Debian, built in elsewhere.
+if [ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ] && ! nginx -V 2>&1 | grep -q -- '--with-stream\( \|$\)'; then
+  missing="$missing nginx-with-stream"
+  packages="$packages libnginx-mod-stream"
+fi
 
 # The nc of the examples is OpenBSD's: only that one half-closes (-N).
 if command -v nc >/dev/null 2>&1 && ! nc -h 2>&1 | grep -q -- '-N'; then
@@ -35,11 +44,28 @@ if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# HAProxy and nginx come with services, which would start at once and at every boot. The tests start what they need
+# themselves, so policy-rc.d forbids the first (where it does not already), and what this installed is disabled.
+policy=/usr/sbin/policy-rc.d
+ours=""
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  ours=yes
+fi
+trap '[ -z "$ours" ] || rm -f "$policy"' EXIT
+had_haproxy=$(command -v haproxy || true)
+had_nginx=$(command -v nginx || true)
 lock="-o DPkg::Lock::Timeout=120" # another run of the tests may be installing
 apt-get $lock -qq update >&2
 # shellcheck disable=SC2086 # a list of packages
 apt-get $lock -qq install -y --no-install-recommends $packages >&2
 
-for program in nc socat ncat ip unshare nsenter setpriv script; do
+for service in haproxy nginx; do
+  eval "had=\$had_$service"
+  if [ -z "$had" ] && command -v systemctl >/dev/null 2>&1; then systemctl --quiet disable "$service" >&2 || true; fi
+done
+
+for program in nc socat ncat ip unshare nsenter setpriv script openssl haproxy nginx; do
   command -v "$program" >/dev/null 2>&1 || { echo "tests need $program, which did not come with:$packages" >&2; exit 1; }
 done

@@ -11,6 +11,8 @@ export interface TcpClientOptions {
   readonly stalled?: boolean;
   /** Count the bytes that come without keeping them. */
   readonly countOnly?: boolean;
+  /** TLS, naming this host; whatever certificate comes is good. Read the banner before you send. */
+  readonly tlsName?: string;
 }
 
 /** How a session ended: the server's FIN, a reset, or not at all because there never was one. */
@@ -47,7 +49,7 @@ export class TcpClient implements Disposable {
 
   /** Connects. A refusal is not thrown: it is how the session ends. */
   static async connect(port: number, options: TcpClientOptions = {}): Promise<TcpClient> {
-    const { host = "127.0.0.1", from, stalled = false, countOnly = false } = options;
+    const { host = "127.0.0.1", from, stalled = false, countOnly = false, tlsName } = options;
     const client = new TcpClient(countOnly);
     const place: { localAddress?: string } = from === undefined ? {} : { localAddress: from };
     try {
@@ -56,6 +58,7 @@ export class TcpClient implements Disposable {
         port,
         allowHalfOpen: true,
         ...place,
+        ...(tlsName !== undefined && { tls: { serverName: tlsName, rejectUnauthorized: false } }),
         socket: {
           open: (socket) => {
             client.#socket = socket;
