@@ -22,7 +22,7 @@ const place = (): { host: string; port: number } => {
   return { host, port: freePort(host) };
 };
 
-/** Often, and as patient as a busy machine needs. */
+/** Often: so many that one in a hundred that fails would be seen. */
 const CHECK = "check inter 50ms";
 
 const behind = (server: EchoServer, options: string): string =>
