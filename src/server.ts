@@ -3,8 +3,8 @@ import { type Environment, unknownVariables } from "./config/environment.ts";
 import { openFileLimit, sessionsWithin } from "./config/machine.ts";
 import { type Config, loopSettings, workerCount } from "./config.ts";
 import { drain } from "./drain.ts";
-import type { SessionEnd } from "./engine/loop.ts";
-import { type Loops, startLoops } from "./engine/start.ts";
+import type { Loops, SessionEnd } from "./engine/loop.ts";
+import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { makeSharedTables, type SharedTables } from "./rules/shared.ts";
@@ -31,19 +31,19 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
   const settings = loopSettings(config, env);
   warn(settings, env, log);
   const workers = workerCount(config);
-  const tables = makeSharedTables(
-    workers,
-    settings.maxTcpSessionsPerClient > 0 ? settings.maxTcpSessions : 0,
-  );
+  const choice = chooseEngine(config.engine);
+  const serves = planLoops(choice.engine, settings, workers);
+  const clientsMax = settings.maxTcpSessionsPerClient > 0 ? settings.maxTcpSessions : 0;
+  const tables = makeSharedTables(serves.length, clientsMax, serves);
   let workerRestarts = 0;
-  const loops = await startLoops(settings, tables, {
-    engine: config.engine,
-    workers,
+  const loops = await startLoops(choice, settings, tables, {
     onSessionEnd: settings.logSessions ? (end) => logSession(log, end) : null,
-    onWorkerRestart: (loop, why) => {
+    onRestart: (loop, why) => {
       workerRestarts++;
       log.error({ loop, why }, "event loop restarted");
     },
+    onStartFailure: (loop, why, retryMs) => log.error({ loop, why, retryMs }, "event loop did not start"),
+    onLoss: (loop, why) => log.error({ loop, why }, "event loop died while draining"),
   });
   const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);
   if (config.faultInjection) onFault(() => loops.fail());

@@ -1,4 +1,4 @@
-import { startBunLoop } from "../../src/engine/bun/loop.ts";
+import { BunLoop } from "../../src/engine/bun/loop.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
 import { makeSharedTables } from "../../src/rules/shared.ts";
 
@@ -30,7 +30,10 @@ const SETTINGS: LoopSettings = {
 /** The portable engine with everything on. */
 export async function serveOurs(): Promise<void> {
   const tables = makeSharedTables(1, SETTINGS.maxTcpSessions);
-  const { bound } = await startBunLoop({ settings: SETTINGS, tables, index: 0, shared: false }, null);
+  const start = { settings: SETTINGS, tables, index: 0, sockets: null };
+  const loop = new BunLoop(start, { onListenersLeft: () => {}, onStopped: () => {}, onSessionEnd: null });
+  await loop.listen();
+  const { bound } = loop;
   const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
   console.log(portOf(bound.tcp[0]!), portOf(bound.udp[0]!));
 }

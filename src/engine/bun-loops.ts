@@ -1,132 +1,98 @@
-import { StartError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../rules/shared.ts";
-import { startBunLoop } from "./bun/loop.ts";
-import { giveBackSessions } from "./dead-loop.ts";
-import type { BoundAddresses } from "./loop.ts";
-import type { Loops, StartOptions } from "./start.ts";
-import { LoopThread, RESTART_DELAY_MS } from "./thread.ts";
+import type { SharedTables } from "../rules/shared.ts";
+import { hasLibc } from "../sys/libc.ts";
+import { isWildcard } from "./bun/local-addresses.ts";
+import type { BoundAddresses, LoopSockets, SessionEnd } from "./loop.ts";
+import { addressesOfLoops, closeSockets, openSockets } from "./loop-sockets.ts";
+import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
+import { LoopThread } from "./thread.ts";
 
-/** Starts portable loops: one in this thread, or each in a Worker where there are several. */
-export async function startBunLoops(
-  settings: LoopSettings,
-  tables: SharedTables,
-  options: StartOptions,
-  engineReason: string,
-): Promise<Loops> {
-  const engine = "bun";
-  if (options.workers > 1) {
-    const loops = new BunThreads(settings, tables, options);
-    await loops.start();
+/** Mappings of a portable loop: a scout, and what socket options are read from and written to. */
+const MAPPINGS = 8;
+
+/**
+ * Starts portable loops, each in a Worker, so that a flood keeps none but its own loop busy. Where libc can be called
+ * the sockets are opened here, handed to the loop, and stay open when it dies.
+ */
+export class BunStarter implements LoopStarter {
+  readonly count: number;
+  readonly #settings: LoopSettings;
+  readonly #tables: SharedTables;
+  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** Empty where there is no libc: then each loop opens its own. */
+  readonly #sockets: LoopSockets[];
+  #bound: BoundAddresses;
+
+  /** @throws StartError when an address cannot be bound; then nothing is open */
+  constructor(
+    settings: LoopSettings,
+    tables: SharedTables,
+    onSessionEnd: ((end: SessionEnd) => void) | null,
+  ) {
+    this.#tables = tables;
+    this.#onSessionEnd = onSessionEnd;
+    this.count = tables.loops;
+    const joined = settings.hosts.some(isWildcard); // by a socket for each address
+    this.#sockets = hasLibc() ? openSockets(settings, tables.serves, joined) : [];
+    this.#bound = addressesOfLoops(this.#sockets);
+    this.#settings = settings;
+  }
+
+  get bound(): BoundAddresses {
+    return this.#bound;
+  }
+
+  start(index: number, events: LoopEvents): RunningLoop {
+    const { tcp, udp } = this.#tables.serves[index]!;
+    const sockets = this.#sockets[index] ?? null;
+    // One that takes a dead one's place has to find its port again.
+    const { tcpPort, udpPort } = { ...this.#settings, ...portsOf(this.#bound) };
+    const settings = {
+      ...this.#settings,
+      tcpPort: tcp ? tcpPort : null,
+      udpPort: udp ? udpPort : null,
+    };
+    const thread = new LoopThread({
+      order: { do: "start-bun", start: { settings, tables: this.#tables, index, sockets } },
+      mappings: MAPPINGS,
+      events,
+      onMessage: (message) => {
+        if (message.did !== "start") return;
+        if (sockets === null) this.#book(message.bound!);
+        events.onRunning();
+      },
+      onSessionEnd: this.#onSessionEnd,
+    });
     return {
-      engine,
-      engineReason,
-      bound: loops.bound,
-      drain: () => loops.tell("drain"),
-      cut: () => loops.tell("cut"),
-      fail: () => loops.fail(),
-      stop: () => loops.stop(),
+      wake: () => thread.tell({ do: "obey" }),
+      end: () => thread.end(),
     };
   }
-  const loop = await startBunLoop({ settings, tables, index: 0, shared: false }, options.onSessionEnd);
-  return {
-    engine,
-    engineReason,
-    bound: loop.bound,
-    drain: () => loop.drain(),
-    cut: () => loop.cut(),
-    stop: () => loop.stop(),
-    fail: () => {
-      throw new Error("fault injected"); // with one loop in the main thread, this ends the process
-    },
-  };
+
+  /** A loop has opened its own sockets. */
+  #book({ tcp, udp }: BoundAddresses): void {
+    this.#bound = {
+      tcp: tcp.length > 0 ? tcp : this.#bound.tcp,
+      udp: udp.length > 0 ? udp : this.#bound.udp,
+    };
+  }
+
+  closeListeners(index: number): void {
+    const sockets = this.#sockets[index];
+    if (sockets === undefined) return;
+    closeSockets({ tcp: sockets.tcp, udp: [] });
+    this.#sockets[index] = { tcp: [], udp: sockets.udp };
+  }
+
+  close(): void {
+    for (const sockets of this.#sockets) closeSockets(sockets);
+  }
 }
 
-class BunThreads {
-  bound: BoundAddresses = { tcp: [], udp: [] };
-  #settings: LoopSettings;
-  readonly #tables: SharedTables;
-  readonly #options: StartOptions;
-  readonly #control: Int32Array;
-  readonly #threads: LoopThread[] = [];
-  readonly #stopped: PromiseWithResolvers<void>[] = [];
-  /** All loops have started: one that dies from here on is replaced. */
-  #serving = false;
-
-  constructor(settings: LoopSettings, tables: SharedTables, options: StartOptions) {
-    this.#settings = settings;
-    this.#tables = tables;
-    this.#options = options;
-    this.#control = new Int32Array(tables.control);
-  }
-
-  /** The first loop chooses the port where any free one will do; the others join it. */
-  async start(): Promise<void> {
-    // SO_REUSEPORT would let a second server join the first one's port unseen: ask for it alone, once, before.
-    const alone = { settings: this.#settings, tables: makeSharedTables(1, 0), index: 0, shared: false };
-    await (await startBunLoop(alone, null)).stop();
-    this.bound = await this.#startLoop(0);
-    const portOf = (endpoint: string | undefined): number | null =>
-      endpoint === undefined ? null : Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
-    this.#settings = {
-      ...this.#settings,
-      tcpPort: portOf(this.bound.tcp[0]),
-      udpPort: portOf(this.bound.udp[0]),
-    };
-    const others = Array.from({ length: this.#options.workers - 1 }, (_, at) => this.#startLoop(at + 1));
-    await Promise.all(others);
-    this.#serving = true;
-  }
-
-  tell(command: "drain" | "cut" | "stop"): void {
-    for (const [index, thread] of this.#threads.entries()) {
-      Atomics.store(this.#control, WORD.command + index, COMMAND[command]);
-      thread.tell({ do: command });
-    }
-  }
-
-  fail(): void {
-    this.#threads.at(-1)!.tell({ do: "fail" });
-  }
-
-  async stop(): Promise<void> {
-    this.tell("stop");
-    await Promise.all(this.#stopped.map(({ promise }) => promise));
-    for (const thread of this.#threads) thread.end();
-  }
-
-  #startLoop(index: number): Promise<BoundAddresses> {
-    const running = Promise.withResolvers<BoundAddresses>();
-    const stopped = Promise.withResolvers<void>();
-    this.#stopped[index] = stopped;
-    const start = { settings: this.#settings, tables: this.#tables, index, shared: true };
-    this.#threads[index] = new LoopThread(
-      { do: "start-bun", start },
-      {
-        onMessage: (message) => {
-          if (message.did === "start") running.resolve(message.bound!);
-          else if (message.did === "not-start") running.reject(new StartError(message.why));
-          else if (message.did === "stop") stopped.resolve();
-          else if (message.did === "end-session") this.#options.onSessionEnd?.(message.end);
-        },
-        onDeath: (why) => {
-          running.reject(new Error(`a loop could not start: ${why}`));
-          stopped.resolve();
-          giveBackSessions(this.#tables, index);
-          if (this.#serving) this.#replace(index, why);
-        },
-      },
-    );
-    return running.promise;
-  }
-
-  /** Its own death would be another call of this: a loop that cannot live is tried again, but not without pause. */
-  #replace(index: number, why: string): void {
-    const stopping = (): boolean => Atomics.load(this.#control, WORD.command + index) === COMMAND.stop;
-    if (stopping()) return;
-    this.#options.onWorkerRestart(index, why);
-    setTimeout(() => {
-      if (!stopping()) this.#startLoop(index).catch(() => {});
-    }, RESTART_DELAY_MS);
-  }
+function portsOf({ tcp, udp }: BoundAddresses): Partial<Pick<LoopSettings, "tcpPort" | "udpPort">> {
+  const port = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
+  return {
+    ...(tcp[0] === undefined ? {} : { tcpPort: port(tcp[0]) }),
+    ...(udp[0] === undefined ? {} : { udpPort: port(udp[0]) }),
+  };
 }

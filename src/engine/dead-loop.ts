@@ -1,12 +1,14 @@
 import { ClientTable } from "../rules/clients.ts";
-import { C, counterRow, TCP_CLOSES, UDP_CLOSES } from "../rules/counters.ts";
+import { C, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "../rules/counters.ts";
 import { type SharedTables, WORD } from "../rules/shared.ts";
 
 /**
  * Books what a dead loop had not given back as ended, so that caps and counters are true again: the sessions it
  * held count as closed by `worker_died`, and its clients' places are free.
+ * @param seconds how long the loop ran. A loop that ends in order books its sessions' lengths by itself; those of one
+ *   that was torn away are known no better than this: none is longer.
  */
-export function giveBackSessions(tables: SharedTables, loop: number): void {
+export function giveBackSessions(tables: SharedTables, loop: number, seconds: number): void {
   const row = counterRow(tables.counters, loop);
   const control = new Int32Array(tables.control);
   const tcp = row[C.tcpOpened]! - row[C.tcpClosed]!;
@@ -18,5 +20,7 @@ export function giveBackSessions(tables: SharedTables, loop: number): void {
   row[C.udpClosed]! += udp;
   row[C.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
   Atomics.sub(control, WORD.udpActive, udp);
+  for (let count = 0; count < tcp; count++) observeDuration(row, C.tcpDuration, seconds);
+  for (let count = 0; count < udp; count++) observeDuration(row, C.udpDuration, seconds);
   if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);
 }

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
 
 /** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
 const KEPT_MIN = 8;
@@ -26,8 +26,9 @@ export function sessionDescriptorsMax(): number {
 /** Descriptors that a Worker and its loop need to start: event loops, epoll sets, a reserve. */
 const WORKER_DESCRIPTORS = 12;
 
-/** Whether a Worker could be started now: without descriptors, trying would end the process. Linux only. */
+/** Whether a Worker could be started now: without descriptors, trying would end the process. Yes where nobody can say. */
 export function workerCanStart(): boolean {
+  if (!hasLibc()) return true;
   const opened = Array.from({ length: WORKER_DESCRIPTORS }, () =>
     loadLibc().eventfd(0, EFD_NONBLOCK_CLOEXEC),
   );

@@ -1,5 +1,6 @@
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../rules/shared.ts";
+import type { BoundSocket } from "./sockets.ts";
 
 /** The addresses a loop listens on, as `ip:port` or `[ip]:port`, with real ports where 0 was asked for. */
 export interface BoundAddresses {
@@ -7,7 +8,7 @@ export interface BoundAddresses {
   readonly udp: readonly string[];
 }
 
-/** What moves bytes: one data-plane loop, as the control plane sees it, whichever engine and thread it runs in. */
+/** What moves bytes: the data plane, as the control plane sees it, whichever engine and threads it runs in. */
 export interface Loop {
   readonly bound: BoundAddresses;
   /** Take no new sessions; those that exist go on. */
@@ -18,13 +19,42 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
+/** Which engine moves bytes, and why that one. */
+export interface EngineChoice {
+  readonly engine: "bun" | "linux";
+  readonly engineReason: string;
+}
+
+/** All loops of this process as one. */
+export interface Loops extends Loop, EngineChoice {
+  /** Fault injection: makes the last loop throw. */
+  fail(): void;
+}
+
+/** What the control plane is told of its loops. */
+export interface LoopsEvents {
+  /** Told of each session's end; null unless the settings ask for it. */
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** A loop died of a fault and will be replaced. */
+  readonly onRestart: (loop: number, why: string) => void;
+  /** A loop that was to take a dead one's place could not start; it is tried again after a pause. */
+  readonly onStartFailure: (loop: number, why: string, retryMs: number) => void;
+  /** A loop died while the server drained: it is not replaced. */
+  readonly onLoss: (loop: number, why: string) => void;
+}
+
+/** Sockets of one loop, opened and owned by the control plane, so that they outlive the loop. Plain data. */
+export interface LoopSockets {
+  /** Empty once the server drains: an open listener that nobody accepts on would let clients wait in vain. */
+  readonly tcp: readonly BoundSocket[];
+  readonly udp: readonly BoundSocket[];
+}
+
 /** What every loop is started with. `index` is its row in the shared tables. */
 export interface LoopStart {
   readonly settings: LoopSettings;
   readonly tables: SharedTables;
   readonly index: number;
-  /** Several loops listen on the same ports (SO_REUSEPORT). */
-  readonly shared: boolean;
 }
 
 /** A session's end, told to the log at debug level. Addresses as `ip:port`. */

@@ -106,35 +106,40 @@ export class Sockaddr implements Address {
 }
 
 /**
+ * Who shares a port. `alone`: nobody can. `first`: it is bound as if alone, so that a port in use shows, and opened to
+ * others (SO_REUSEPORT) once it is bound, before anybody can connect. `joining`: it joins the first.
+ */
+export type Sharing = "alone" | "first" | "joining";
+
+/**
  * Opens the TCP listeners of one loop, one per host. `::` takes IPv4 too, unless `0.0.0.0` is listed as well.
- * @param shared several loops listen on the same port: SO_REUSEPORT
  * @throws StartError in one line: in use, no permission, no such address
  */
-export function listenTcp(hosts: readonly string[], port: number, shared: boolean): BoundSocket[] {
-  return bindHosts(hosts, "tcp", port, shared);
+export function listenTcp(hosts: readonly string[], port: number, sharing: Sharing): BoundSocket[] {
+  return bindHosts(hosts, "tcp", port, sharing);
 }
 
 /**
  * Opens the UDP sockets of one loop. `::` becomes two, one per family: an IPv4 datagram then costs no mapping.
  * @throws StartError as `listenTcp`
  */
-export function bindUdp(hosts: readonly string[], port: number, shared: boolean): BoundSocket[] {
+export function bindUdp(hosts: readonly string[], port: number, sharing: Sharing): BoundSocket[] {
   const all = hosts.includes("::") && !hosts.includes("0.0.0.0") ? [...hosts, "0.0.0.0"] : hosts;
-  return bindHosts(all, "udp", port, shared);
+  return bindHosts(all, "udp", port, sharing);
 }
 
 function bindHosts(
   hosts: readonly string[],
   protocol: "tcp" | "udp",
   port: number,
-  shared: boolean,
+  sharing: Sharing,
 ): BoundSocket[] {
   const only6 = protocol === "udp" || hosts.includes("0.0.0.0");
   for (let attempt = 1; ; attempt++) {
     const bound: BoundSocket[] = [];
     try {
       for (const host of hosts) {
-        const socket = bindOne(host, protocol, bound[0]?.port ?? port, shared, only6);
+        const socket = bindOne(host, protocol, bound[0]?.port ?? port, sharing, only6);
         if (socket !== null) bound.push(socket);
       }
       if (bound.length === 0) throw new StartError(`${protocol}: no IPv6 on this host; use --host 0.0.0.0`);
@@ -153,7 +158,7 @@ function bindOne(
   host: string,
   protocol: "tcp" | "udp",
   port: number,
-  shared: boolean,
+  sharing: Sharing,
   only6: boolean,
 ): BoundSocket | null {
   const address = parseAddress(host);
@@ -165,11 +170,11 @@ function bindOne(
   if (fd < 0) {
     const errno = libc.errno();
     if (errno === EAFNOSUPPORT && host === "::")
-      return only6 ? null : bindOne("0.0.0.0", protocol, port, shared, only6);
+      return only6 ? null : bindOne("0.0.0.0", protocol, port, sharing, only6);
     throw failure(protocol, host, port, errno);
   }
   if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, only6 ? 1 : 0);
-  if (shared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (sharing === "joining") setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   const wildcard = address.a0 === 0 && address.a1 === 0 && address.a3 === 0;
   if (protocol === "tcp") {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -183,10 +188,9 @@ function bindOne(
   }
   const memory = scratch();
   const length = writeSockaddr(memory.view, 0, family, address, port);
-  if (
-    libc.bind(fd, memory.address as Pointer, length) < 0 ||
-    (protocol === "tcp" && libc.listen(fd, BACKLOG) < 0)
-  ) {
+  const bound = libc.bind(fd, memory.address as Pointer, length) === 0;
+  if (bound && sharing === "first") setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (!bound || (protocol === "tcp" && libc.listen(fd, BACKLOG) < 0)) {
     const errno = libc.errno();
     libc.close(fd);
     throw failure(protocol, host, port, errno);

@@ -1,48 +1,69 @@
 import { UsageError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import type { Serves, SharedTables } from "../rules/shared.ts";
+import { hasLibc } from "../sys/libc.ts";
 import { linuxEngineFault } from "./linux/selftest.ts";
-import type { Loop, SessionEnd } from "./loop.ts";
+import type { EngineChoice, Loops, LoopsEvents } from "./loop.ts";
+import { Supervisor } from "./supervisor.ts";
 
-/** How the data plane is started. */
-export interface StartOptions {
-  readonly engine: "auto" | "bun" | "linux";
-  /** Loops; `tables` has a row for each. */
-  readonly workers: number;
-  /** Told of each session's end; null unless the settings ask for it. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
-  /** A loop's Worker died and was replaced. */
-  readonly onWorkerRestart: (loop: number, why: string) => void;
-}
-
-/** All loops of this process as one, and which engine moves their bytes, and why that one. */
-export interface Loops extends Loop {
-  readonly engine: "bun" | "linux";
-  readonly engineReason: string;
-  /** Fault injection: makes the last loop throw. */
-  fail(): void;
+/**
+ * Chooses what moves bytes.
+ * @throws UsageError when `--engine linux` cannot work here
+ */
+export function chooseEngine(asked: "auto" | "bun" | "linux"): EngineChoice {
+  if (asked === "bun") return { engine: "bun", engineReason: "asked for" };
+  const fault = linuxEngineFault();
+  if (fault === null) {
+    return { engine: "linux", engineReason: asked === "auto" ? "self-test passed" : "asked for" };
+  }
+  if (asked === "linux") {
+    throw new UsageError(`--engine linux does not work here (${fault}); allowed here: auto, bun`);
+  }
+  return { engine: "bun", engineReason: `the Linux engine does not work here: ${fault}` };
 }
 
 /**
- * Starts the data plane: `settings` in `workers` loops over `tables`.
- * @throws StartError when an address cannot be bound, UsageError when `--engine linux` cannot work here
+ * What each loop serves. A Linux loop takes both protocols in turns. A flood of datagrams keeps one of Bun's loops from
+ * everything else, so there the protocols have loops of their own, UDP's first.
+ * @throws UsageError where sockets of several loops cannot share a port
+ */
+export function planLoops(
+  engine: EngineChoice["engine"],
+  { tcpPort, udpPort }: Pick<LoopSettings, "tcpPort" | "udpPort">,
+  workers: number,
+): readonly Serves[] {
+  if (workers > 1 && !hasLibc()) {
+    throw new UsageError(`--workers ${workers} does not work without libc; allowed here: 1, auto`);
+  }
+  const each = (serves: Serves): Serves[] => Array.from({ length: workers }, () => serves);
+  const [tcp, udp] = [tcpPort !== null, udpPort !== null];
+  if (engine === "linux") return each({ tcp, udp });
+  return [...(udp ? each({ tcp: false, udp: true }) : []), ...(tcp ? each({ tcp: true, udp: false }) : [])];
+}
+
+/**
+ * Starts the data plane: `settings` in the loops that `tables` were made for.
+ * @throws StartError when an address cannot be bound or a loop cannot be started; then nothing is left open
  */
 export async function startLoops(
+  choice: EngineChoice,
   settings: LoopSettings,
   tables: SharedTables,
-  options: StartOptions,
+  events: LoopsEvents,
 ): Promise<Loops> {
   // Only the engine that serves is loaded: the other would cost memory for nothing.
-  const startBun = async (reason: string): Promise<Loops> =>
-    (await import("./bun-loops.ts")).startBunLoops(settings, tables, options, reason);
-  if (options.engine === "bun") return startBun("asked for");
-  const fault = linuxEngineFault();
-  if (fault === null) {
-    const reason = options.engine === "auto" ? "self-test passed" : "asked for";
-    return (await import("./linux-loops.ts")).startLinuxLoops(settings, tables, options, reason);
-  }
-  if (options.engine === "linux") {
-    throw new UsageError(`--engine linux does not work here (${fault}); allowed here: auto, bun`);
-  }
-  return startBun(`the Linux engine does not work here: ${fault}`);
+  const starter =
+    choice.engine === "linux"
+      ? new (await import("./linux-loops.ts")).LinuxStarter(settings, tables, events.onSessionEnd)
+      : new (await import("./bun-loops.ts")).BunStarter(settings, tables, events.onSessionEnd);
+  const supervisor = new Supervisor(starter, tables, events);
+  await supervisor.start();
+  return {
+    ...choice,
+    bound: starter.bound,
+    drain: () => supervisor.tell("drain"),
+    cut: () => supervisor.tell("cut"),
+    fail: () => supervisor.fail(),
+    stop: () => supervisor.stop(),
+  };
 }

@@ -1,22 +1,31 @@
+import { Clock } from "../rules/clock.ts";
+import { hasLibc, type MappingLedger, makeLedger, unmapBooked } from "../sys/libc.ts";
+import { workerCanStart } from "./descriptors.ts";
+import type { SessionEnd } from "./loop.ts";
+import type { LoopEvents } from "./supervisor.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
-/** Time until a dead loop is replaced. */
-export const RESTART_DELAY_MS = 100;
-
-/** What happens in a loop's Worker, told to whoever started it. */
-export interface ThreadEvents {
+/** What a loop in a thread is started with, and who hears of it. */
+export interface ThreadStart {
+  readonly order: Extract<ToWorker, { readonly start: unknown }>;
+  /** Mappings that its loop makes at most. */
+  readonly mappings: number;
+  readonly events: LoopEvents;
   readonly onMessage: (message: FromWorker) => void;
-  /** It died of a fault. */
-  readonly onDeath: (why: string) => void;
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
 }
 
-/** A Worker with one loop in it. */
+/** A Worker with one loop in it. What the loop has mapped is unmapped when the thread has ended, however it ended. */
 export class LoopThread {
   readonly #worker: Worker;
+  readonly #ledger: MappingLedger;
   /** It has ended, or was told to: what it still says is nobody's business. */
   #over = false;
 
-  constructor(start: ToWorker, events: ThreadEvents) {
+  /** @throws where no thread can be started: for want of descriptors, threads or memory */
+  constructor({ order, mappings, events, onMessage, onSessionEnd }: ThreadStart) {
+    if (!workerCanStart()) throw new Error("too few descriptors are left");
+    this.#ledger = makeLedger(mappings);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url).href);
     const died = (why: string): void => {
       if (this.#over) return;
@@ -24,8 +33,13 @@ export class LoopThread {
       events.onDeath(why);
     };
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-      if (data.did === "fail") died(data.why);
-      else events.onMessage(data);
+      if (this.#over) return;
+      if (data.did === "load") this.#begin(order);
+      else if (data.did === "leave-listeners") events.onListenersLeft();
+      else if (data.did === "stop") events.onStopped();
+      else if (data.did === "end-session") onSessionEnd?.(data.end);
+      else if (data.did === "fail") died(data.why);
+      else onMessage(data);
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -33,9 +47,16 @@ export class LoopThread {
       const message = /^(?:error|\w*Error): (.*)$/m.exec(event.message)?.[1];
       died(message ?? event.message.split("\n", 1)[0]!);
     };
-    // A Worker that an error ends without a word says nothing but this.
-    this.#worker.addEventListener("close", () => died("it ended without a word"));
-    this.tell(start);
+    this.#worker.addEventListener("close", () => {
+      if (hasLibc()) unmapBooked(this.#ledger);
+      died("it ended without a word"); // a Worker that an error ends says nothing but this
+    });
+  }
+
+  /** The Worker has loaded: only now it can be told what time it is without a delay. */
+  #begin(order: ThreadStart["order"]): void {
+    this.tell({ do: "begin", nowMs: new Clock().nowMs, ledger: this.#ledger });
+    this.tell(order);
   }
 
   tell(message: ToWorker): void {

@@ -1,15 +1,21 @@
+import { setThreadClock } from "../rules/clock.ts";
+import { bookMappings, type MappingLedger } from "../sys/libc.ts";
+import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundAddresses, Loop, LoopStart, SessionEnd } from "./loop.ts";
+import type { BoundAddresses, SessionEnd } from "./loop.ts";
 
 /** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
 export type ToWorker =
+  | { readonly do: "begin"; readonly nowMs: number; readonly ledger: MappingLedger }
   | { readonly do: "start-linux"; readonly start: LinuxLoopStart }
-  | { readonly do: "start-bun"; readonly start: LoopStart }
-  | { readonly do: "drain" | "cut" | "stop" | "fail" };
+  | { readonly do: "start-bun"; readonly start: BunLoopStart }
+  /** The loop's command has changed. A Linux loop hears its eventfd only. */
+  | { readonly do: "obey" };
 
 export type FromWorker =
+  /** It has loaded and can be told what to do. */
+  | { readonly did: "load" }
   | { readonly did: "start"; readonly bound: BoundAddresses | null }
-  | { readonly did: "not-start"; readonly why: string }
   /** It drains: nobody accepts on its listeners any more. */
   | { readonly did: "leave-listeners" }
   | { readonly did: "stop" }
@@ -19,52 +25,60 @@ export type FromWorker =
 
 declare const self: Worker;
 
+/** How long a loop that has failed may take to end its sessions. */
+const DEATH_MS = 100;
+
 const tell = (message: FromWorker): void => self.postMessage(message);
 const tellEnd = (end: SessionEnd): void => tell({ did: "end-session", end });
-const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-let bunLoop: Loop | null = null;
+let bunLoop: BunLoop | null = null;
+let dying = false;
 
-self.onmessage = async (event: MessageEvent<ToWorker>) => {
-  const message = event.data;
-  switch (message.do) {
+self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
+  switch (data.do) {
+    case "begin":
+      bookMappings(data.ledger);
+      return setThreadClock(data.nowMs);
     case "start-linux":
-      return startLinux(message.start);
+      return startLinux(data.start).catch(die);
     case "start-bun":
-      return startBun(message.start);
-    case "drain":
-      return bunLoop?.drain();
-    case "cut":
-      return bunLoop?.cut();
-    case "stop":
-      await bunLoop?.stop();
-      return tell({ did: "stop" });
-    case "fail":
-      throw new Error("fault injected"); // as a bug would, it ends this Worker
+      return startBun(data.start).catch(die);
+    case "obey":
+      return bunLoop?.obey();
   }
 };
 
 /** Blocks this thread until the loop is told to stop: from here on it hears its eventfd only. */
 async function startLinux(start: LinuxLoopStart): Promise<void> {
   const { runLinuxLoop } = await import("./linux/loop.ts");
-  try {
-    runLinuxLoop(start, {
-      onRunning: () => tell({ did: "start", bound: null }),
-      onListenersLeft: () => tell({ did: "leave-listeners" }),
-      onSessionEnd: start.settings.logSessions ? tellEnd : null,
-    });
-    tell({ did: "stop" });
-  } catch (fault) {
-    tell({ did: "fail", why: describe(fault) });
-  }
+  runLinuxLoop(start, {
+    onRunning: () => tell({ did: "start", bound: null }),
+    onListenersLeft: () => tell({ did: "leave-listeners" }),
+    onSessionEnd: start.settings.logSessions ? tellEnd : null,
+  });
+  tell({ did: "stop" });
 }
 
-async function startBun(start: LoopStart): Promise<void> {
-  const { startBunLoop } = await import("./bun/loop.ts");
-  try {
-    bunLoop = await startBunLoop(start, start.settings.logSessions ? tellEnd : null);
-    tell({ did: "start", bound: bunLoop.bound });
-  } catch (error) {
-    tell({ did: "not-start", why: describe(error) });
-  }
+async function startBun(start: BunLoopStart): Promise<void> {
+  const { BunLoop } = await import("./bun/loop.ts");
+  bunLoop = new BunLoop(start, {
+    onListenersLeft: () => tell({ did: "leave-listeners" }),
+    onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    onStopped: () => tell({ did: "stop" }),
+  });
+  await bunLoop.listen();
+  tell({ did: "start", bound: bunLoop.bound });
+  bunLoop.obey(); // what was said while it started
 }
+
+/** A fault, wherever it was thrown: the loop's sessions end, then this thread. */
+async function die(fault: unknown): Promise<void> {
+  if (dying) return;
+  dying = true;
+  await Promise.race([bunLoop?.die(), Bun.sleep(DEATH_MS)]).catch(() => {});
+  tell({ did: "fail", why: fault instanceof Error ? fault.message : String(fault) });
+}
+
+process.on("uncaughtException", die);
+process.on("unhandledRejection", die);
+tell({ did: "load" });

@@ -1,21 +1,24 @@
-/** What to add to this thread's `performance.now()` to get the machine's monotonic clock, which all threads share. */
-const ORIGIN_MS = monotonicMs() - performance.now();
+/**
+ * What to add to this thread's `performance.now()` to get the clock of the main thread, which all threads go by. Bun
+ * starts both `performance.now()` and `process.hrtime()` at 0 in each Worker.
+ */
+let originMs = 0;
 
-function monotonicMs(): number {
-  const [seconds, nanos] = process.hrtime();
-  return seconds * 1000 + nanos / 1e6;
+/** Sets this thread's clock to that of the thread that has just said what time it is. To be called before any other use. */
+export function setThreadClock(nowMs: number): void {
+  originMs = nowMs - performance.now();
 }
 
 /**
- * A loop's clock, read once per turn: milliseconds of the machine's monotonic clock. A step of the wall clock does not
- * move it, and it is the same in all threads.
+ * A loop's clock, read once per turn: milliseconds since this process started, monotonic. A step of the wall clock does
+ * not move it, and it is the same in all threads, to within the time that a message takes.
  */
 export class Clock {
-  nowMs = ORIGIN_MS + performance.now();
+  nowMs = originMs + performance.now();
 
   /** Reads the clock anew and returns it. */
   tick(): number {
-    this.nowMs = ORIGIN_MS + performance.now();
+    this.nowMs = originMs + performance.now();
     return this.nowMs;
   }
 }

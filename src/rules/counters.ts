@@ -13,6 +13,8 @@ export const TCP_REFUSALS = [
   "proxy_timeout",
   "draining",
   "no_descriptors",
+  /** Its client had reset the connection before it was accepted (one of Bun's sockets then knows no addresses). */
+  "gone",
 ] as const;
 export type TcpRefusal = (typeof TCP_REFUSALS)[number];
 

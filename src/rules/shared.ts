@@ -32,9 +32,19 @@ export const CLIENT_ADDRESS_WORDS = 4;
 /** Buckets of the banner budget by source prefix; two prefixes that share one share its budget. */
 export const PREFIX_BUCKETS = 16384;
 
+/** The protocols that a loop serves. */
+export interface Serves {
+  readonly tcp: boolean;
+  readonly udp: boolean;
+}
+
+const BOTH: Serves = { tcp: true, udp: true };
+
 /** Memory that all loops and the control plane share. It can be handed to a Worker as it is. */
 export interface SharedTables {
   readonly loops: number;
+  /** What each loop serves. */
+  readonly serves: readonly Serves[];
   readonly control: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   /** Sessions per client address: open addressing, a power of two of entries; one word long where no cap is set. */
@@ -45,12 +55,17 @@ export interface SharedTables {
 
 /**
  * The tables for `loops` loops. `clientsMax` is how many distinct clients can have sessions at once
- * (the session cap) where a per-client cap is on, else 0.
+ * (the session cap) where a per-client cap is on, else 0. `serves`: what each loop serves, both protocols by default.
  */
-export function makeSharedTables(loops: number, clientsMax: number): SharedTables {
+export function makeSharedTables(
+  loops: number,
+  clientsMax: number,
+  serves: readonly Serves[] = Array.from({ length: loops }, () => BOTH),
+): SharedTables {
   const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
   return {
     loops,
+    serves,
     control: new SharedArrayBuffer((WORD.command + loops) * 4),
     counters: makeCounterTable(loops),
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),

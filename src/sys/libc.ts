@@ -1,4 +1,5 @@
 import { dlopen, FFIType, type Pointer, read, toArrayBuffer } from "bun:ffi";
+import { getSystemErrorName } from "node:util";
 
 /**
  * The few libc calls that Bun has no door to. Linux only, 64-bit little-endian (x86-64, arm64), glibc or musl:
@@ -16,6 +17,7 @@ const SYMBOLS = {
   bind: { args: [i32, ptr, u32], returns: i32 },
   close: { args: [i32], returns: i32 },
   connect: { args: [i32, ptr, u32], returns: i32 },
+  dup: { args: [i32], returns: i32 },
   epoll_create1: { args: [i32], returns: i32 },
   epoll_ctl: { args: [i32, i32, i32, ptr], returns: i32 },
   epoll_wait: { args: [i32, ptr, i32, i32], returns: i32 },
@@ -57,18 +59,42 @@ export function loadLibc(): Libc {
   if (loaded !== null) return loaded;
   if (process.platform !== "linux") throw new Error(`not Linux but ${process.platform}`);
   if (process.arch !== "x64" && process.arch !== "arm64") throw new Error(`no layouts for ${process.arch}`);
-  let failure: unknown;
-  for (const name of NAMES) {
+  const symbols = openFirst(NAMES, (name) => dlopen(name, SYMBOLS).symbols);
+  const location = symbols.__errno_location; // errno is a thread's own, and a Worker stays on its thread
+  loaded = { ...symbols, errno: () => read.i32(location() as Pointer) };
+  return loaded;
+}
+
+/**
+ * What `open` makes of the first name that it can open.
+ * @throws with every name, and why the first one failed: that is the one meant for most machines
+ */
+export function openFirst<T>(names: readonly string[], open: (name: string) => T): T {
+  let first: unknown = null;
+  for (const name of names) {
     try {
-      const { symbols } = dlopen(name, SYMBOLS);
-      const location = symbols.__errno_location; // errno is a thread's own, and a Worker stays on its thread
-      loaded = { ...symbols, errno: () => read.i32(location() as Pointer) };
-      return loaded;
+      return open(name);
     } catch (error) {
-      failure = error;
+      first ??= error;
     }
   }
-  throw new Error(`no libc could be loaded: ${failure instanceof Error ? failure.message : failure}`);
+  const why = first instanceof Error ? first.message : String(first);
+  throw new Error(`no libc could be loaded (tried ${names.join(", ")}): ${why}`);
+}
+
+/** Whether libc's calls can be made here. */
+export function hasLibc(): boolean {
+  try {
+    loadLibc();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `EBADF (9)` */
+export function errnoText(errno: number): string {
+  return `${getSystemErrorName(-errno)} (${errno})`;
 }
 
 /** Memory at a fixed address, outside the JavaScript heap. */
@@ -83,8 +109,42 @@ const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /**
+ * What a thread has mapped, told to whoever started it: the number of mappings, then the address and the length of
+ * each. A thread cannot unmap its own memory safely: its last event may still want it.
+ */
+export type MappingLedger = Float64Array<SharedArrayBuffer>;
+
+let ledger: MappingLedger | null = null;
+
+/** A ledger with room for `mappings`; what is mapped beyond that is not given back. */
+export function makeLedger(mappings: number): MappingLedger {
+  return new Float64Array(new SharedArrayBuffer((1 + 2 * mappings) * 8));
+}
+
+/** From here on this thread's `nativeMemory` is booked in `own`. */
+export function bookMappings(own: MappingLedger): void {
+  ledger = own;
+}
+
+/** Unmaps all that a thread, which has ended, had mapped. */
+export function unmapBooked(own: MappingLedger): void {
+  const libc = loadLibc();
+  for (let at = 0; at < own[0]!; at++) libc.munmap(own[1 + 2 * at]! as Pointer, own[2 + 2 * at]!);
+  own[0] = 0;
+}
+
+function book(address: number, length: number): void {
+  if (ledger === null) return;
+  const at = 1 + 2 * ledger[0]!;
+  if (at + 1 >= ledger.length) return;
+  ledger[at] = address;
+  ledger[at + 1] = length;
+  ledger[0]! += 1;
+}
+
+/**
  * `length` bytes of zeroed memory from mmap(2). They never move, because the kernel placed them and not the
- * collector; they are never freed, because nothing here unmaps them: meant for what lives as long as its thread.
+ * collector; they are not freed while their thread lives: whoever started it unmaps them when it has ended.
  * Pages cost nothing until they are written to. Throws when the kernel has none.
  */
 export function nativeMemory(length: number): NativeMemory {
@@ -93,6 +153,7 @@ export function nativeMemory(length: number): NativeMemory {
   const address = libc.mmap(0, rounded, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as number;
   if (address === null || address === -1 || address > 2 ** 53)
     throw new Error(`mmap of ${rounded} bytes failed`);
+  book(address, rounded);
   const buffer = toArrayBuffer(address as Pointer, 0, rounded);
   return {
     address,

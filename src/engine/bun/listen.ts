@@ -1,47 +1,73 @@
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
-import { loadLibc } from "../../sys/libc.ts";
-import { bindError, descriptorOf, noIPv6, onOnePort } from "./bind.ts";
+import { errnoText, loadLibc } from "../../sys/libc.ts";
+import type { BoundSocket } from "../sockets.ts";
+import { bindError, noIPv6, onOnePort } from "./bind.ts";
 import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
-
-/** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
-const BACKLOG = 4096;
 
 /** What Bun.listen takes beside what its types say. */
 interface ListenOptions<Data> extends TCPSocketListenOptions<Data> {
-  readonly reusePort: boolean;
-  readonly ipv6Only: boolean;
+  readonly reusePort?: boolean;
+  readonly ipv6Only?: boolean;
+  /** In place of address and port: a listening socket, which Bun closes in the end. */
+  readonly fd?: number;
 }
 
 /** How the listeners of a loop are made. */
 export interface Listening<Data> {
-  readonly hosts: readonly string[];
-  /** 0: any free one, the same for all hosts. */
-  readonly port: number;
-  /** Several loops listen on the same port: SO_REUSEPORT. */
-  readonly shared: boolean;
   /** Sessions must not be handed more than this at once. */
   readonly maxQueuedBytes: number;
   readonly handlers: TCPSocketListenOptions<Data>["socket"];
   readonly data: Data;
 }
 
+/** Takes over a socket of the control plane's, which keeps it: Bun gets a descriptor of its own. */
+export function adoptTcp<Data>({ fd }: BoundSocket, listening: Listening<Data>): TCPSocketListener<Data> {
+  if (listening.maxQueuedBytes < READ_BYTES_MAX) limitWindow(fd, listening.maxQueuedBytes); // what it accepts inherits it
+  return onOwnDescriptor(fd, (own) => {
+    const { handlers: socket, data } = listening;
+    // Bun wants no address beside a descriptor; its types want one.
+    const options = { fd: own, allowHalfOpen: true, socket, data } as unknown as ListenOptions<Data>;
+    return Bun.listen<Data>(options);
+  });
+}
+
 /**
- * Opens a listener per host. `::` takes IPv4 too, unless `0.0.0.0` is listed as well; where there is no IPv6 it is
- * `0.0.0.0`. A client's FIN leaves the way back open (half-close), and the backlog is raised where libc can be called.
+ * Gives a socket of Bun's a descriptor of its own for the control plane's `fd`.
+ * @throws what `adopt` throws, or where there is no descriptor; then none is left open
+ */
+export function onOwnDescriptor<T>(fd: number, adopt: (own: number) => T): T {
+  const own = loadLibc().dup(fd);
+  if (own < 0) throw new Error(`dup failed: ${errnoText(loadLibc().errno())}`);
+  try {
+    return adopt(own);
+  } catch (error) {
+    loadLibc().close(own);
+    throw error;
+  }
+}
+
+/**
+ * Opens a listener per host, where there is no libc. `::` takes IPv4 too, unless `0.0.0.0` is listed as well; where there is no IPv6 it is
+ * `0.0.0.0`. A client's FIN leaves the way back open (half-close).
+ * @param port 0: any free one, the same for all hosts
  * @throws StartError in one line: in use, no permission, no such address
  */
-export function listenTcp<Data>(listening: Listening<Data>): Promise<TCPSocketListener<Data>[]> {
-  return onOnePort(listening.port, async (wanted) => {
+export function listenTcp<Data>(
+  hosts: readonly string[],
+  port: number,
+  listening: Listening<Data>,
+): Promise<TCPSocketListener<Data>[]> {
+  return onOnePort(port, async (wanted) => {
     const listeners: TCPSocketListener<Data>[] = [];
-    let port = wanted;
+    let chosen = wanted;
     try {
-      for (const host of listening.hosts) {
-        const listener = listenOn(host, port, listening);
+      for (const host of hosts) {
+        const listener = listenOn(host, chosen, hosts.includes("0.0.0.0"), listening);
         if (listener === null) continue;
         listeners.push(listener);
-        ({ port } = listener);
+        chosen = listener.port;
       }
       return listeners;
     } catch (error) {
@@ -55,38 +81,23 @@ export function listenTcp<Data>(listening: Listening<Data>): Promise<TCPSocketLi
 function listenOn<Data>(
   host: string,
   port: number,
+  beside4: boolean,
   listening: Listening<Data>,
 ): TCPSocketListener<Data> | null {
   if (parseAddress(host) === null) throw new StartError(`tcp: --host ${host} is not an IP address`);
-  const beside4 = listening.hosts.includes("0.0.0.0");
   const options: ListenOptions<Data> = {
     hostname: host,
     port,
-    reusePort: listening.shared,
     ipv6Only: host === "::" && beside4,
     allowHalfOpen: true,
     socket: listening.handlers,
     data: listening.data,
   };
   try {
-    const listener = Bun.listen<Data>(options);
-    raiseBacklog(descriptorOf(listener));
-    if (listening.maxQueuedBytes < READ_BYTES_MAX) {
-      limitWindow(descriptorOf(listener), listening.maxQueuedBytes); // what it accepts inherits it
-    }
-    return listener;
+    return Bun.listen<Data>(options);
   } catch (error) {
     if (!noIPv6(host, error)) throw bindError("tcp", host, port, error);
-    return beside4 ? null : listenOn("0.0.0.0", port, listening);
-  }
-}
-
-/** Bun's backlog is 512 whatever one asks for; listen(2) may be called again on a listening socket to change it. */
-function raiseBacklog(fd: number): void {
-  try {
-    if (fd >= 0) loadLibc().listen(fd, BACKLOG);
-  } catch {
-    // Not Linux: Bun's own backlog stays.
+    return beside4 ? null : listenOn("0.0.0.0", port, beside4, listening);
   }
 }
 

@@ -1,65 +1,94 @@
 import { Clock } from "../../rules/clock.ts";
 import { C, counterRow } from "../../rules/counters.ts";
 import type { LoopSettings } from "../../rules/settings.ts";
+import { COMMAND, WORD } from "../../rules/shared.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
-import type { BoundAddresses, Loop, LoopStart, SessionEnd } from "../loop.ts";
+import type { BoundAddresses, LoopSockets, LoopStart, SessionEnd } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import { BunUdp } from "./udp-sockets.ts";
 
 /** The loop's clock stands still between two ticks: at most this long, less where a timeout is short. */
 const TICK_MS_MAX = 100;
 
-/**
- * Starts the portable loop on this thread: TCP and UDP on Bun's own sockets. It serves when the promise resolves.
- * @param onSessionEnd told of each session's end; null to save the work
- * @throws StartError in one line: a port in use, no permission, no such address
- */
-export async function startBunLoop(
-  start: LoopStart,
-  onSessionEnd: ((end: SessionEnd) => void) | null,
-): Promise<Loop> {
-  const loop = new BunLoop(start, onSessionEnd);
-  await loop.listen();
-  return loop;
+/** What a portable loop is started with. */
+export interface BunLoopStart extends LoopStart {
+  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
+  readonly sockets: LoopSockets | null;
 }
 
-class BunLoop implements Loop {
+/** What a loop tells whoever started it. */
+export interface BunLoopEvents {
+  /** It drains and has left its listeners, which can be closed now. */
+  readonly onListenersLeft: () => void;
+  /** It was told to stop, and nothing of it is open. */
+  readonly onStopped: () => void;
+  /** Told of each session's end; null to save the work. */
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+}
+
+/**
+ * The portable loop: TCP, UDP or both on Bun's own sockets, in the thread that made it. It does what its word in the
+ * control table says, when `obey` is called, and between datagrams.
+ */
+export class BunLoop {
   bound: BoundAddresses = { tcp: [], udp: [] };
   readonly #settings: LoopSettings;
+  readonly #events: BunLoopEvents;
   readonly #clock = new Clock();
   readonly #row: Float64Array;
+  readonly #control: Int32Array;
+  readonly #index: number;
   readonly #tcp: BunTcp | null;
   readonly #udp: BunUdp | null;
   readonly #tickMs: number;
+  #command: number = COMMAND.run;
   #timer: Timer | null = null;
   #dueMs = 0;
 
-  constructor(start: LoopStart, onSessionEnd: ((end: SessionEnd) => void) | null) {
-    const { settings } = start;
+  constructor(start: BunLoopStart, events: BunLoopEvents) {
+    const { settings, tables, index } = start;
     this.#settings = settings;
-    this.#row = counterRow(start.tables.counters, start.index);
-    this.#tcp = settings.tcpPort === null ? null : new BunTcp(start, this.#clock, onSessionEnd);
-    this.#udp = settings.udpPort === null ? null : new BunUdp(start, this.#clock);
+    this.#events = events;
+    this.#index = index;
+    this.#row = counterRow(tables.counters, index);
+    this.#control = new Int32Array(tables.control);
+    this.#tcp = settings.tcpPort === null ? null : new BunTcp(start, this.#clock, events.onSessionEnd);
+    this.#udp = settings.udpPort === null ? null : new BunUdp(start, this.#clock, () => this.#beat());
     this.#tickMs = tickMs(settings);
   }
 
+  /**
+   * Serves from when the promise resolves.
+   * @throws StartError in one line: a port in use, no permission, no such address; then nothing is open
+   */
   async listen(): Promise<void> {
     try {
       const tcp = (await this.#tcp?.listen(this.#settings.tcpPort!)) ?? [];
       const udp = (await this.#udp?.bind(this.#settings.udpPort!)) ?? [];
       this.bound = { tcp, udp };
     } catch (error) {
-      await this.stop();
+      await this.#stop();
       throw error;
     }
     this.#dueMs = this.#clock.tick() + this.#tickMs;
-    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
-    this.#tick();
+    this.#timer = setInterval(() => this.#tick(this.#clock.tick()), this.#tickMs);
+    this.#tick(this.#clock.nowMs);
   }
 
-  /** Reads the one clock that everything goes by, and looks after deadlines. */
-  #tick(): void {
-    const now = this.#clock.tick();
+  /** Does what the loop was told last; each command includes those before it. Throws an injected fault. */
+  obey(): void {
+    const command = Atomics.load(this.#control, WORD.command + this.#index);
+    const before = this.#command;
+    this.#command = command;
+    if (command === before) return;
+    if (command === COMMAND.fail) throw new Error("fault injected");
+    if (command >= COMMAND.drain && before < COMMAND.drain) this.#drain();
+    if (command >= COMMAND.cut && before < COMMAND.cut) this.#tcp?.cut();
+    if (command >= COMMAND.stop && before < COMMAND.stop) void this.#stop().then(this.#events.onStopped);
+  }
+
+  /** Reads the one clock that everything goes by (`now`), and looks after deadlines. */
+  #tick(now: number): void {
     this.#row[C.heartbeatMs] = now;
     this.#row[C.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
@@ -67,18 +96,32 @@ class BunLoop implements Loop {
     this.#udp?.tick();
   }
 
-  drain(): void {
-    this.#tcp?.drain();
+  /**
+   * Between datagrams: Bun reads a socket until it is empty, and while a flood goes on it never is. Timers and messages
+   * wait for its end, so the clock, the deadlines and the control plane's commands are looked after from here.
+   */
+  #beat(): void {
+    const now = this.#clock.tick();
+    if (now >= this.#dueMs) this.#tick(now);
+    if (Atomics.load(this.#control, WORD.command + this.#index) !== this.#command) this.obey();
   }
 
-  cut(): void {
-    this.#tcp?.cut();
+  #drain(): void {
+    if (this.#tcp === null) this.#events.onListenersLeft();
+    else this.#tcp.drain(this.#events.onListenersLeft);
   }
 
-  async stop(): Promise<void> {
+  /** After a fault: ends every session at once, as died. Resolves when none is left. */
+  async die(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#udp?.stop();
-    await this.#tcp?.stop();
+    this.#udp?.stop("worker_died");
+    await this.#tcp?.stop("worker_died");
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#udp?.stop("drained");
+    await this.#tcp?.stop("cut");
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { type Address, formatAddress, MAPPED } from "../../rules/address.ts";
 import { loadLibc, MSG_DONTWAIT, type NativeMemory, nativeMemory } from "../../sys/libc.ts";
-import { type BoundSocket, bindUdp, Sockaddr } from "../sockets.ts";
+import { type BoundSocket, Sockaddr } from "../sockets.ts";
 
 /** Datagrams taken at one look: what waits beyond that waits for the next one. */
 const DATAGRAMS_PER_LOOK = 256;
@@ -32,20 +32,16 @@ export interface Stray {
  * Wildcard sockets behind the loop's own ones, which are each bound to one address: the kernel prefers those, so
  * here comes only what was sent to an address that no interface lists (all of 127.0.0.0/8 is this host), or not
  * yet. The scout tells where it went (IP_PKTINFO), which Bun cannot, and a socket for that address can be bound.
- * Linux only.
+ * The sockets are the control plane's. Linux only.
  */
 export class Scout {
   readonly #sockets: readonly BoundSocket[];
-  readonly #memory: NativeMemory;
+  readonly #memory: NativeMemory = nativeMemory(HEADER + HEADER_BYTES);
   readonly #peer = new Sockaddr();
 
-  /**
-   * @param wildcards `0.0.0.0`, `::` or both
-   * @throws where libc cannot be called; StartError where the port cannot be bound
-   */
-  constructor(wildcards: readonly string[], port: number) {
-    this.#memory = nativeMemory(HEADER + HEADER_BYTES);
-    this.#sockets = bindUdp(wildcards, port, true);
+  /** @param sockets bound to wildcards, with IP_PKTINFO */
+  constructor(sockets: readonly BoundSocket[]) {
+    this.#sockets = sockets;
     const { address, view } = this.#memory;
     view.setBigUint64(IOVEC, BigInt(address), true);
     view.setBigUint64(IOVEC + 8, BigInt(PAYLOAD_BYTES), true);
@@ -96,9 +92,5 @@ export class Scout {
     }
     const first = word(0) >>> 24;
     return first === 0xff || first === 0xfe ? null : { a0: word(0), a1: word(4), a2: word(8), a3: word(12) };
-  }
-
-  close(): void {
-    for (const { fd } of this.#sockets) loadLibc().close(fd);
   }
 }

@@ -268,6 +268,15 @@ export class TcpSessions implements TcpDeadlines {
     this.#connections.each((socket, session) => this.#abort(socket, session, "cut"));
   }
 
+  /** Ends every session at once: by a FIN where nothing is owed, else by a reset. */
+  endAll(reason: TcpClose): void {
+    this.#connections.each((socket, session) => {
+      session.reason ??= reason;
+      if (session.debt > 0) this.#abort(socket, session, reason);
+      else this.#finish(socket, session);
+    });
+  }
+
   /** Resolves when there is no session. */
   async empty(): Promise<void> {
     if (this.#rules.active === 0) return;

@@ -3,10 +3,12 @@ import { type Address, formatEndpoint, MAPPED, parseAddress } from "../../rules/
 import type { Clock } from "../../rules/clock.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
-import type { LoopStart, SessionEnd } from "../loop.ts";
+import type { SessionEnd } from "../loop.ts";
+import { describe } from "../sockets.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
-import { describeListener, listenTcp } from "./listen.ts";
+import { adoptTcp, describeListener, listenTcp } from "./listen.ts";
+import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
 import { TcpSessions } from "./tcp-sessions.ts";
 
@@ -21,7 +23,7 @@ const NOWHERE: Address = { a0: 0, a1: 0, a2: MAPPED, a3: 0 };
 /** TCP on Bun's sockets: who comes in, and how all of it ends. What happens in between is told by `TcpSessions`. */
 export class BunTcp {
   readonly rules: TcpRules;
-  readonly #start: LoopStart;
+  readonly #start: BunLoopStart;
   readonly #clock: Clock;
   readonly #sessions: TcpSessions;
   readonly #descriptorsMax = sessionDescriptorsMax();
@@ -34,7 +36,7 @@ export class BunTcp {
   #cutting = false;
   readonly #timers: Timer[] = [];
 
-  constructor(start: LoopStart, clock: Clock, onSessionEnd: ((end: SessionEnd) => void) | null) {
+  constructor(start: BunLoopStart, clock: Clock, onSessionEnd: ((end: SessionEnd) => void) | null) {
     this.#start = start;
     this.#clock = clock;
     this.#logged = onSessionEnd !== null;
@@ -45,12 +47,16 @@ export class BunTcp {
 
   /** Listens; resolves to the addresses. Throws StartError. */
   async listen(port: number): Promise<string[]> {
-    const { settings, shared } = this.#start;
+    const { settings, sockets } = this.#start;
     const { hosts, maxQueuedBytes } = settings;
     const handlers = { ...this.#sessions.handlers, open: (socket: Connection) => this.#open(socket) };
-    const listening = { hosts, port, shared, maxQueuedBytes, handlers, data: null };
-    this.#listeners = await listenTcp<Session | null>(listening);
-    return this.#listeners.map(describeListener);
+    const listening = { maxQueuedBytes, handlers, data: null };
+    if (sockets === null) {
+      this.#listeners = await listenTcp<Session | null>(hosts, port, listening);
+      return this.#listeners.map(describeListener);
+    }
+    for (const socket of sockets.tcp) this.#listeners.push(adoptTcp<Session | null>(socket, listening));
+    return sockets.tcp.map(describe);
   }
 
   /** A connection was accepted. */
@@ -62,7 +68,7 @@ export class BunTcp {
     }
     this.#clock.tick();
     // Both ends are read now: once the connection is closed, Bun does not know them any more.
-    // Of a client that has reset its connection before it was accepted, it has none: no session, and no fault.
+    // Of a client that has reset its connection before it was accepted, it has none: no session can begin.
     const { localAddress, localPort, remoteAddress, remotePort }: Partial<Connection> = socket;
     if (
       localAddress === undefined ||
@@ -70,6 +76,7 @@ export class BunTcp {
       remoteAddress === undefined ||
       remotePort === undefined
     ) {
+      this.rules.countRefusal("gone");
       socket.terminate();
       return;
     }
@@ -102,11 +109,14 @@ export class BunTcp {
   }
 
   /** Handles those that the kernel has already let in, which takes a turn of the loop, then accepts no more. */
-  drain(): void {
+  drain(onListenersLeft: () => void): void {
     if (this.#draining) return;
     this.#draining = true;
     this.#sessions.drain();
-    this.#after(TURN_MS, () => this.#stopListening());
+    this.#after(TURN_MS, () => {
+      this.#stopListening();
+      onListenersLeft();
+    });
   }
 
   #stopListening(): void {
@@ -126,11 +136,11 @@ export class BunTcp {
     this.#timers.push(setTimeout(act, ms));
   }
 
-  /** Closes everything. Resolves when no connection is open. */
-  async stop(): Promise<void> {
+  /** Closes everything, each session for `reason`. Resolves when no connection is open. */
+  async stop(reason: "cut" | "worker_died"): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
-    this.#sessions.abort();
+    this.#sessions.endAll(reason);
     await this.#sessions.empty();
   }
 }

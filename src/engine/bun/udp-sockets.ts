@@ -1,14 +1,15 @@
 import type { udp } from "bun";
 import { StartError } from "../../errors.ts";
-import { formatEndpoint, parseAddress } from "../../rules/address.ts";
+import { formatAddress, formatEndpoint, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { UdpRules } from "../../rules/udp.ts";
-import { IPPROTO_IP, IPPROTO_IPV6, loadLibc, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
-import type { LoopStart } from "../loop.ts";
-import { bindUdp, setOption } from "../sockets.ts";
+import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
+import { type BoundSocket, describe, setOption } from "../sockets.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
+import { onOwnDescriptor } from "./listen.ts";
 import { addressesOf, isWildcard } from "./local-addresses.ts";
+import type { BunLoopStart } from "./loop.ts";
 import { Scout, type Stray } from "./scout.ts";
 import { UdpEndpoint } from "./udp.ts";
 
@@ -21,6 +22,9 @@ const FOLLOW_MS = 3000;
 /** Sockets for addresses that no interface lists. One more takes the place of the oldest. */
 const LEARNED_MAX = 256;
 
+/** Datagrams between two looks at everything else. A power of two. */
+const DATAGRAMS_PER_BEAT = 256;
+
 /** SO_REUSEPORT, as Bun.udpSocket wants it told. */
 const REUSE_PORT = 4;
 
@@ -30,7 +34,9 @@ const IPV6_RECVERR = 25;
 
 /** What Bun.udpSocket takes beside what its types say. */
 interface UdpOptions extends udp.SocketOptions<"buffer"> {
-  readonly flags: number;
+  readonly flags?: number;
+  /** In place of address and port: a bound socket, which Bun closes in the end. */
+  readonly fd?: number;
 }
 
 interface Bound {
@@ -45,7 +51,9 @@ interface Bound {
  */
 export class BunUdp {
   readonly rules: UdpRules;
-  readonly #start: LoopStart;
+  readonly #start: BunLoopStart;
+  readonly #beat: () => void;
+  #datagrams = 0;
   readonly #clients = new AddressCache();
   readonly #bound = new Map<string, Bound>();
   readonly #binding = new Map<string, Promise<Bound | null>>();
@@ -58,8 +66,10 @@ export class BunUdp {
   #followTimer: Timer | null = null;
   #stopped = false;
 
-  constructor(start: LoopStart, clock: Clock) {
+  /** @param beat called after so many datagrams: while they come without a pause, nothing else is */
+  constructor(start: BunLoopStart, clock: Clock, beat: () => void) {
     this.#start = start;
+    this.#beat = beat;
     this.rules = new UdpRules(start.settings, start.tables, start.index, clock);
   }
 
@@ -72,16 +82,23 @@ export class BunUdp {
     this.rules.guardOwnPort(this.#port);
     if (hosts.some(isWildcard))
       this.#followTimer = setInterval(() => void this.#follow().catch(() => {}), FOLLOW_MS);
+    const { sockets } = this.#start;
+    if (sockets !== null) return sockets.udp.map(describe);
     return [...this.#bound.keys()].map((host) => formatEndpoint(parseAddress(host)!, this.#port));
   }
 
   async #bindAll(wanted: number): Promise<void> {
-    const { hosts } = this.#start.settings;
-    const wildcards = hosts.filter(isWildcard);
-    this.#port = wanted;
+    const given = this.#start.sockets?.udp ?? [];
+    const wildcards = given.filter(({ wildcard }) => wildcard);
+    this.#port = given[0]?.port ?? wanted;
     try {
-      if (wildcards.length > 0 && hasLibc()) this.#sendScout(wildcards);
-      for (const host of addressesOf(hosts)) await this.#bindOne(host);
+      if (wildcards.length > 0) this.#scout = new Scout(wildcards);
+      for (const host of addressesOf(this.#start.settings.hosts)) {
+        await this.#bindOne(
+          host,
+          given.find((socket) => isAt(socket, host)),
+        );
+      }
     } catch (error) {
       this.#closeAll();
       throw error;
@@ -89,26 +106,13 @@ export class BunUdp {
   }
 
   /**
-   * The scout and the sockets before it share the port by SO_REUSEPORT, by which another server could be joined
-   * unseen: so the port is asked for alone once before, unless other loops of this server have it.
+   * Binds one address, or takes over the socket that the control plane has bound to it; null where it is not to be had,
+   * and the user did not name it.
    */
-  #sendScout(wildcards: readonly string[]): void {
-    if (!this.#start.shared || this.#port === 0) {
-      const claimed = bindUdp(wildcards, this.#port, false);
-      this.#port = claimed[0]!.port;
-      for (const { fd } of claimed) loadLibc().close(fd);
-    }
-    this.#scout = new Scout(wildcards, this.#port);
-  }
-
-  /** Binds one address; null where it is not to be had, and the user did not name it. */
-  async #bindOne(host: string): Promise<Bound | null> {
+  async #bindOne(host: string, given?: BoundSocket): Promise<Bound | null> {
     const endpoint = new UdpEndpoint(this.rules, this.#clients, host, this.#numberOf(host));
-    const shares = this.#start.shared || this.#scout !== null;
-    const flags = shares ? REUSE_PORT : 0;
-    const options: UdpOptions = { hostname: host, port: this.#port, flags, socket: endpoint.handlers };
     try {
-      const socket = await Bun.udpSocket(options);
+      const socket = await this.#open(host, this.#beating(endpoint), given);
       this.#port = socket.port;
       endpoint.serverPort = socket.port;
       tune(descriptorOf(socket));
@@ -121,6 +125,33 @@ export class BunUdp {
       if (errorCode(error) === "EADDRNOTAVAIL" && !this.#start.settings.hosts.includes(host)) return null;
       throw bindError("udp", host, this.#port, error);
     }
+  }
+
+  #open(hostname: string, socket: UdpOptions["socket"], given?: BoundSocket): Promise<udp.Socket<"buffer">> {
+    if (given !== undefined) {
+      return onOwnDescriptor(given.fd, (fd) => Bun.udpSocket({ fd, socket } as UdpOptions));
+    }
+    const flags = this.#scout === null ? 0 : REUSE_PORT; // the scout has the port already
+    return Bun.udpSocket({ hostname, port: this.#port, flags, socket } as UdpOptions);
+  }
+
+  /** The endpoint's handlers, which let the loop live between datagrams, and end it where there is a fault. */
+  #beating({ handlers, receive }: UdpEndpoint): UdpOptions["socket"] {
+    return {
+      ...handlers,
+      data: (socket, bytes, port, address) => {
+        try {
+          receive(socket, bytes, port, address);
+          this.#datagrams = (this.#datagrams + 1) & (DATAGRAMS_PER_BEAT - 1);
+          if (this.#datagrams === 0) this.#beat();
+        } catch (fault) {
+          // Bun would give it to `error`, where nobody can tell it from the news of a dead peer.
+          queueMicrotask(() => {
+            throw fault;
+          });
+        }
+      },
+    };
   }
 
   #numberOf(host: string): number {
@@ -174,27 +205,24 @@ export class BunUdp {
     this.#learned.delete(host);
   }
 
-  stop(): void {
+  /** Closes everything, and ends each session for `reason`. */
+  stop(reason: "drained" | "worker_died"): void {
     this.#stopped = true;
     if (this.#followTimer !== null) clearInterval(this.#followTimer);
     this.#closeAll();
-    this.rules.endAll("drained");
+    this.rules.endAll(reason);
   }
 
   #closeAll(): void {
     for (const host of [...this.#bound.keys()]) this.#close(host);
-    this.#scout?.close();
     this.#scout = null;
   }
 }
 
-function hasLibc(): boolean {
-  try {
-    loadLibc();
-    return true;
-  } catch {
-    return false;
-  }
+/** Whether the socket is bound to exactly this address. */
+function isAt({ address, wildcard }: BoundSocket, host: string): boolean {
+  const wanted = parseAddress(host);
+  return !wildcard && wanted !== null && formatAddress(address) === formatAddress(wanted);
 }
 
 /**

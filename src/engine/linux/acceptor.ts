@@ -55,9 +55,14 @@ export class Acceptor {
     this.#interest = interest;
     this.#kind = kind;
     this.#newcomers = newcomers;
-    for (const { fd } of listeners) {
-      kind[fd] = LISTENER;
-      interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+    try {
+      for (const { fd } of listeners) {
+        kind[fd] = LISTENER;
+        interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+      }
+    } catch (fault) {
+      this.close();
+      throw fault;
     }
   }
 

@@ -1,8 +1,10 @@
 import type { Pointer } from "bun:ffi";
 import {
+  EINTR,
   EPOLL_CLOEXEC,
   EPOLL_CTL_DEL,
   EPOLL_EVENT,
+  errnoText,
   type Libc,
   loadLibc,
   nativeMemory,
@@ -24,7 +26,7 @@ export class Interest {
 
   constructor() {
     this.#epoll = this.#libc.epoll_create1(EPOLL_CLOEXEC);
-    if (this.#epoll < 0) throw new Error(`epoll_create1 failed: error ${this.#libc.errno()}`);
+    if (this.#epoll < 0) throw new Error(`epoll_create1 failed: ${errnoText(this.#libc.errno())}`);
   }
 
   /** Adds (EPOLL_CTL_ADD) or changes (EPOLL_CTL_MOD) what `fd` is waited for. Level-triggered. */
@@ -32,7 +34,7 @@ export class Interest {
     this.#event.words[0] = events;
     this.#event.words[EPOLL_EVENT.data / 4] = fd;
     if (this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#eventAddress) < 0) {
-      throw new Error(`epoll_ctl of descriptor ${fd} failed: error ${this.#libc.errno()}`);
+      throw new Error(`epoll_ctl of descriptor ${fd} failed: ${errnoText(this.#libc.errno())}`);
     }
   }
 
@@ -41,9 +43,18 @@ export class Interest {
     this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, fd, this.#eventAddress);
   }
 
-  /** Waits up to `timeoutMs` for events; how many there are in `words`. A signal counts as none. */
+  /**
+   * Waits up to `timeoutMs` for events; how many there are in `words`. A signal counts as none.
+   * @throws when the set cannot be waited on any more: a loop that went on would serve nobody and spin
+   */
   wait(timeoutMs: number): number {
-    return this.#libc.epoll_wait(this.#epoll, this.#eventsAddress, EVENTS_PER_TURN, timeoutMs);
+    const count = this.#libc.epoll_wait(this.#epoll, this.#eventsAddress, EVENTS_PER_TURN, timeoutMs);
+    return count >= 0 ? count : this.#noneFor(this.#libc.errno());
+  }
+
+  #noneFor(errno: number): number {
+    if (errno !== EINTR) throw new Error(`epoll_wait failed: ${errnoText(errno)}`);
+    return 0;
   }
 
   close(): void {

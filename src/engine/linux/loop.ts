@@ -41,7 +41,14 @@ export interface LinuxLoopEvents {
  * session was closed.
  */
 export function runLinuxLoop(start: LinuxLoopStart, events: LinuxLoopEvents): void {
-  const loop = new LinuxLoop(start, events);
+  const interest = new Interest();
+  let loop: LinuxLoop;
+  try {
+    loop = new LinuxLoop(start, events, interest);
+  } catch (fault) {
+    interest.close();
+    throw fault;
+  }
   try {
     events.onRunning();
     loop.run();
@@ -56,7 +63,7 @@ class LinuxLoop {
   readonly #start: LinuxLoopStart;
   readonly #events: LinuxLoopEvents;
   readonly #clock = new Clock();
-  readonly #interest = new Interest();
+  readonly #interest: Interest;
   readonly #kind: Uint8Array;
   readonly #tcp: LinuxTcp | null;
   readonly #udp: LinuxUdp | null;
@@ -66,8 +73,9 @@ class LinuxLoop {
   #command: number = COMMAND.run;
   #nextTickMs: number;
 
-  constructor(start: LinuxLoopStart, events: LinuxLoopEvents) {
+  constructor(start: LinuxLoopStart, events: LinuxLoopEvents, interest: Interest) {
     this.#start = start;
+    this.#interest = interest;
     this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
@@ -78,16 +86,21 @@ class LinuxLoop {
       start.tcp.length === 0
         ? null
         : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, events.onSessionEnd);
-    this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, this.#interest, start.udp);
-    for (const { fd } of start.udp) this.#kind[fd] = UDP;
-    this.#kind[start.wake] = WAKE;
-    this.#interest.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
+    try {
+      this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, interest, start.udp);
+      for (const { fd } of start.udp) this.#kind[fd] = UDP;
+      this.#kind[start.wake] = WAKE;
+      interest.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
+    } catch (fault) {
+      this.#tcp?.acceptor.close();
+      throw fault;
+    }
     this.#nextTickMs = this.#clock.nowMs + TICK_MS;
     this.#row[C.heartbeatMs] = this.#clock.nowMs;
-    this.#obey(); // a loop that takes a dead one's place may find the server draining
   }
 
   run(): void {
+    this.#obey(); // a loop that takes a dead one's place may find the server draining
     const words = this.#interest.words;
     const kind = this.#kind;
     const tcp = this.#tcp!;
@@ -155,10 +168,7 @@ class LinuxLoop {
 
   #obey(): void {
     const command = Atomics.load(this.#control, WORD.command + this.#start.index);
-    if (command === COMMAND.fail) {
-      Atomics.store(this.#control, WORD.command + this.#start.index, COMMAND.run);
-      throw new Error("fault injected");
-    }
+    if (command === COMMAND.fail) throw new Error("fault injected");
     if (command >= COMMAND.drain && this.#command < COMMAND.drain) {
       this.#tcp?.stopListening();
       this.#events.onListenersLeft();

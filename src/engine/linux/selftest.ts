@@ -41,9 +41,9 @@ function testEvents(interest: Interest, opened: number[]): void {
 /** A datagram from a socket to itself, by way of a wildcard: received, read and answered by the batch. */
 function testUdp(opened: number[]): void {
   const libc = loadLibc();
-  const [socket] = bindUdp(["0.0.0.0"], 0, false) as [BoundSocket];
+  const [socket] = bindUdp(["0.0.0.0"], 0, "alone") as [BoundSocket];
   opened.push(socket.fd);
-  const [peer] = bindUdp(["127.0.0.1"], 0, false) as [BoundSocket];
+  const [peer] = bindUdp(["127.0.0.1"], 0, "alone") as [BoundSocket];
   opened.push(peer.fd);
   const memory = nativeMemory(64);
   memory.bytes.set([1, 2, 3], 32);
@@ -73,7 +73,7 @@ function testUdp(opened: number[]): void {
 /** A connection to a listener of our own: accepted, its address read. */
 function testTcp(opened: number[]): void {
   const libc = loadLibc();
-  const [listener] = listenTcp(["127.0.0.1"], 0, false) as [BoundSocket];
+  const [listener] = listenTcp(["127.0.0.1"], 0, "alone") as [BoundSocket];
   opened.push(listener.fd);
   const client = libc.socket(listener.family, 1, 0);
   opened.push(client);
