@@ -80,9 +80,19 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
   };
 }
 
-/** Event loops to start. */
-export function workerCount(config: Config): number {
-  return config.workers === 0 ? usableCores() : config.workers;
+/**
+ * Event loops to start, of each kind that the engine has.
+ * @param platform as `process.platform` names it
+ * @throws UsageError for more than one where only Linux's SO_REUSEPORT, which spreads clients over sockets, would do
+ */
+export function workerCount({ workers }: Pick<Config, "workers">, platform = process.platform): number {
+  if (platform === "linux") return workers === 0 ? usableCores() : workers;
+  if (workers > 1) {
+    throw new UsageError(
+      `--workers ${workers} is not allowed on ${platform}: one loop is all that works there; allowed: 1, auto`,
+    );
+  }
+  return 1;
 }
 
 function bannerFields(fields: Config["bannerFields"], env: Environment): string {

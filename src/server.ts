@@ -43,6 +43,7 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
       log.error({ loop, why }, "event loop restarted");
     },
     onStartFailure: (loop, why, retryMs) => log.error({ loop, why, retryMs }, "event loop did not start"),
+    onReplacement: (loop) => log.info({ loop }, "event loop runs again"),
     onLoss: (loop, why) => log.error({ loop, why }, "event loop died while draining"),
   });
   const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);

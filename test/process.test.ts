@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { TcpClient } from "./clients/tcp.ts";
 import { EchoServer, type Finished, MAIN, run, startServer } from "./harness.ts";
 
 const LINUX = process.platform === "linux";
+
+const THROW = fileURLToPath(new URL("./preloads/throw.ts", import.meta.url));
 
 /** One complaint, on standard error, and nothing else. */
 function expectOneLine({ stdout, stderr }: Finished, part: string): void {
@@ -72,10 +75,10 @@ describe("a fault of the machine ends with 1 and one line", () => {
   });
 
   test("an error that nobody foresaw", async () => {
-    await using server = await startServer(["--engine", "bun", "--workers", "1", "--fault-injection"]);
-    const { exitCode, stderr } = await server.stop("SIGUSR2");
+    await using server = await startServer([], { command: [process.execPath, "--preload", THROW, MAIN] });
+    const { exitCode, stderr } = await server.stop("SIGUSR1");
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^echo-server: unexpected error: fault injected[^\n]*\n$/);
+    expect(stderr).toMatch(/^echo-server: unexpected error: fault of a test[^\n]*\n$/);
   });
 });
 

@@ -27,6 +27,9 @@ export interface MetricRow {
   readonly read: (tables: SharedTables) => Sample[];
 }
 
+const OPENED = { tcp: C.tcpOpened, udp: C.udpOpened } as const;
+const CLOSED = { tcp: C.tcpClosed, udp: C.udpClosed } as const;
+
 /** Every metric that loops count, but for the histogram of session lengths. */
 export const METRICS: readonly MetricRow[] = [
   {
@@ -45,6 +48,20 @@ export const METRICS: readonly MetricRow[] = [
       { labels: { protocol: "tcp" }, value: difference(tables, C.tcpOpened, C.tcpClosed) },
       { labels: { protocol: "udp" }, value: difference(tables, C.udpOpened, C.udpClosed) },
     ],
+  },
+  {
+    type: "counter",
+    name: "echo_loop_sessions_opened_total",
+    help: "Sessions admitted, by event loop: the kernel spreads them by SO_REUSEPORT.",
+    labelNames: ["protocol", "loop"],
+    read: byLoop((row, protocol) => row[OPENED[protocol]]!),
+  },
+  {
+    type: "gauge",
+    name: "echo_loop_sessions_active",
+    help: "Sessions open now, by event loop.",
+    labelNames: ["protocol", "loop"],
+    read: byLoop((row, protocol) => Math.max(0, row[OPENED[protocol]]! - row[CLOSED[protocol]]!)),
   },
   {
     type: "counter",
@@ -141,6 +158,19 @@ function byProtocol(tcp: number, udp: number): MetricRow["read"] {
     { labels: { protocol: "tcp" }, value: sumColumn(tables.counters, tcp) },
     { labels: { protocol: "udp" }, value: sumColumn(tables.counters, udp) },
   ];
+}
+
+/** One sample for each loop and each protocol that it serves. */
+function byLoop(read: (row: Float64Array, protocol: "tcp" | "udp") => number): MetricRow["read"] {
+  return ({ serves, counters }) =>
+    (["tcp", "udp"] as const).flatMap((protocol) =>
+      serves.flatMap((serve, loop) => {
+        if (!serve[protocol]) return [];
+        return [
+          { labels: { protocol, loop: String(loop) }, value: read(counterRow(counters, loop), protocol) },
+        ];
+      }),
+    );
 }
 
 function ofUdp(column: number): MetricRow["read"] {

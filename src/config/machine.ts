@@ -15,11 +15,26 @@ export function sessionsWithin(openFiles: number): number {
   return Math.min(openFiles, SESSIONS_MAX) - reserved;
 }
 
-/** The soft limit of open files, which Bun has raised to the hard one by now; 1024 where nobody says. */
-export function openFileLimit(): number {
-  const match = /^Max open files\s+(\d+|unlimited)/m.exec(readOr("/proc/self/limits", ""));
-  if (match === null) return 1024;
-  return match[1] === "unlimited" ? SESSIONS_MAX : Number(match[1]);
+/**
+ * The soft limit of open files, which Bun has raised to the hard one by now; 1024 where nobody says. Off Linux a shell
+ * is asked, which inherits it.
+ * @param platform as `process.platform` names it
+ */
+export function openFileLimit(platform = process.platform): number {
+  const text =
+    platform === "linux"
+      ? /^Max open files\s+(\S+)/m.exec(readOr("/proc/self/limits", ""))?.[1]
+      : outputOf(["sh", "-c", "ulimit -n"]);
+  if (text === "unlimited") return SESSIONS_MAX;
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : 1024;
+}
+
+function outputOf(command: string[]): string | undefined {
+  try {
+    return Bun.spawnSync(command).stdout.toString().trim();
+  } catch {
+    return undefined; // there is no shell
+  }
 }
 
 /** `::` is of use only where some interface has an IPv6 address, be it `::1`; off Linux it is taken for granted. */

@@ -39,6 +39,8 @@ export interface LoopsEvents {
   readonly onRestart: (loop: number, why: string) => void;
   /** A loop that was to take a dead one's place could not start; it is tried again after a pause. */
   readonly onStartFailure: (loop: number, why: string, retryMs: number) => void;
+  /** A loop runs in a dead one's place. */
+  readonly onReplacement: (loop: number) => void;
   /** A loop died while the server drained: it is not replaced. */
   readonly onLoss: (loop: number, why: string) => void;
 }

@@ -24,7 +24,7 @@ export function chooseEngine(asked: "auto" | "bun" | "linux"): EngineChoice {
 
 /**
  * What each loop serves. A Linux loop takes both protocols in turns. A flood of datagrams keeps one of Bun's loops from
- * everything else, so there the protocols have loops of their own, UDP's first.
+ * everything else, so there the protocols have loops of their own, TCP's first.
  * @throws UsageError where sockets of several loops cannot share a port
  */
 export function planLoops(
@@ -38,7 +38,7 @@ export function planLoops(
   const each = (serves: Serves): Serves[] => Array.from({ length: workers }, () => serves);
   const [tcp, udp] = [tcpPort !== null, udpPort !== null];
   if (engine === "linux") return each({ tcp, udp });
-  return [...(udp ? each({ tcp: false, udp: true }) : []), ...(tcp ? each({ tcp: true, udp: false }) : [])];
+  return [...(tcp ? each({ tcp: true, udp: false }) : []), ...(udp ? each({ tcp: false, udp: true }) : [])];
 }
 
 /**

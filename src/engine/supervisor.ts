@@ -126,9 +126,9 @@ export class Supervisor {
     this.#tellAll(COMMAND[command]);
   }
 
-  /** Makes the last loop throw. */
+  /** Makes the last loop that serves TCP throw, or where none does, the last one. */
   fail(): void {
-    const place = this.#places.at(-1)!;
+    const place = this.#places.at(this.#tables.serves.findLastIndex(({ tcp }) => tcp))!;
     Atomics.store(this.#control, WORD.command + place.index, COMMAND.fail);
     place.loop?.wake();
   }
@@ -186,6 +186,7 @@ export class Supervisor {
 
   #runs(place: Place): void {
     place.runningSinceMs = this.#clock.nowMs();
+    if (place.hasRun) this.#events.onReplacement(place.index);
     place.hasRun = true;
     place.running.resolve();
   }
