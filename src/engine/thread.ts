@@ -5,6 +5,9 @@ import type { SessionEnd } from "./loop.ts";
 import type { LoopEvents } from "./supervisor.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
+/** How long a thread whose loop has failed may take to end by itself. */
+const LAST_MS = 1000;
+
 /** What a loop in a thread is started with, and who hears of it. */
 export interface ThreadStart {
   readonly order: Extract<ToWorker, { readonly start: unknown }>;
@@ -27,9 +30,12 @@ export class LoopThread {
     if (!workerCanStart()) throw new Error("too few descriptors are left");
     this.#ledger = makeLedger(mappings);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url).href);
+    let last: Timer | null = null;
     const died = (why: string): void => {
       if (this.#over) return;
-      this.end();
+      this.#over = true;
+      // It ends by itself: to end it from here, the runtime starts a thread, and where it cannot it ends the process.
+      last = setTimeout(() => this.end(), LAST_MS);
       events.onDeath(why);
     };
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -50,6 +56,7 @@ export class LoopThread {
     this.#worker.addEventListener("close", () => {
       if (hasLibc()) unmapBooked(this.#ledger);
       died("it ended without a word"); // a Worker that an error ends says nothing but this
+      if (last !== null) clearTimeout(last);
     });
   }
 

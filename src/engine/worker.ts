@@ -77,6 +77,7 @@ async function die(fault: unknown): Promise<void> {
   dying = true;
   await Promise.race([bunLoop?.die(), Bun.sleep(DEATH_MS)]).catch(() => {});
   tell({ did: "fail", why: fault instanceof Error ? fault.message : String(fault) });
+  self.onmessage = null; // with nothing left to wait for, this thread ends by itself
 }
 
 process.on("uncaughtException", die);
