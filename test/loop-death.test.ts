@@ -89,6 +89,27 @@ test("a loop alone is replaced too, and newcomers wait for the new one", async (
   expect((await server.fetch("/livez")).status).toBe(200);
 });
 
+for (const host of ["0.0.0.0", "127.0.0.1"]) {
+  test(`a UDP loop alone on ${host} is replaced too, and newcomers wait for the new one`, async () => {
+    await using server = await startServer([
+      "--fault-injection",
+      "--workers",
+      "1",
+      "--tcp-port",
+      "off",
+      "--host",
+      host,
+    ]);
+    for (let round = 0; round < 5; round++) {
+      server.kill("SIGUSR2");
+      await until("its death", () => count(server, "event loop restarted") > round);
+      using client = await UdpClient.open(server.udpPort, { from: `127.0.0.${10 + round}` });
+      client.send("x");
+      await client.receives(2);
+    }
+  });
+}
+
 /** Asks 40 addresses that no interface lists, each for the first time; how many answer with banner and echo. */
 async function answersOfUnlisted(server: EchoServer, net: number): Promise<number> {
   const clients = await Promise.all(
