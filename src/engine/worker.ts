@@ -75,8 +75,11 @@ async function startBun(start: BunLoopStart): Promise<void> {
 async function die(fault: unknown): Promise<void> {
   if (dying) return;
   dying = true;
-  await Promise.race([bunLoop?.die(), Bun.sleep(DEATH_MS)]).catch(() => {});
+  const late = Bun.sleep(DEATH_MS).then(() => true);
+  const isLate = await Promise.race([bunLoop?.die(), late]).catch(() => true);
   tell({ did: "fail", why: fault instanceof Error ? fault.message : String(fault) });
+  // What is not closed by now is booked by whoever started this thread, and must not be booked again.
+  if (isLate === true) process.exit(1);
   self.onmessage = null; // with nothing left to wait for, this thread ends by itself
 }
 

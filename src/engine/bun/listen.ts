@@ -23,7 +23,10 @@ export interface Listening<Data> {
 }
 
 /** Takes over a socket of the control plane's, which keeps it: Bun gets a descriptor of its own. */
-export function adoptTcp<Data>({ fd }: BoundSocket, listening: Listening<Data>): TCPSocketListener<Data> {
+export function adoptTcp<Data>(
+  { fd }: BoundSocket,
+  listening: Listening<Data>,
+): Promise<TCPSocketListener<Data>> {
   if (listening.maxQueuedBytes < READ_BYTES_MAX) limitWindow(fd, listening.maxQueuedBytes); // what it accepts inherits it
   return onOwnDescriptor(fd, (own) => {
     const { handlers: socket, data } = listening;
@@ -35,13 +38,13 @@ export function adoptTcp<Data>({ fd }: BoundSocket, listening: Listening<Data>):
 
 /**
  * Gives a socket of Bun's a descriptor of its own for the control plane's `fd`.
- * @throws what `adopt` throws, or where there is no descriptor; then none is left open
+ * Rejects with what `adopt` throws, or where there is no descriptor; then none is left open.
  */
-export function onOwnDescriptor<T>(fd: number, adopt: (own: number) => T): T {
+export async function onOwnDescriptor<T>(fd: number, adopt: (own: number) => T | Promise<T>): Promise<T> {
   const own = loadLibc().dup(fd);
   if (own < 0) throw new Error(`dup failed: ${errnoText(loadLibc().errno())}`);
   try {
-    return adopt(own);
+    return await adopt(own);
   } catch (error) {
     loadLibc().close(own);
     throw error;

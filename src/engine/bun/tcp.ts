@@ -55,7 +55,7 @@ export class BunTcp {
       this.#listeners = await listenTcp<Session | null>(hosts, port, listening);
       return this.#listeners.map(describeListener);
     }
-    for (const socket of sockets.tcp) this.#listeners.push(adoptTcp<Session | null>(socket, listening));
+    for (const socket of sockets.tcp) this.#listeners.push(await adoptTcp<Session | null>(socket, listening));
     return sockets.tcp.map(describe);
   }
 
