@@ -218,14 +218,14 @@ export const OPTIONS = {
     group: "Data plane",
     kind: integer(1, 64, { auto: 0 }),
     default: "1",
-    help: "event loops on SO_REUSEPORT; auto: as many as this container may use cores",
+    help: "event loops on SO_REUSEPORT (bun: of each protocol), 1 off Linux; auto: as many as this container may use cores",
   }),
   faultInjection: option({
     flag: "--fault-injection",
     group: "Data plane",
     kind: toggle,
     default: "false",
-    help: "SIGUSR2 makes the last event loop throw, to see it replaced",
+    help: "SIGUSR2 makes the last event loop throw (bun: of TCP's), to see it replaced",
   }),
   drainTimeoutMs: option({
     flag: "--drain-timeout",
