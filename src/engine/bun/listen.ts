@@ -2,7 +2,7 @@ import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
 import { errnoText, loadLibc } from "../../sys/libc.ts";
-import type { BoundSocket } from "../sockets.ts";
+import { BACKLOG, type BoundSocket } from "../sockets.ts";
 import { bindError, noIPv6, onOnePort } from "./bind.ts";
 import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
 
@@ -23,17 +23,19 @@ export interface Listening<Data> {
 }
 
 /** Takes over a socket of the control plane's, which keeps it: Bun gets a descriptor of its own. */
-export function adoptTcp<Data>(
+export async function adoptTcp<Data>(
   { fd }: BoundSocket,
   listening: Listening<Data>,
 ): Promise<TCPSocketListener<Data>> {
   if (listening.maxQueuedBytes < READ_BYTES_MAX) limitWindow(fd, listening.maxQueuedBytes); // what it accepts inherits it
-  return onOwnDescriptor(fd, (own) => {
+  const listener = await onOwnDescriptor(fd, (own) => {
     const { handlers: socket, data } = listening;
     // Bun wants no address beside a descriptor; its types want one.
     const options = { fd: own, allowHalfOpen: true, socket, data } as unknown as ListenOptions<Data>;
     return Bun.listen<Data>(options);
   });
+  loadLibc().listen(fd, BACKLOG); // Bun has made it 512
+  return listener;
 }
 
 /**
