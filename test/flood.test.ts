@@ -9,28 +9,29 @@ import { type EchoServer, startServer, until } from "./harness.ts";
 
 const CLIENT = fileURLToPath(new URL("./clients/udp-flood.ts", import.meta.url));
 
-/** A process that sends without a pause until it is disposed, or its time is over. */
+/** Processes that send without a pause until they are disposed, or their time is over. */
 class Flood implements AsyncDisposable {
-  readonly #child: Bun.Subprocess;
+  readonly #children: readonly Bun.Subprocess[];
 
-  private constructor(child: Bun.Subprocess) {
-    this.#child = child;
+  private constructor(children: readonly Bun.Subprocess[]) {
+    this.#children = children;
   }
 
   /** Resolves when the flood has come far. */
-  static async start(server: EchoServer): Promise<Flood> {
-    const flood = new Flood(Bun.spawn([process.execPath, CLIENT, String(server.udpPort)]));
+  static async start(server: EchoServer, processes = 1): Promise<Flood> {
+    const command = [process.execPath, CLIENT, String(server.udpPort)];
+    const flood = new Flood(Array.from({ length: processes }, () => Bun.spawn(command)));
     await until("the flood", async () => received(server));
     return flood;
   }
 
   get over(): boolean {
-    return this.#child.exitCode !== null;
+    return this.#children.some(({ exitCode }) => exitCode !== null);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill();
-    await this.#child.exited;
+    for (const child of this.#children) child.kill();
+    await Promise.all(this.#children.map(({ exited }) => exited));
   }
 }
 
@@ -57,6 +58,20 @@ test("while it goes on TCP is served, health and metrics are answered, and idle 
   }
   await untilActive(server, "udp", 1); // the flood's own: that the other has ended shows that deadlines are kept
   expect(flood.over).toBe(false);
+});
+
+/** Ticks that a loop which hangs in a flood does not make before the flood is over, and one that lives makes in seconds. */
+const TICKS = 15;
+
+test("the flooded loop itself keeps its clock: it is not taken for one that hangs", async () => {
+  await using server = await startServer(["--workers", "1", "--tcp-port", "off"]);
+  await using flood = await Flood.start(server, 2);
+  const lags = new Set<number>(); // each tick has its own
+  while (lags.size < TICKS && !flood.over) {
+    lags.add((await server.metrics()).get("echo_event_loop_lag_seconds", { loop: "0" }));
+  }
+  expect(lags.size).toBe(TICKS);
+  expect((await server.fetch("/livez")).status).toBe(200);
 });
 
 test("a server that is told to end does so while it goes on", async () => {
