@@ -81,6 +81,9 @@ test("where no libc can be loaded, all names tried are told, and why the first o
   expect(openFirst(["a", "b"], (name) => (name === "b" ? 7 : open(name)))).toBe(7);
 });
 
+/** Each attempt that leaked a descriptor would leak so many. */
+const ROUNDS = 50;
+
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 test.if(LINUX)("linux: a loop whose start fails gives back every descriptor that it took", () => {
@@ -96,10 +99,11 @@ test.if(LINUX)("linux: a loop whose start fails gives back every descriptor that
     { ...start, tcp: [listener!], udp: [] }, // its eventfd is none
   ];
   const before = descriptors();
-  for (const attempt of attempts) {
+  for (const attempt of Array.from({ length: ROUNDS }, () => attempts).flat()) {
     expect(() => runLinuxLoop(attempt, silent)).toThrow("epoll_ctl of descriptor 100000 failed: EBADF (9)");
   }
-  expect(descriptors()).toBe(before);
+  // What other tests of this process have left may still be closing, or opening.
+  expect(descriptors()).toBeLessThan(before + ROUNDS);
   libc.close(listener!.fd);
 });
 

@@ -17,11 +17,11 @@ const SYMBOLS = {
   bind: { args: [i32, ptr, u32], returns: i32 },
   close: { args: [i32], returns: i32 },
   connect: { args: [i32, ptr, u32], returns: i32 },
-  dup: { args: [i32], returns: i32 },
   epoll_create1: { args: [i32], returns: i32 },
   epoll_ctl: { args: [i32, i32, i32, ptr], returns: i32 },
   epoll_wait: { args: [i32, ptr, i32, i32], returns: i32 },
   __errno_location: { args: [], returns: ptr },
+  fcntl: { args: [i32, i32, i32], returns: i32 },
   eventfd: { args: [u32, i32], returns: i32 },
   getrlimit: { args: [i32, ptr], returns: i32 },
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
@@ -196,6 +196,7 @@ export const EPOLLOUT = 4;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const RLIMIT_NOFILE = 7;
+export const F_DUPFD_CLOEXEC = 1030;
 export const SHUT_WR = 1;
 export const EPERM = 1;
 export const EINTR = 4;

@@ -1,7 +1,7 @@
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
-import { errnoText, loadLibc } from "../../sys/libc.ts";
+import { errnoText, F_DUPFD_CLOEXEC, loadLibc } from "../../sys/libc.ts";
 import { BACKLOG, type BoundSocket } from "../sockets.ts";
 import { bindError, noIPv6, onOnePort } from "./bind.ts";
 import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
@@ -43,8 +43,8 @@ export async function adoptTcp<Data>(
  * Rejects with what `adopt` throws, or where there is no descriptor; then none is left open.
  */
 export async function onOwnDescriptor<T>(fd: number, adopt: (own: number) => T | Promise<T>): Promise<T> {
-  const own = loadLibc().dup(fd);
-  if (own < 0) throw new Error(`dup failed: ${errnoText(loadLibc().errno())}`);
+  const own = loadLibc().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) throw new Error(`fcntl failed: ${errnoText(loadLibc().errno())}`);
   try {
     return await adopt(own);
   } catch (error) {
@@ -54,8 +54,8 @@ export async function onOwnDescriptor<T>(fd: number, adopt: (own: number) => T |
 }
 
 /**
- * Opens a listener per host, where there is no libc. `::` takes IPv4 too, unless `0.0.0.0` is listed as well; where there is no IPv6 it is
- * `0.0.0.0`. A client's FIN leaves the way back open (half-close).
+ * Opens a listener per host, where there is no libc. `::` takes IPv4 too, unless `0.0.0.0` is listed as well; where
+ * there is no IPv6 it is `0.0.0.0`. A client's FIN leaves the way back open (half-close).
  * @param port 0: any free one, the same for all hosts
  * @throws StartError in one line: in use, no permission, no such address
  */
