@@ -22,7 +22,7 @@ const FOLLOW_MS = 3000;
 /** Sockets for addresses that no interface lists. One more takes the place of the oldest. */
 const LEARNED_MAX = 256;
 
-/** Datagrams between two looks at everything else. A power of two. */
+/** Datagrams of a socket between two looks at everything else. */
 const DATAGRAMS_PER_BEAT = 256;
 
 /** SO_REUSEPORT, as Bun.udpSocket wants it told. */
@@ -53,7 +53,6 @@ export class BunUdp {
   readonly rules: UdpRules;
   readonly #start: BunLoopStart;
   readonly #beat: () => void;
-  #datagrams = 0;
   readonly #clients = new AddressCache();
   readonly #bound = new Map<string, Bound>();
   readonly #binding = new Map<string, Promise<Bound | null>>();
@@ -137,13 +136,16 @@ export class BunUdp {
 
   /** The endpoint's handlers, which let the loop live between datagrams, and end it where there is a fault. */
   #beating({ handlers, receive }: UdpEndpoint): UdpOptions["socket"] {
+    const beat = this.#beat;
+    let left = DATAGRAMS_PER_BEAT;
     return {
       ...handlers,
       data: (socket, bytes, port, address) => {
         try {
           receive(socket, bytes, port, address);
-          this.#datagrams = (this.#datagrams + 1) & (DATAGRAMS_PER_BEAT - 1);
-          if (this.#datagrams === 0) this.#beat();
+          if (--left > 0) return;
+          left = DATAGRAMS_PER_BEAT;
+          beat();
         } catch (fault) {
           // Bun would give it to `error`, where nobody can tell it from the news of a dead peer.
           queueMicrotask(() => {
