@@ -66,6 +66,7 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
     maxTcpSessionsPerClient: config.maxTcpSessionsPerClient,
     maxUdpSessions: config.maxUdpSessions,
     tcpIdleTimeoutMs: config.tcpIdleTimeoutMs,
+    tcpKeepAliveMs: config.tcpKeepAliveMs,
     udpIdleTimeoutMs: config.udpIdleTimeoutMs,
     maxQueuedBytes: config.maxQueuedBytes,
     proxyProtocol: config.proxyProtocol,

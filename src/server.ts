@@ -44,6 +44,7 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
     },
     onStartFailure: (loop, why, retryMs) => log.error({ loop, why, retryMs }, "event loop did not start"),
     onReplacement: (loop) => log.info({ loop }, "event loop runs again"),
+    onSessionFault: (loop, why) => log.error({ loop, why }, "session reset after a fault"),
     onLoss: (loop, why) => log.error({ loop, why }, "event loop died while draining"),
   });
   const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);
@@ -96,8 +97,8 @@ function warn(settings: LoopSettings, env: Environment, log: Logger): void {
   }
 }
 
-function logSession(log: Logger, { protocol, client, server, reason, seconds }: SessionEnd): void {
-  log.debug({ protocol, client, server, reason, seconds }, "session ended");
+function logSession(log: Logger, { protocol, client, via, server, reason, seconds }: SessionEnd): void {
+  log.debug({ protocol, client, via, server, reason, seconds }, "session ended");
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -20,6 +20,7 @@ const SETTINGS: LoopSettings = {
   maxTcpSessionsPerClient: 0,
   maxUdpSessions: 10_000,
   tcpIdleTimeoutMs: 0,
+  tcpKeepAliveMs: 0,
   udpIdleTimeoutMs: 0,
   maxQueuedBytes: 1024,
   proxyProtocol: "off",

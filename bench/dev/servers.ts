@@ -14,6 +14,7 @@ const SETTINGS: LoopSettings = {
   maxTcpSessionsPerClient: 14000,
   maxUdpSessions: 65536,
   tcpIdleTimeoutMs: 300_000,
+  tcpKeepAliveMs: 60_000,
   udpIdleTimeoutMs: 60_000,
   maxQueuedBytes: 1024 * 1024,
   proxyProtocol: "off",
@@ -31,7 +32,12 @@ const SETTINGS: LoopSettings = {
 export async function serveOurs(): Promise<void> {
   const tables = makeSharedTables(1, SETTINGS.maxTcpSessions);
   const start = { settings: SETTINGS, tables, index: 0, sockets: null };
-  const loop = new BunLoop(start, { onListenersLeft: () => {}, onStopped: () => {}, onSessionEnd: null });
+  const loop = new BunLoop(start, {
+    onListenersLeft: () => {},
+    onStopped: () => {},
+    onSessionEnd: null,
+    onFault: console.error,
+  });
   await loop.listen();
   const { bound } = loop;
   const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));

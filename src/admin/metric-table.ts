@@ -113,6 +113,13 @@ export const METRICS: readonly MetricRow[] = [
   },
   {
     type: "counter",
+    name: "echo_proxy_late_total",
+    help: "Of the PROXY headers believed, those that came after the banner.",
+    labelNames: [],
+    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, C.proxyLate) }],
+  },
+  {
+    type: "counter",
     name: "echo_received_datagrams_total",
     help: "Datagrams received, those dropped included.",
     labelNames: ["protocol"],

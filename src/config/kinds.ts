@@ -16,19 +16,20 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
 /**
  * A time in milliseconds: `500ms`, `30s`, `5m`, `1h`, fractions too. `off`, where it is allowed, is 0.
- * @param minMs the shortest one allowed; at most 24 hours are
+ * @param minMs the shortest one allowed
+ * @param maxMs the longest one, whole hours
  */
-export function duration(minMs: number, off: boolean): Kind<number> {
-  const shortest = minMs === 0 ? "0s" : `${minMs}ms`;
+export function duration(minMs: number, off: boolean, maxMs = 24 * UNIT_MS.h): Kind<number> {
+  const shortest = minMs % 1000 === 0 ? `${minMs / 1000}s` : `${minMs}ms`;
   return {
     placeholder: "duration",
-    allowed: `a duration such as 500ms, 30s, 5m or 1h, from ${shortest} to 24h${off ? ", or off" : ""}`,
+    allowed: `a duration such as 500ms, 30s, 5m or 1h, from ${shortest} to ${maxMs / UNIT_MS.h}h${off ? ", or off" : ""}`,
     parse(text) {
       if (off && text === "off") return 0;
       const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
       if (match === null) return undefined;
       const ms = Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]);
-      return ms >= minMs && ms <= 24 * UNIT_MS.h ? ms : undefined;
+      return ms >= minMs && ms <= maxMs ? ms : undefined;
     },
   };
 }

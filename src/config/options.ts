@@ -52,6 +52,9 @@ const optionOfMachine = <T>(row: Option<T> & { default: null; defaultNote: strin
  */
 const SELF_ANSWERING_PORTS = "7,11,13,17,19,37,53,69,111,123,137,161,389,520";
 
+/** The longest idle time before keepalive probes that Linux takes: 32,767 s (MAX_TCP_KEEPIDLE). */
+const KEEPALIVE_MS_MAX = 9 * 3_600_000;
+
 /** Every option of `serve`, in the order of the help. */
 export const OPTIONS = {
   hosts: optionOfMachine({
@@ -134,7 +137,14 @@ export const OPTIONS = {
     group: "Limits",
     kind: duration(10, true),
     default: "5m",
-    help: "a TCP session that moves no byte for so long is closed",
+    help: "a TCP session that moves no byte for so long, in the kernel either, is closed",
+  }),
+  tcpKeepAliveMs: option({
+    flag: "--tcp-keepalive",
+    group: "Limits",
+    kind: duration(1000, true, KEEPALIVE_MS_MAX),
+    default: "60s",
+    help: "a TCP peer silent for so long is probed; 4 probes unanswered, 15 s apart (or so long, if less), end its session",
   }),
   udpIdleTimeoutMs: option({
     flag: "--udp-idle-timeout",
@@ -169,7 +179,7 @@ export const OPTIONS = {
     group: "PROXY protocol",
     kind: duration(10, false),
     default: "3s",
-    help: "how long to wait for a header",
+    help: "how long the banner waits for a header, and a header, once begun, for its end",
   }),
   udpBlockedSourcePorts: option({
     flag: "--udp-blocked-source-ports",

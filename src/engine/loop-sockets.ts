@@ -23,7 +23,10 @@ export function openSockets(
     for (const loop of serves) {
       const sockets = { tcp: [] as readonly BoundSocket[], udp: [] as readonly BoundSocket[] };
       opened.push(sockets);
-      if (loop.tcp) sockets.tcp = tcp.open((port, sharing) => listenTcp(settings.hosts, port, sharing));
+      if (loop.tcp)
+        sockets.tcp = tcp.open((port, sharing) =>
+          listenTcp(settings.hosts, port, sharing, settings.tcpKeepAliveMs),
+        );
       if (loop.udp) sockets.udp = udp.open((port, sharing) => bindUdp(settings.hosts, port, sharing));
     }
   } catch (error) {

@@ -13,7 +13,7 @@ export interface Loop {
   readonly bound: BoundAddresses;
   /** Take no new sessions; those that exist go on. */
   drain(): void;
-  /** End what is left: what is owed is flushed, then FIN; a session that does not close after that is dropped. */
+  /** End what is left, within `FLUSH_MS` (see `cut.ts`). */
   cut(): void;
   /** Free everything at once. Resolves when no descriptor of the loop is open. */
   stop(): Promise<void>;
@@ -43,6 +43,8 @@ export interface LoopsEvents {
   readonly onReplacement: (loop: number) => void;
   /** A loop died while the server drained: it is not replaced. */
   readonly onLoss: (loop: number, why: string) => void;
+  /** A bug showed in one session of a loop, which was reset for it. */
+  readonly onSessionFault: (loop: number, why: string) => void;
 }
 
 /** Sockets of one loop, opened and owned by the control plane, so that they outlive the loop. Plain data. */
@@ -64,6 +66,8 @@ export interface SessionEnd {
   readonly protocol: "tcp" | "udp";
   readonly client: string;
   readonly server: string;
+  /** The proxy, where a PROXY header named the client. */
+  readonly via?: string;
   readonly reason: string;
   readonly seconds: number;
 }

@@ -17,6 +17,7 @@ import {
   IPV6_V6ONLY,
   loadLibc,
   nativeMemory,
+  SO_KEEPALIVE,
   SO_LINGER,
   SO_OOBINLINE,
   SO_RCVBUF,
@@ -28,6 +29,9 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
   TCP_NODELAY,
 } from "../sys/libc.ts";
 import { bindFailure } from "./bind-error.ts";
@@ -50,6 +54,10 @@ const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
 export const BACKLOG = 4096;
+
+/** Keepalive probes in a row that must go unanswered, and the time between two, if the idle time is not less. */
+const KEEPALIVE_PROBES = 4;
+const KEEPALIVE_INTERVAL_S = 15;
 
 /** Tries to find one free port for all of a host's sockets, where any will do. */
 const PORT_TRIES = 20;
@@ -113,10 +121,16 @@ export type Sharing = "alone" | "first" | "joining";
 
 /**
  * Opens the TCP listeners of one loop, one per host. `::` takes IPv4 too, unless `0.0.0.0` is listed as well.
+ * @param keepAliveMs idle time until a peer is asked whether it is still there; 0: it is not asked
  * @throws StartError in one line: in use, no permission, no such address
  */
-export function listenTcp(hosts: readonly string[], port: number, sharing: Sharing): BoundSocket[] {
-  return bindHosts(hosts, "tcp", port, sharing);
+export function listenTcp(
+  hosts: readonly string[],
+  port: number,
+  sharing: Sharing,
+  keepAliveMs = 0,
+): BoundSocket[] {
+  return bindHosts(hosts, "tcp", port, sharing, keepAliveMs);
 }
 
 /**
@@ -125,7 +139,7 @@ export function listenTcp(hosts: readonly string[], port: number, sharing: Shari
  */
 export function bindUdp(hosts: readonly string[], port: number, sharing: Sharing): BoundSocket[] {
   const all = hosts.includes("::") && !hosts.includes("0.0.0.0") ? [...hosts, "0.0.0.0"] : hosts;
-  return bindHosts(all, "udp", port, sharing);
+  return bindHosts(all, "udp", port, sharing, 0);
 }
 
 function bindHosts(
@@ -133,13 +147,14 @@ function bindHosts(
   protocol: "tcp" | "udp",
   port: number,
   sharing: Sharing,
+  keepAliveMs: number,
 ): BoundSocket[] {
   const only6 = protocol === "udp" || hosts.includes("0.0.0.0");
   for (let attempt = 1; ; attempt++) {
     const bound: BoundSocket[] = [];
     try {
       for (const host of hosts) {
-        const socket = bindOne(host, protocol, bound[0]?.port ?? port, sharing, only6);
+        const socket = bindOne(host, protocol, bound[0]?.port ?? port, sharing, only6, keepAliveMs);
         if (socket !== null) bound.push(socket);
       }
       if (bound.length === 0) throw new StartError(`${protocol}: no IPv6 on this host; use --host 0.0.0.0`);
@@ -160,6 +175,7 @@ function bindOne(
   port: number,
   sharing: Sharing,
   only6: boolean,
+  keepAliveMs: number,
 ): BoundSocket | null {
   const address = parseAddress(host);
   if (address === null) throw new StartError(`${protocol}: --host ${host} is not an IP address`);
@@ -170,7 +186,7 @@ function bindOne(
   if (fd < 0) {
     const errno = libc.errno();
     if (errno === EAFNOSUPPORT && host === "::")
-      return only6 ? null : bindOne("0.0.0.0", protocol, port, sharing, only6);
+      return only6 ? null : bindOne("0.0.0.0", protocol, port, sharing, only6, keepAliveMs);
     throw failure(protocol, host, port, errno);
   }
   if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, only6 ? 1 : 0);
@@ -180,6 +196,7 @@ function bindOne(
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what accept(2) returns inherits it, and the next
     setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1); // urgent bytes are bytes of the stream like any other
+    if (keepAliveMs > 0) setKeepAlive(fd, keepAliveMs);
   } else {
     setOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     setOption(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);
@@ -212,6 +229,15 @@ export function setOption(fd: number, level: number, option: number, value: numb
   const memory = scratch();
   memory.view.setInt32(96, value, true);
   return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
+}
+
+/** Has the kernel ask a silent peer whether it is still there, and end the connection where it is not (tcp(7)). */
+function setKeepAlive(fd: number, idleMs: number): void {
+  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  const idleSeconds = Math.round(idleMs / 1000);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idleSeconds);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, Math.min(idleSeconds, KEEPALIVE_INTERVAL_S));
+  setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
 /** Closes a connection by a reset: SO_LINGER of no time (socket(7)). */

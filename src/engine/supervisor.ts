@@ -41,6 +41,8 @@ export interface LoopEvents {
   /** It drains and accepts no more. */
   readonly onListenersLeft: () => void;
   readonly onStopped: () => void;
+  /** A bug showed in one of its sessions, which was reset; the loop goes on. */
+  readonly onSessionFault: (why: string) => void;
   readonly onDeath: (why: string) => void;
 }
 
@@ -175,6 +177,7 @@ export class Supervisor {
         onRunning: whileIt(() => this.#runs(place)),
         onListenersLeft: whileIt(() => this.#starter.closeListeners(place.index)),
         onStopped: whileIt(() => place.over.resolve()),
+        onSessionFault: whileIt((why: string) => this.#events.onSessionFault(place.index, why)),
         onDeath: died,
       });
       if (over) loop.end();

@@ -44,6 +44,7 @@ export class LoopThread {
       else if (data.did === "leave-listeners") events.onListenersLeft();
       else if (data.did === "stop") events.onStopped();
       else if (data.did === "end-session") onSessionEnd?.(data.end);
+      else if (data.did === "fault-session") events.onSessionFault(data.why);
       else if (data.did === "fail") died(data.why);
       else onMessage(data);
     };

@@ -21,7 +21,9 @@ export type FromWorker =
   | { readonly did: "stop" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
   | { readonly did: "fail"; readonly why: string }
-  | { readonly did: "end-session"; readonly end: SessionEnd };
+  | { readonly did: "end-session"; readonly end: SessionEnd }
+  /** A bug showed in one session, which was reset for it. */
+  | { readonly did: "fault-session"; readonly why: string };
 
 declare const self: Worker;
 
@@ -30,6 +32,8 @@ const DEATH_MS = 100;
 
 const tell = (message: FromWorker): void => self.postMessage(message);
 const tellEnd = (end: SessionEnd): void => tell({ did: "end-session", end });
+const tellFault = (fault: unknown): void => tell({ did: "fault-session", why: reasonOf(fault) });
+const reasonOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
 let bunLoop: BunLoop | null = null;
 let dying = false;
@@ -55,6 +59,7 @@ async function startLinux(start: LinuxLoopStart): Promise<void> {
     onRunning: () => tell({ did: "start", bound: null }),
     onListenersLeft: () => tell({ did: "leave-listeners" }),
     onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    onFault: tellFault,
   });
   tell({ did: "stop" });
 }
@@ -64,6 +69,7 @@ async function startBun(start: BunLoopStart): Promise<void> {
   bunLoop = new BunLoop(start, {
     onListenersLeft: () => tell({ did: "leave-listeners" }),
     onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    onFault: tellFault,
     onStopped: () => tell({ did: "stop" }),
   });
   await bunLoop.listen();
@@ -77,7 +83,7 @@ async function die(fault: unknown): Promise<void> {
   dying = true;
   const late = Bun.sleep(DEATH_MS).then(() => true);
   const isLate = await Promise.race([bunLoop?.die(), late]).catch(() => true);
-  tell({ did: "fail", why: fault instanceof Error ? fault.message : String(fault) });
+  tell({ did: "fail", why: reasonOf(fault) });
   // What is not closed by now is booked by whoever started this thread, and must not be booked again.
   if (isLate === true) process.exit(1);
   self.onmessage = null; // with nothing left to wait for, this thread ends by itself

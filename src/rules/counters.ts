@@ -15,6 +15,8 @@ export const TCP_REFUSALS = [
   "no_descriptors",
   /** Its client had reset the connection before it was accepted (one of Bun's sockets then knows no addresses). */
   "gone",
+  /** epoll_ctl(2) would not watch it: max_user_watches is used up, or memory is. */
+  "no_epoll_watch",
 ] as const;
 export type TcpRefusal = (typeof TCP_REFUSALS)[number];
 
@@ -31,6 +33,10 @@ export const TCP_CLOSES = [
   "refused",
   "drained",
   "cut",
+  /** Cut while it was owed bytes: by a reset, so that it does not take what it has for the whole. */
+  "cut_short",
+  /** A bug showed in this session: it alone was reset. */
+  "fault",
   "worker_died",
 ] as const;
 export type TcpClose = (typeof TCP_CLOSES)[number];
@@ -79,6 +85,8 @@ export const C = {
   tcpClosedBy: block(TCP_CLOSES.length),
   tcpDuration: block(DURATION_SLOTS),
   proxyHeaders: block(PROXY_KINDS.length),
+  /** Of those headers, the ones that came after the banner. */
+  proxyLate: block(1),
   udpOpened: block(1),
   udpClosed: block(1),
   udpReceivedBytes: block(1),

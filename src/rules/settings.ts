@@ -18,6 +18,8 @@ export interface LoopSettings {
   readonly maxUdpSessions: number;
   /** 0: off. */
   readonly tcpIdleTimeoutMs: number;
+  /** Idle time until the kernel asks whether the peer is still there; 0: it does not. */
+  readonly tcpKeepAliveMs: number;
   /** 0: off. */
   readonly udpIdleTimeoutMs: number;
   /** Bytes kept for one reader that is slower than its own sending; above it the session is reset. */

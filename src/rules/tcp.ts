@@ -1,6 +1,6 @@
-import { type Address, type Cidr, inCidr, parseCidr } from "./address.ts";
+import type { Address } from "./address.ts";
 import { Banner } from "./banner.ts";
-import { ClientTable } from "./clients.ts";
+import { ClientPlaces } from "./client-places.ts";
 import type { Clock } from "./clock.ts";
 import {
   C,
@@ -12,7 +12,8 @@ import {
   type TcpClose,
   type TcpRefusal,
 } from "./counters.ts";
-import { hasFullSignature, parseProxyHeader } from "./proxy.ts";
+import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
+import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
@@ -24,12 +25,24 @@ export const AWAITING_HEADER = 1;
 export const OPEN = 2;
 /** Refused, and counted: the engine resets the connection. */
 export const REFUSED = 3;
-export type Phase = typeof FREE | typeof AWAITING_HEADER | typeof OPEN | typeof REFUSED;
+/**
+ * Its header did not come in time, so its banner is due, but its first bytes may still be one (a load balancer that
+ * sends the header with the client's first payload): what comes goes to `header`.
+ */
+export const AWAITING_LATE_HEADER = 4;
+export type Phase =
+  | typeof FREE
+  | typeof AWAITING_HEADER
+  | typeof OPEN
+  | typeof REFUSED
+  | typeof AWAITING_LATE_HEADER;
 
 const NOTHING = new Uint8Array(0);
 
 /** What an engine does when a deadline passes. */
 export interface TcpDeadlines {
+  /** When its bytes last moved: `lastActiveMs[slot]`, or later where the kernel knows better. */
+  lastMovedMs(slot: number): number;
   /** The session was idle for its timeout: end it, then `close(slot, "idle_timeout")`. */
   idle(slot: number): void;
   /** Its PROXY header did not come in time: call `headerEnd(slot, "proxy_timeout")` and do as it says. */
@@ -43,6 +56,7 @@ export interface TcpDeadlines {
  * A connection's story: `open` admits or refuses it. Where a PROXY header is due, what arrives goes to `header`
  * until that says OPEN. On OPEN the engine sends `banner.bytes` up to `bannerLength`, echoes `pending`, and from
  * then on echoes by itself: per message it adds to the byte counters in `row` and stamps `lastActiveMs[slot]`.
+ * On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the first bytes.
  * `close` ends the story in every case but REFUSED by `open`.
  */
 export class TcpRules {
@@ -55,23 +69,21 @@ export class TcpRules {
   bannerLength = 0;
   /** Bytes that came with or in place of the header of the latest OPEN: the first to be echoed. */
   pending: Uint8Array = NOTHING;
+  /** Who the header of the latest OPEN named as the client; null for nobody. */
+  source: ProxySource | null = null;
   /** Sessions of this loop. */
   active = 0;
 
   readonly #settings: LoopSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
-  readonly #loop: number;
-  readonly #trusted: readonly Cidr[];
-  readonly #clients: ClientTable | null;
+  readonly #trust: ProxyTrust;
+  readonly #clients: ClientPlaces;
   readonly #wheel: DeadlineWheel | null;
   readonly #phase: Uint8Array;
   readonly #openedMs: Float64Array;
-  /** Words of the client's address, and whether it is booked in the per-client table. */
-  readonly #client: Int32Array;
-  readonly #booked: Uint8Array;
-  /** Bytes of an unfinished PROXY header, by slot: only sessions in AWAITING_HEADER have any. */
-  readonly #headers = new Map<number, { local: Endpoint; peer: Endpoint; bytes: Uint8Array }>();
+  /** Sessions whose first bytes may be a PROXY header, by slot. */
+  readonly #headers = new Map<number, HeaderWait>();
 
   constructor(
     settings: LoopSettings,
@@ -87,18 +99,12 @@ export class TcpRules {
     this.#settings = settings;
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
-    this.#loop = loop;
-    this.#trusted = settings.proxyTrusted.map((text) => parseCidr(text)!);
-    this.#clients = settings.maxTcpSessionsPerClient > 0 ? new ClientTable(tables) : null;
+    this.#trust = new ProxyTrust(settings);
+    this.#clients = new ClientPlaces(tables, loop, slots, settings.maxTcpSessionsPerClient);
     this.#phase = new Uint8Array(slots);
     this.#openedMs = new Float64Array(slots);
-    this.#client = new Int32Array(slots * 4);
-    this.#booked = new Uint8Array(slots);
-    const timeouts = [
-      settings.tcpIdleTimeoutMs,
-      settings.proxyProtocol === "off" ? 0 : settings.proxyTimeoutMs,
-    ];
-    const used = timeouts.filter((ms) => ms > 0);
+    const headerMs = settings.proxyProtocol === "off" ? 0 : settings.proxyTimeoutMs;
+    const used = [settings.tcpIdleTimeoutMs, headerMs].filter((ms) => ms > 0);
     this.#wheel =
       used.length === 0
         ? null
@@ -116,11 +122,10 @@ export class TcpRules {
       Atomics.sub(this.#control, WORD.tcpActive, 1);
       return this.#refuse("max_sessions");
     }
-    const awaits = this.#awaitsHeader(peer);
-    const refusal = awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#book(slot, peer);
-    if (refusal !== null) {
+    const awaits = this.#trust.awaitsHeader(peer);
+    if (awaits === "refuse" || (!awaits && !this.#clients.take(slot, peer))) {
       Atomics.sub(this.#control, WORD.tcpActive, 1);
-      return this.#refuse(refusal);
+      return this.#refuse(awaits ? "proxy_untrusted" : "max_sessions_per_client");
     }
     const now = this.#clock.nowMs;
     this.active++;
@@ -128,9 +133,10 @@ export class TcpRules {
     this.lastActiveMs[slot] = now;
     this.#openedMs[slot] = now;
     this.pending = NOTHING;
+    this.source = null;
     if (awaits) {
-      const ends = { local: endpoint(local, localPort), peer: endpoint(peer, peerPort), bytes: NOTHING };
-      this.#headers.set(slot, ends);
+      const wait = new HeaderWait(endpoint(local, localPort), endpoint(peer, peerPort), now);
+      this.#headers.set(slot, wait);
       this.#phase[slot] = AWAITING_HEADER;
       this.#wheel!.add(slot, now + this.#settings.proxyTimeoutMs);
       return AWAITING_HEADER;
@@ -141,15 +147,16 @@ export class TcpRules {
     return OPEN;
   }
 
-  /** Bytes came while the header is due: AWAITING_HEADER still, OPEN, or REFUSED (the engine closes the session). */
+  /** Bytes came where a header may: the phase as it was, OPEN, or REFUSED (the engine closes the session). */
   header(slot: number, chunk: Uint8Array): Phase {
-    const state = this.#headers.get(slot)!;
+    const wait = this.#headers.get(slot)!;
     // "more" is only said of what may still fit PROXY_HEADER_MAX: what a session that waits can cost is bounded.
-    state.bytes = concat(state.bytes, chunk); // a copy: the chunk is the engine's
-    const verdict = parseProxyHeader(state.bytes, state.bytes.length);
+    wait.add(chunk);
+    const verdict = parseProxyHeader(wait.bytes, wait.bytes.length);
     switch (verdict.kind) {
       case "more":
-        return AWAITING_HEADER;
+        if (wait.sinceMs === null) this.#hurry(slot, wait);
+        return this.phase(slot);
       case "malformed":
         return this.#drop(slot, "proxy_malformed");
       case "plain":
@@ -157,34 +164,45 @@ export class TcpRules {
       case "header": {
         const kind = verdict.source === null ? "local" : verdict.version === 1 ? "v1" : "v2";
         this.row[C.proxyHeaders + PROXY_KINDS.indexOf(kind)]! += 1;
-        return this.#begin(slot, state.bytes.subarray(verdict.length), verdict.source);
+        if (wait.late) this.row[C.proxyLate]! += 1;
+        return this.#begin(slot, wait, wait.bytes.subarray(verdict.length), verdict.source);
       }
     }
   }
 
+  /** A late header has begun: its rest has as long to come as one in time. */
+  #hurry(slot: number, wait: HeaderWait): void {
+    wait.sinceMs = this.#clock.nowMs;
+    this.#watch(slot, this.#settings.proxyTimeoutMs);
+  }
+
   /**
    * No (more) header will come: the peer sent something else or a FIN (`proxy_missing`), or its time is over
-   * (`proxy_timeout`). OPEN where plain connections are accepted, else REFUSED.
+   * (`proxy_timeout`). OPEN or AWAITING_LATE_HEADER where plain connections are accepted, else REFUSED.
    */
   headerEnd(slot: number, reason: "proxy_missing" | "proxy_timeout"): Phase {
-    const { bytes } = this.#headers.get(slot)!;
+    const wait = this.#headers.get(slot)!;
+    const { bytes } = wait;
+    if (this.#settings.proxyProtocol === "require") return this.#drop(slot, reason);
     // A whole signature followed by silence is a broken header, and no byte of a header is ever echoed.
     const broken = hasFullSignature(bytes, bytes.length);
-    if (this.#settings.proxyProtocol === "require") return this.#drop(slot, reason);
     if (broken) return this.#drop(slot, reason === "proxy_missing" ? "proxy_malformed" : reason);
-    return this.#begin(slot, bytes, null);
+    if (reason === "proxy_timeout" && bytes.length === 0) return this.#greet(slot, wait);
+    return this.#begin(slot, wait, bytes, null);
+  }
+
+  /** Bytes of an unfinished header that are kept for the session. */
+  heldBytes(slot: number): number {
+    return this.#headers.get(slot)?.bytes.length ?? 0;
   }
 
   /** A session ends. Its slot is free from here on. */
   close(slot: number, reason: TcpClose): void {
-    const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[slot]!) / 1000;
+    const seconds = this.age(slot);
     this.#phase[slot] = FREE;
     this.#headers.delete(slot);
     this.#wheel?.remove(slot);
-    if (this.#booked[slot] === 1) {
-      this.#booked[slot] = 0;
-      this.#clients!.leave(this.#clientOf(slot), this.#loop);
-    }
+    this.#clients.leave(slot);
     this.active--;
     Atomics.sub(this.#control, WORD.tcpActive, 1);
     this.row[C.tcpClosed]! += 1;
@@ -209,60 +227,63 @@ export class TcpRules {
 
   #check(slot: number, handler: TcpDeadlines): number {
     const now = this.#clock.nowMs;
-    const waits = this.#phase[slot] === AWAITING_HEADER;
-    const timeoutMs = waits ? this.#settings.proxyTimeoutMs : this.#settings.tcpIdleTimeoutMs;
-    const deadline = (waits ? this.#openedMs[slot]! : this.lastActiveMs[slot]!) + timeoutMs;
+    const sinceMs = this.#headers.get(slot)?.sinceMs ?? null;
+    if (sinceMs !== null) {
+      const deadline = sinceMs + this.#settings.proxyTimeoutMs;
+      if (deadline > now) return deadline;
+      handler.headerTimeout(slot);
+      return 0;
+    }
+    const timeoutMs = this.#settings.tcpIdleTimeoutMs;
+    if (this.lastActiveMs[slot]! + timeoutMs <= now) this.lastActiveMs[slot] = handler.lastMovedMs(slot);
+    const deadline = this.lastActiveMs[slot]! + timeoutMs;
     if (deadline > now) return deadline;
-    if (waits) handler.headerTimeout(slot);
-    else handler.idle(slot);
+    handler.idle(slot);
     return 0;
   }
 
+  /** The time for a header is over, and none of it has come: the banner is due, but a header may still follow. */
+  #greet(slot: number, wait: HeaderWait): Phase {
+    if (!this.#clients.take(slot, wait.peer.address)) return this.#drop(slot, "max_sessions_per_client");
+    wait.becomeLate();
+    this.bannerLength = this.#banner(wait, null);
+    return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
+  }
+
   /** The header is over: from here on the session is like any other. */
-  #begin(slot: number, pending: Uint8Array, source: (Address & { port: number }) | null): Phase {
-    const { local, peer } = this.#headers.get(slot)!;
-    const refusal = this.#book(slot, source ?? peer.address);
-    if (refusal !== null) return this.#drop(slot, refusal);
+  #begin(slot: number, wait: HeaderWait, pending: Uint8Array, source: ProxySource | null): Phase {
+    if (!wait.late || source !== null) {
+      this.#clients.leave(slot); // until a late header came, it counted for the proxy
+      const client = source ?? wait.peer.address;
+      if (!this.#clients.take(slot, client)) return this.#drop(slot, "max_sessions_per_client");
+    }
+    this.source = source;
+    this.bannerLength = wait.late ? 0 : this.#banner(wait, source);
     this.#headers.delete(slot);
-    this.#phase[slot] = OPEN;
-    this.lastActiveMs[slot] = this.#clock.nowMs;
-    this.#wheel!.remove(slot);
-    const idleMs = this.#settings.tcpIdleTimeoutMs;
-    if (idleMs > 0) this.#wheel!.add(slot, this.#clock.nowMs + idleMs);
     this.row[C.tcpReceivedBytes]! += pending.length;
+    return this.#enter(slot, OPEN, pending);
+  }
+
+  #enter(slot: number, phase: Phase, pending: Uint8Array): Phase {
+    this.#phase[slot] = phase;
     this.pending = pending;
+    this.lastActiveMs[slot] = this.#clock.nowMs;
+    this.#watch(slot, this.#settings.tcpIdleTimeoutMs);
+    return phase;
+  }
+
+  /** From now on the session's deadline is this one alone; 0: none. */
+  #watch(slot: number, timeoutMs: number): void {
+    this.#wheel!.remove(slot);
+    if (timeoutMs > 0) this.#wheel!.add(slot, this.#clock.nowMs + timeoutMs);
+  }
+
+  /** Writes the banner; its length. */
+  #banner({ local, peer }: HeaderWait, source: ProxySource | null): number {
+    if (!this.#settings.banner) return 0;
     const client = source ?? peer.address;
     const clientPort = source?.port ?? peer.port;
-    const via = source === null ? null : peer;
-    this.bannerLength = this.#settings.banner
-      ? this.banner.write(local.address, local.port, client, clientPort, via)
-      : 0;
-    return OPEN;
-  }
-
-  #awaitsHeader(peer: Address): boolean | "refuse" {
-    if (this.#settings.proxyProtocol === "off") return false;
-    if (this.#trusted.length === 0 || this.#trusted.some((cidr) => inCidr(cidr, peer))) return true;
-    return this.#settings.proxyProtocol === "require" ? "refuse" : false;
-  }
-
-  /** Books the session for its client; a refusal where that client has its fill. */
-  #book(slot: number, client: Address): TcpRefusal | null {
-    this.#client[slot * 4] = client.a0;
-    this.#client[slot * 4 + 1] = client.a1;
-    this.#client[slot * 4 + 2] = client.a2;
-    this.#client[slot * 4 + 3] = client.a3;
-    if (this.#clients === null) return null;
-    if (!this.#clients.enter(client, this.#loop, this.#settings.maxTcpSessionsPerClient)) {
-      return "max_sessions_per_client";
-    }
-    this.#booked[slot] = 1;
-    return null;
-  }
-
-  #clientOf(slot: number): Address {
-    const [a0, a1, a2, a3] = this.#client.subarray(slot * 4, slot * 4 + 4);
-    return { a0: a0!, a1: a1!, a2: a2!, a3: a3! };
+    return this.banner.write(local.address, local.port, client, clientPort, source === null ? null : peer);
   }
 
   #refuse(reason: TcpRefusal): Phase {
@@ -273,24 +294,8 @@ export class TcpRules {
   /** Refuses a session that was admitted: the engine closes it. */
   #drop(slot: number, reason: TcpRefusal): Phase {
     this.#headers.delete(slot);
+    this.#wheel!.remove(slot);
     this.#phase[slot] = REFUSED;
     return this.#refuse(reason);
   }
-}
-
-interface Endpoint {
-  readonly address: Address;
-  readonly port: number;
-}
-
-/** A copy: engines reuse the address they pass in. */
-function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
-  return { address: { a0, a1, a2, a3 }, port };
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

@@ -26,6 +26,7 @@ const SYMBOLS = {
   getrlimit: { args: [i32, ptr], returns: i32 },
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
+  ioctl: { args: [i32, u64, ptr], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
   madvise: { args: [u64, u64, i32], returns: i32 },
   memcmp: { args: [ptr, ptr, u64], returns: i32 },
@@ -174,6 +175,7 @@ export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
@@ -185,6 +187,10 @@ export const IP_PKTINFO = 8;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const TCP_NODELAY = 1;
+export const TCP_KEEPIDLE = 4;
+export const TCP_KEEPINTVL = 5;
+export const TCP_KEEPCNT = 6;
+export const TCP_INFO = 11;
 export const UDP_SEGMENT = 103;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
@@ -198,6 +204,10 @@ export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const RLIMIT_NOFILE = 7;
 export const F_DUPFD_CLOEXEC = 1030;
 export const SHUT_WR = 1;
+/** ioctl(2) of a TCP socket (tcp(7)): bytes that came and were not read yet. */
+export const SIOCINQ = 0x541b;
+/** Bytes that were sent and not acknowledged yet; the FIN counts as one. */
+export const SIOCOUTQ = 0x5411;
 export const EPERM = 1;
 export const EINTR = 4;
 export const EIO = 5;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { unknownVariables } from "../../src/config/environment.ts";
 import { OPTIONS } from "../../src/config/options.ts";
+import { FLUSH_MS } from "../../src/engine/cut.ts";
 import { check, checkFleet, podsOf, service } from "./policy.ts";
 import {
   COMPONENTS,
@@ -212,7 +213,7 @@ export function fleetTests(): void {
 
   test("a Pod is given the time that it takes to leave", async () => {
     const drainSeconds = OPTIONS.drainTimeoutMs.kind.parse(OPTIONS.drainTimeoutMs.default!)! / 1000;
-    const cutSeconds = 1; // in which cut sessions see their FIN
+    const cutSeconds = FLUSH_MS / 1000; // in which cut sessions get what they are owed
     for (const component of ["pool", "every-node"]) {
       for (const { owner, spec } of podsOf(
         await renderer.objects({ path: "base", components: [component] }),

@@ -35,6 +35,7 @@ class Loop {
     for (let left = ms; left > 0; left -= 10) {
       this.clock.advance(Math.min(10, left));
       this.rules.sweep({
+        lastMovedMs: (slot) => this.rules.lastActiveMs[slot]!,
         idle: (slot) => {
           this.idled.push(slot);
           this.rules.close(slot, "idle_timeout");

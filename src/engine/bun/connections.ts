@@ -1,8 +1,22 @@
 import type { Socket } from "bun";
+import type { TcpClose } from "../../rules/counters.ts";
 import type { Session } from "./session.ts";
 
 /** A connection: `data` is its session, null while there is none. */
 export type Connection = Socket<Session | null>;
+
+/** Closes by a reset. */
+export function abort(socket: Connection, session: Session, reason: TcpClose): void {
+  session.reason ??= reason;
+  session.closing = true;
+  socket.terminate();
+}
+
+/** Closes by a FIN, behind what the kernel has taken. A half-closed connection would stay for ever without this. */
+export function finish(socket: Connection, session: Session): void {
+  session.closing = true;
+  socket.end();
+}
 
 /** The connections of a loop by their slot, the number that the rules know them by. */
 export class Connections {

@@ -3,8 +3,9 @@ import { C, counterRow } from "../../rules/counters.ts";
 import type { LoopSettings } from "../../rules/settings.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
-import type { BoundAddresses, LoopSockets, LoopStart, SessionEnd } from "../loop.ts";
+import type { BoundAddresses, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
+import type { BunTcpEvents } from "./tcp-sessions.ts";
 import { BunUdp } from "./udp-sockets.ts";
 
 /** The loop's clock stands still between two ticks: at most this long, less where a timeout is short. */
@@ -17,13 +18,11 @@ export interface BunLoopStart extends LoopStart {
 }
 
 /** What a loop tells whoever started it. */
-export interface BunLoopEvents {
+export interface BunLoopEvents extends BunTcpEvents {
   /** It drains and has left its listeners, which can be closed now. */
   readonly onListenersLeft: () => void;
   /** It was told to stop, and nothing of it is open. */
   readonly onStopped: () => void;
-  /** Told of each session's end; null to save the work. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
 }
 
 /**
@@ -52,7 +51,7 @@ export class BunLoop {
     this.#index = index;
     this.#row = counterRow(tables.counters, index);
     this.#control = new Int32Array(tables.control);
-    this.#tcp = settings.tcpPort === null ? null : new BunTcp(start, this.#clock, events.onSessionEnd);
+    this.#tcp = settings.tcpPort === null ? null : new BunTcp(start, this.#clock, events);
     this.#udp = settings.udpPort === null ? null : new BunUdp(start, this.#clock, () => this.#beat());
     this.#tickMs = tickMs(settings);
   }

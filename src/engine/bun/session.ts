@@ -1,4 +1,5 @@
 import type { TcpClose } from "../../rules/counters.ts";
+import type { SessionEnds } from "../session-ends.ts";
 import { release } from "./memory.ts";
 
 /** Where a session stands. What comes is sent back at once; */
@@ -7,17 +8,13 @@ export const ECHOING = 0;
 export const BLOCKED = 1;
 /** what comes is a PROXY header; */
 export const AWAITING = 2;
-/** what comes is thrown away: the server has sent its FIN. */
+/** what comes is thrown away: the server has sent its FIN; */
 export const LINGERING = 3;
+/** what had come by the cut is sent back, then comes the server's FIN. */
+export const LAST = 4;
 
 /** Nobody's memory: `release` is never given it with bytes in it. */
 const NOTHING = new Uint8Array(0);
-
-/** Both ends of a session as text, for the log. */
-export interface SessionEnds {
-  readonly client: string;
-  readonly server: string;
-}
 
 /** What the engine keeps of a TCP session beside the rules' tables: one per connection, as the socket's `data`. */
 export class Session {
@@ -27,6 +24,8 @@ export class Session {
   /** What the kernel did not take at once is owed to the peer: these bytes, but for the first `paid`. */
   #owed: Uint8Array = NOTHING;
   #paid = 0;
+  /** Bytes that had come by the cut and are not read yet. */
+  unread = 0;
   /** The peer's FIN came. */
   fin = false;
   /** A write found the connection gone: Bun is about to tell. */
@@ -36,7 +35,7 @@ export class Session {
   /** Why this side ends it; null where the peer does. */
   reason: TcpClose | null = null;
   /** Null unless sessions are logged. */
-  readonly ends: SessionEnds | null;
+  ends: SessionEnds | null;
 
   constructor(slot: number, state: number, ends: SessionEnds | null) {
     this.slot = slot;

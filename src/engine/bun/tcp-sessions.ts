@@ -1,8 +1,8 @@
 import type { SocketHandler } from "bun";
 import type { Clock } from "../../rules/clock.ts";
-import { C, type TcpClose } from "../../rules/counters.ts";
+import { C } from "../../rules/counters.ts";
 import {
-  AWAITING_HEADER,
+  AWAITING_LATE_HEADER,
   OPEN,
   type Phase,
   REFUSED,
@@ -10,10 +10,21 @@ import {
   type TcpRules,
 } from "../../rules/tcp.ts";
 import type { SessionEnd } from "../loop.ts";
+import { TcpProgress } from "../progress.ts";
+import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
-import { type Connection, Connections } from "./connections.ts";
+import { abort, type Connection, Connections, finish } from "./connections.ts";
+import { BunEndings } from "./endings.ts";
 import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
-import { AWAITING, BLOCKED, ECHOING, LINGERING, Session, type SessionEnds } from "./session.ts";
+import { AWAITING, BLOCKED, ECHOING, LAST, LINGERING, Session } from "./session.ts";
+
+/** What is told of sessions. */
+export interface BunTcpEvents {
+  /** Null to save the work. */
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** A bug showed in a session, which was reset for it. */
+  readonly onFault: (fault: unknown) => void;
+}
 
 /**
  * The life of an admitted TCP connection: `begin` sends the banner; `#data` sends back what came, at once; what the
@@ -29,25 +40,24 @@ export class TcpSessions implements TcpDeadlines {
   readonly #row: Float64Array;
   readonly #lastActiveMs: Float64Array;
   readonly #maxQueuedBytes: number;
-  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly #events: BunTcpEvents;
   readonly #connections = new Connections();
+  readonly #progress: TcpProgress;
+  readonly endings: BunEndings;
   #draining = false;
-  #cutting = false;
   /** Told when the last session has ended. */
   #onEmpty: (() => void) | null = null;
 
-  constructor(
-    rules: TcpRules,
-    clock: Clock,
-    maxQueuedBytes: number,
-    onSessionEnd: ((end: SessionEnd) => void) | null,
-  ) {
+  /** @param slots sessions of this loop at most */
+  constructor(rules: TcpRules, clock: Clock, slots: number, maxQueuedBytes: number, events: BunTcpEvents) {
     this.#rules = rules;
     this.#clock = clock;
     this.#row = rules.row;
     this.#lastActiveMs = rules.lastActiveMs;
     this.#maxQueuedBytes = maxQueuedBytes;
-    this.#onSessionEnd = onSessionEnd;
+    this.#events = events;
+    this.#progress = new TcpProgress(slots);
+    this.endings = new BunEndings(this.#connections, rules, this.#progress, clock);
     this.handlers = {
       data: this.#data,
       drain: (socket) => this.#drain(socket),
@@ -64,7 +74,7 @@ export class TcpSessions implements TcpDeadlines {
 
   /** A connection was admitted, in `slot`. Its `ends` are for the log. */
   begin(socket: Connection, slot: number, phase: Phase, ends: SessionEnds | null): void {
-    const session = new Session(slot, phase === AWAITING_HEADER ? AWAITING : ECHOING, ends);
+    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING, ends);
     socket.data = session;
     this.#connections.add(socket);
     if (this.#row[C.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
@@ -74,7 +84,6 @@ export class TcpSessions implements TcpDeadlines {
   /** Sends the banner, then what came with a PROXY header. */
   #greet(socket: Connection, session: Session): void {
     const { bannerLength, pending, banner } = this.#rules;
-    session.state = ECHOING;
     // A copy: the banner's bytes are written anew for the next session, and these may have to wait.
     if (bannerLength > 0) this.#send(socket, session, banner.bytes.slice(0, bannerLength));
     if (pending.length > 0) this.#send(socket, session, pending);
@@ -105,6 +114,11 @@ export class TcpSessions implements TcpDeadlines {
   #notEchoing(socket: Connection, session: Session, chunk: Uint8Array): void {
     if (session.state === AWAITING) {
       this.#proceed(socket, session, this.#rules.header(session.slot, chunk));
+    } else if (session.state === LAST) {
+      this.#row[C.tcpReceivedBytes]! += chunk.length;
+      session.unread -= chunk.length;
+      this.#send(socket, session, chunk);
+      if (session.state === LAST && session.unread <= 0) this.endings.lastCall(socket, session);
     } else if (session.state === BLOCKED) {
       // After a reset Bun delivers what the kernel still had, though the socket is paused: there is nobody left
       // to owe it to, as the next write tells.
@@ -136,7 +150,7 @@ export class TcpSessions implements TcpDeadlines {
     this.#row[C.tcpQueuedBytes] = owed;
     session.owe(bytes, sent);
     if (session.debt > this.#maxQueuedBytes || owed > OWED_BYTES_MAX) {
-      this.#abort(socket, session, "queued_bytes");
+      abort(socket, session, "queued_bytes");
       return;
     }
     if (owed > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
@@ -151,10 +165,10 @@ export class TcpSessions implements TcpDeadlines {
     if (session === null || session.state !== BLOCKED) return;
     this.#pay(socket, session);
     if (session.debt > 0 || session.dead) return;
-    if (session.fin) this.#finish(socket, session);
-    else if (this.#cutting) this.#linger(socket, session);
+    if (session.fin) finish(socket, session);
+    else if (this.endings.cutting) this.endings.lastCall(socket, session);
     else {
-      session.state = ECHOING;
+      session.state = this.#rules.phase(session.slot) === OPEN ? ECHOING : AWAITING;
       socket.resume();
     }
   }
@@ -173,14 +187,16 @@ export class TcpSessions implements TcpDeadlines {
     const session = socket.data;
     if (session === null) return;
     session.fin = true;
-    if (session.state === AWAITING) this.#headerOver(socket, session, "proxy_missing");
-    if (session.debt === 0 && !session.closing) this.#finish(socket, session);
+    if (session.state === AWAITING) {
+      this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
+    }
+    if (session.state === LINGERING) this.endings.closeIfWhole(socket, session);
+    else if (session.debt === 0 && !session.closing) finish(socket, session);
   }
 
-  /** Nothing is owed and nothing will come: closes. A half-closed connection would stay for ever without this. */
-  #finish(socket: Connection, session: Session): void {
-    session.closing = true;
-    socket.end();
+  lastMovedMs(slot: number): number {
+    const fd = descriptorOf(this.#connections.get(slot));
+    return this.#progress.lastMovedMs(fd, slot, this.#lastActiveMs[slot]!, this.#clock.nowMs);
   }
 
   /** A FIN where nothing is owed, else a reset: the peer must not take what it has for the whole. */
@@ -188,29 +204,30 @@ export class TcpSessions implements TcpDeadlines {
     const socket = this.#connections.get(slot);
     const session = socket.data!;
     session.reason ??= "idle_timeout";
-    if (session.debt > 0) this.#abort(socket, session, "idle_timeout");
-    else this.#finish(socket, session);
+    if (session.debt > 0) abort(socket, session, "idle_timeout");
+    else finish(socket, session);
   }
 
   headerTimeout(slot: number): void {
     const socket = this.#connections.get(slot);
-    this.#headerOver(socket, socket.data!, "proxy_timeout");
-  }
-
-  #headerOver(socket: Connection, session: Session, reason: "proxy_missing" | "proxy_timeout"): void {
-    this.#proceed(socket, session, this.#rules.headerEnd(session.slot, reason));
+    try {
+      const phase = this.#rules.headerEnd(slot, "proxy_timeout");
+      if (phase === AWAITING_LATE_HEADER) this.#greet(socket, socket.data!);
+      else this.#proceed(socket, socket.data!, phase);
+    } catch (fault) {
+      this.#fault(socket, fault);
+    }
   }
 
   #proceed(socket: Connection, session: Session, phase: Phase): void {
-    if (phase === REFUSED) this.#abort(socket, session, "refused");
-    else if (phase === OPEN) this.#greet(socket, session);
-  }
-
-  /** Closes by a reset. */
-  #abort(socket: Connection, session: Session, reason: TcpClose): void {
-    session.reason ??= reason;
-    session.closing = true;
-    socket.terminate();
+    if (phase === REFUSED) {
+      abort(socket, session, "refused");
+    } else if (phase === OPEN) {
+      const { source } = this.#rules;
+      if (session.ends !== null && source !== null) session.ends = proxiedEnds(session.ends, source);
+      session.state = ECHOING;
+      this.#greet(socket, session);
+    }
   }
 
   /** The one end of every session. */
@@ -225,56 +242,34 @@ export class TcpSessions implements TcpDeadlines {
     session.forgive();
     const { slot, ends } = session;
     if (ends !== null) {
-      this.#onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });
+      this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });
     }
     this.#rules.close(slot, reason);
+    this.#progress.forget(slot);
     this.#connections.remove(slot);
     if (this.#rules.active === 0) this.#onEmpty?.();
   }
 
-  /** A handler threw, which is a bug: let the thread know, rather than serve on with who knows what. */
-  #fault(socket: Connection, error: Error): void {
-    socket.terminate();
-    queueMicrotask(() => {
-      throw error;
-    });
+  /**
+   * A handler threw, which is a bug: what is known of this session is wrong, and nobody else's session is. Where there
+   * is none, it is the tables: the thread is told, rather than serve on with who knows what.
+   */
+  #fault(socket: Connection, fault: unknown): void {
+    const session = socket.data;
+    if (session === null) {
+      socket.terminate();
+      queueMicrotask(() => {
+        throw fault;
+      });
+      return;
+    }
+    abort(socket, session, "fault");
+    this.#events.onFault(fault);
   }
 
   /** From here on a session that its client ends counts as drained. */
   drain(): void {
     this.#draining = true;
-  }
-
-  /** Sends every session what it is owed, then FIN. */
-  cut(): void {
-    this.#cutting = true;
-    this.#connections.each((socket, session) => {
-      session.reason ??= "cut";
-      if (session.state === AWAITING) this.#finish(socket, session);
-      else if (session.state === ECHOING) this.#linger(socket, session);
-    });
-  }
-
-  /** Sends FIN. What still comes is thrown away, until the peer's own FIN. */
-  #linger(socket: Connection, session: Session): void {
-    const paused = session.state === BLOCKED;
-    session.state = LINGERING;
-    socket.shutdown();
-    if (paused) socket.resume();
-  }
-
-  /** Resets every session. */
-  abort(): void {
-    this.#connections.each((socket, session) => this.#abort(socket, session, "cut"));
-  }
-
-  /** Ends every session at once: by a FIN where nothing is owed, else by a reset. */
-  endAll(reason: TcpClose): void {
-    this.#connections.each((socket, session) => {
-      session.reason ??= reason;
-      if (session.debt > 0) this.#abort(socket, session, reason);
-      else this.#finish(socket, session);
-    });
   }
 
   /** Resolves when there is no session. */

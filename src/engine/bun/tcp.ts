@@ -1,19 +1,16 @@
 import type { TCPSocketListener } from "bun";
-import { type Address, formatEndpoint, MAPPED, parseAddress } from "../../rules/address.ts";
+import { type Address, MAPPED, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
-import type { SessionEnd } from "../loop.ts";
+import { sessionEnds } from "../session-ends.ts";
 import { describe } from "../sockets.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, describeListener, listenTcp } from "./listen.ts";
 import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
-import { TcpSessions } from "./tcp-sessions.ts";
-
-/** A cut session that has the server's FIN may take this long to send its own. */
-const LINGER_MS = 1000;
+import { type BunTcpEvents, TcpSessions } from "./tcp-sessions.ts";
 
 /** Time for a turn of the event loop, in which all that had arrived by then is handled. */
 const TURN_MS = 10;
@@ -36,13 +33,13 @@ export class BunTcp {
   #cutting = false;
   readonly #timers: Timer[] = [];
 
-  constructor(start: BunLoopStart, clock: Clock, onSessionEnd: ((end: SessionEnd) => void) | null) {
+  constructor(start: BunLoopStart, clock: Clock, events: BunTcpEvents) {
     this.#start = start;
     this.#clock = clock;
-    this.#logged = onSessionEnd !== null;
+    this.#logged = events.onSessionEnd !== null;
     const slots = Math.min(start.settings.maxTcpSessions, this.#descriptorsMax);
     this.rules = new TcpRules(start.settings, start.tables, start.index, slots, clock);
-    this.#sessions = new TcpSessions(this.rules, clock, start.settings.maxQueuedBytes, onSessionEnd);
+    this.#sessions = new TcpSessions(this.rules, clock, slots, start.settings.maxQueuedBytes, events);
   }
 
   /** Listens; resolves to the addresses. Throws StartError. */
@@ -89,9 +86,10 @@ export class BunTcp {
       socket.terminate();
       return;
     }
-    const ends = this.#logged
-      ? { client: formatEndpoint(peer, remotePort), server: formatEndpoint(local, localPort) }
-      : null;
+    const ends = this.#logged ? sessionEnds(peer, remotePort, local, localPort) : null;
+    const { settings, sockets } = this.#start;
+    // A listener of the control plane's has it, and what is accepted inherits it. Bun takes the idle time only.
+    if (sockets === null && settings.tcpKeepAliveMs > 0) socket.setKeepAlive(true, settings.tcpKeepAliveMs);
     this.#sessions.begin(socket, slot, phase, ends);
   }
 
@@ -106,6 +104,7 @@ export class BunTcp {
   /** To be called once per tick of the loop's clock. */
   tick(): void {
     this.rules.sweep(this.#sessions);
+    this.#sessions.endings.tick();
   }
 
   /** Handles those that the kernel has already let in, which takes a turn of the loop, then accepts no more. */
@@ -128,8 +127,7 @@ export class BunTcp {
   cut(): void {
     if (this.#cutting) return;
     this.#cutting = true;
-    this.#after(TURN_MS, () => this.#sessions.cut());
-    this.#after(TURN_MS + LINGER_MS, () => this.#sessions.abort());
+    this.#after(TURN_MS, () => this.#sessions.endings.cut());
   }
 
   #after(ms: number, act: () => void): void {
@@ -140,7 +138,7 @@ export class BunTcp {
   async stop(reason: "cut" | "worker_died"): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
-    this.#sessions.endAll(reason);
+    this.#sessions.endings.endAll(reason, reason === "cut" ? "cut_short" : reason);
     await this.#sessions.empty();
   }
 }

@@ -2,6 +2,7 @@ import type { Pointer } from "bun:ffi";
 import {
   EINTR,
   EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
   EPOLL_EVENT,
   errnoText,
@@ -36,6 +37,13 @@ export class Interest {
     if (this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#eventAddress) < 0) {
       throw new Error(`epoll_ctl of descriptor ${fd} failed: ${errnoText(this.#libc.errno())}`);
     }
+  }
+
+  /** Adds a newcomer; false where the kernel has no room for one more (ENOSPC, max_user_watches; ENOMEM). */
+  add(fd: number, events: number): boolean {
+    this.#event.words[0] = events;
+    this.#event.words[EPOLL_EVENT.data / 4] = fd;
+    return this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, fd, this.#eventAddress) === 0;
   }
 
   /** Stops waiting for `fd`; a closed descriptor leaves by itself. */

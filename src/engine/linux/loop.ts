@@ -3,10 +3,11 @@ import { Clock } from "../../rules/clock.ts";
 import { C, counterRow } from "../../rules/counters.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
-import type { LoopStart, SessionEnd } from "../loop.ts";
+import type { LoopStart } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
+import { ECHOING, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
+import type { LinuxTcpEvents } from "./sessions.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 
@@ -27,12 +28,11 @@ export interface LinuxLoopStart extends LoopStart {
 }
 
 /** What a loop tells whoever started it. */
-export interface LinuxLoopEvents {
+export interface LinuxLoopEvents extends LinuxTcpEvents {
   /** It serves. */
   readonly onRunning: () => void;
   /** It drains and has left its listeners, which can be closed now. */
   readonly onListenersLeft: () => void;
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
 }
 
 /**
@@ -85,7 +85,7 @@ class LinuxLoop {
     this.#tcp =
       start.tcp.length === 0
         ? null
-        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, events.onSessionEnd);
+        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, events);
     try {
       this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, interest, start.udp);
       for (const { fd } of start.udp) this.#kind[fd] = UDP;
@@ -136,9 +136,7 @@ class LinuxLoop {
   #other(what: number, fd: number): void {
     if (what === UDP) this.#udp!.ready(fd);
     else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
-    else if (what === BLOCKED) this.#tcp!.writable(fd);
-    else if (what === HEADER) this.#tcp!.headerReadable(fd);
-    else if (what === LINGERING) this.#tcp!.lingeringReadable(fd);
+    else if (what > ECHOING && what <= LINGERING) this.#tcp!.notEchoing(what, fd);
     else if (what === WAKE) this.#wake(fd);
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
   }
@@ -155,9 +153,8 @@ class LinuxLoop {
   #tick(now: number): void {
     this.#row[C.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
     this.#row[C.heartbeatMs] = now;
-    this.#tcp?.rules.sweep(this.#tcp);
+    this.#tcp?.tick();
     this.#udp?.rules.sweep();
-    this.#tcp?.acceptor.retry();
     this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);
   }
 
@@ -179,7 +176,8 @@ class LinuxLoop {
 
   /** Ends what is left and gives the loop's own descriptors back; bound sockets belong to the control plane. */
   close(reason: "cut" | "worker_died"): void {
-    this.#tcp?.closeAll(reason);
+    if (reason === "cut") this.#tcp?.end();
+    else this.#tcp?.die();
     this.#udp?.rules.endAll(reason === "cut" ? "drained" : reason);
     this.#interest.close();
   }

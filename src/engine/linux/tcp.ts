@@ -1,47 +1,28 @@
 import type { Pointer } from "bun:ffi";
-import { formatEndpoint } from "../../rules/address.ts";
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import type { Clock } from "../../rules/clock.ts";
-import { C, type TcpClose } from "../../rules/counters.ts";
-import { AWAITING_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import { C } from "../../rules/counters.ts";
+import { AWAITING_LATE_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
 import {
   EAGAIN,
   EINTR,
-  EPOLL_CTL_ADD,
-  EPOLL_CTL_MOD,
-  EPOLLIN,
-  EPOLLOUT,
   type Libc,
   loadLibc,
   MSG_NOSIGNAL,
   type NativeMemory,
   nativeMemory,
-  SHUT_WR,
 } from "../../sys/libc.ts";
-import type { LoopStart, SessionEnd } from "../loop.ts";
+import type { LoopStart } from "../loop.ts";
 import { abortiveClose, type BoundSocket, type Sockaddr } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
+import { Endings } from "./endings.ts";
 import type { Interest } from "./interest.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING, NONE } from "./kinds.ts";
-
-/** The most that is read at once: what a slow reader can leave unsent, and so what it can cost. */
-const WINDOW_BYTES = 64 * 1024;
-
-/** With this much queued in all, sessions are read in small pieces: many slow readers then cost 8 KiB each, not 64. */
-const QUEUED_BYTES_PRESSURE = 32 * 1024 * 1024;
-const WINDOW_BYTES_UNDER_PRESSURE = 8 * 1024;
-
-/** Reads of a session that is to be cut: a client that never stops sending must not keep it. */
-const LAST_TURNS = 64;
+import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
+import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
+import { LinuxSessions, type LinuxTcpEvents } from "./sessions.ts";
 
 /** Read at once with the banner: what a client that speaks first fits in its first segment. */
 const EARLY_BYTES = 2048;
-
-/** What is owed to a slow reader: kept out of the kernel only while the kernel takes no more. */
-interface Queue {
-  bytes: Uint8Array;
-  sent: number;
-}
 
 /**
  * TCP on one epoll loop. A connection's life: `accept` asks the rules and sends the banner; `readable` receives into
@@ -53,15 +34,12 @@ export class LinuxTcp implements TcpDeadlines {
   readonly rules: TcpRules;
   readonly acceptor: Acceptor;
   readonly #libc: Libc = loadLibc();
-  readonly #start: LoopStart;
   readonly #clock: Clock;
-  readonly #interest: Interest;
   readonly #kind: Uint8Array;
   readonly #slots: number;
-  readonly #queues = new Map<number, Queue>();
-  /** Both ends of each session as text, where sessions are logged. */
-  readonly #ends = new Map<number, Pick<SessionEnd, "client" | "server">>();
-  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly #queues: SendQueues;
+  readonly #sessions: LinuxSessions;
+  readonly #endings: Endings;
 
   readonly #buffer = nativeMemory(WINDOW_BYTES);
   readonly #bufferAddress = this.#buffer.address as Pointer;
@@ -69,7 +47,6 @@ export class LinuxTcp implements TcpDeadlines {
   readonly #bannerAddress: Pointer;
   #windowBytes: number;
   #draining = false;
-  #cutting = false;
 
   constructor(
     start: LoopStart,
@@ -77,14 +54,11 @@ export class LinuxTcp implements TcpDeadlines {
     interest: Interest,
     kind: Uint8Array,
     listeners: readonly BoundSocket[],
-    onSessionEnd: ((end: SessionEnd) => void) | null,
+    events: LinuxTcpEvents,
   ) {
-    this.#start = start;
     this.#clock = clock;
-    this.#interest = interest;
     this.#kind = kind;
     this.#slots = kind.length;
-    this.#onSessionEnd = onSessionEnd;
     this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
     this.#bannerAddress = this.#banner.address as Pointer;
     this.rules = new TcpRules(
@@ -95,7 +69,10 @@ export class LinuxTcp implements TcpDeadlines {
       clock,
       new Banner(start.settings.bannerFields, this.#banner.bytes),
     );
-    this.#windowBytes = this.#window();
+    this.#queues = new SendQueues(this.rules.row, start.settings.maxQueuedBytes);
+    this.#windowBytes = this.#queues.windowBytes();
+    this.#sessions = new LinuxSessions(this.rules, interest, kind, this.#queues, events);
+    this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
     this.acceptor = new Acceptor(listeners, interest, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
       turnedAway: () => this.rules.countRefusal("no_descriptors"),
@@ -119,10 +96,12 @@ export class LinuxTcp implements TcpDeadlines {
       abortiveClose(fd);
       return;
     }
-    if (this.#onSessionEnd !== null) this.#remember(fd, peer, local);
-    this.#kind[fd] = phase === AWAITING_HEADER ? HEADER : ECHOING;
-    this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
-    if (phase === OPEN) this.#greet(fd);
+    try {
+      const added = this.#sessions.add(fd, phase === OPEN ? ECHOING : HEADER, peer, local);
+      if (added && phase === OPEN) this.#greet(fd);
+    } catch (fault) {
+      this.#sessions.fault(fd, fault);
+    }
   }
 
   /**
@@ -131,7 +110,7 @@ export class LinuxTcp implements TcpDeadlines {
    */
   #greet(fd: number): void {
     const { bannerLength, pending } = this.rules;
-    const early = pending.length > 0 ? 0 : this.#receiveEarly(fd, bannerLength);
+    const early = pending.length > 0 || this.#kind[fd] === HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
     if (length > 0) {
       const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
@@ -170,200 +149,155 @@ export class LinuxTcp implements TcpDeadlines {
 
   #sendCopy(fd: number, bytes: Uint8Array): void {
     this.#buffer.bytes.set(bytes);
-    const sent = this.#libc.send(fd, this.#bufferAddress, bytes.length, MSG_NOSIGNAL);
-    if (sent === bytes.length) this.rules.row[C.tcpSentBytes]! += sent;
-    else this.#unsent(fd, sent, bytes.length);
+    this.#sendBuffer(fd, bytes.length);
+  }
+
+  #sendBuffer(fd: number, length: number): void {
+    const sent = this.#libc.send(fd, this.#bufferAddress, length, MSG_NOSIGNAL);
+    if (sent === length) this.rules.row[C.tcpSentBytes]! += sent;
+    else this.#unsent(fd, sent, length);
   }
 
   /** The kernel took `sent` of `length` bytes, or answered -1. */
   #unsent(fd: number, sent: number, length: number): void {
-    if (sent < 0) {
-      const errno = this.#libc.errno();
-      if (errno !== EAGAIN && errno !== EINTR) {
-        this.close(fd, "reset");
+    try {
+      if (sent < 0 && !this.#tryAgain()) {
+        this.#sessions.close(fd, "reset");
         return;
       }
-      sent = 0;
+      const taken = Math.max(0, sent);
+      this.rules.row[C.tcpSentBytes]! += taken;
+      this.#enqueue(fd, this.#buffer.bytes.subarray(taken, length));
+    } catch (fault) {
+      this.#sessions.fault(fd, fault);
     }
-    this.rules.row[C.tcpSentBytes]! += sent;
-    this.#enqueue(fd, this.#buffer.bytes.subarray(sent, length));
+  }
+
+  /** Whether the call just before this one failed for now only. */
+  #tryAgain(): boolean {
+    const errno = this.#libc.errno();
+    return errno === EAGAIN || errno === EINTR;
   }
 
   /** Keeps a copy of what is owed and waits until the kernel takes more. */
   #enqueue(fd: number, rest: Uint8Array): void {
-    const queue = this.#queues.get(fd);
-    const owed = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
-    this.#queues.set(fd, { bytes: owed, sent: 0 });
-    this.#countQueued(rest.length);
-    if (owed.length > this.#start.settings.maxQueuedBytes) {
-      this.#abort(fd, "queued_bytes");
-    } else if (this.#kind[fd] !== BLOCKED) {
-      this.#kind[fd] = BLOCKED;
-      this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLOUT);
+    const within = this.#queues.add(fd, rest);
+    this.#windowBytes = this.#queues.windowBytes();
+    if (within) this.#sessions.block(fd);
+    else this.#sessions.abort(fd, "queued_bytes");
+  }
+
+  /** Something happened to a session that does not echo at once: it is of that kind. */
+  notEchoing(kind: number, fd: number): void {
+    try {
+      if (kind === BLOCKED) this.#writable(fd);
+      else if (kind === HEADER) this.#headerReadable(fd);
+      else if (kind === LINGERING) this.#lingeringReadable(fd);
+    } catch (fault) {
+      this.#sessions.fault(fd, fault);
     }
   }
 
   /** The kernel takes more of what is owed to a slow reader. */
-  writable(fd: number): void {
-    const queue = this.#queues.get(fd)!;
-    const piece = queue.bytes.subarray(queue.sent, queue.sent + WINDOW_BYTES);
+  #writable(fd: number): void {
+    const piece = this.#queues.next(fd);
     this.#buffer.bytes.set(piece);
     const sent = this.#libc.send(fd, this.#bufferAddress, piece.length, MSG_NOSIGNAL);
     if (sent < 0) {
-      const errno = this.#libc.errno();
-      if (errno !== EAGAIN && errno !== EINTR) this.close(fd, "reset");
+      if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
       return;
     }
-    queue.sent += sent;
     this.rules.row[C.tcpSentBytes]! += sent;
     this.rules.lastActiveMs[fd] = this.#clock.nowMs;
-    this.#countQueued(-sent);
-    if (queue.sent < queue.bytes.length) return;
-    this.#queues.delete(fd);
-    this.#kind[fd] = ECHOING;
-    if (this.#cutting) this.#finish(fd);
-    else this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLIN);
+    const flushed = this.#queues.sent(fd, sent);
+    this.#windowBytes = this.#queues.windowBytes();
+    if (!flushed) return;
+    this.#sessions.unblock(fd, this.rules.phase(fd) === OPEN ? ECHOING : HEADER);
+    if (this.#endings.cutting) this.#endings.flushed(fd);
   }
 
-  /** Bytes, a FIN or an error came on a session that waits for its PROXY header. */
-  headerReadable(fd: number): void {
+  /** Bytes, a FIN or an error came on a session whose first bytes may be a PROXY header. */
+  #headerReadable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, this.#windowBytes, 0);
     if (length < 0) this.#ended(fd, length);
-    else if (length === 0) this.#headerOver(fd, "proxy_missing");
+    else if (length === 0) this.#proceed(fd, this.rules.headerEnd(fd, "proxy_missing"));
     else this.#proceed(fd, this.rules.header(fd, this.#buffer.bytes.subarray(0, length)));
-  }
-
-  /** What comes after the FIN of a cut session is thrown away, until the peer's own FIN. */
-  lingeringReadable(fd: number): void {
-    if (this.#libc.recv(fd, this.#bufferAddress, WINDOW_BYTES, 0) <= 0) this.close(fd, "cut");
-  }
-
-  idle(fd: number): void {
-    if (this.#queues.has(fd)) this.#abort(fd, "idle_timeout");
-    else this.close(fd, "idle_timeout");
-  }
-
-  headerTimeout(fd: number): void {
-    this.#headerOver(fd, "proxy_timeout");
-  }
-
-  #headerOver(fd: number, reason: "proxy_missing" | "proxy_timeout"): void {
-    this.#proceed(fd, this.rules.headerEnd(fd, reason));
   }
 
   #proceed(fd: number, phase: number): void {
     if (phase === REFUSED) {
-      this.#abort(fd, "refused");
+      this.#sessions.abort(fd, "refused");
     } else if (phase === OPEN) {
-      this.#kind[fd] = ECHOING;
+      this.#sessions.headerRead(fd);
       this.#greet(fd);
+    }
+  }
+
+  /** What comes after the FIN of a cut session is thrown away, until the peer's own FIN. */
+  #lingeringReadable(fd: number): void {
+    const length = this.#libc.recv(fd, this.#bufferAddress, WINDOW_BYTES, 0);
+    if (length === 0) this.#endings.peerFinished(fd);
+    else if (length < 0 && !this.#tryAgain()) this.#sessions.close(fd, "cut");
+  }
+
+  lastMovedMs(fd: number): number {
+    return this.#sessions.progress.lastMovedMs(fd, fd, this.rules.lastActiveMs[fd]!, this.#clock.nowMs);
+  }
+
+  idle(fd: number): void {
+    this.#sessions.end(fd, "idle_timeout", "idle_timeout");
+  }
+
+  headerTimeout(fd: number): void {
+    try {
+      const phase = this.rules.headerEnd(fd, "proxy_timeout");
+      if (phase === AWAITING_LATE_HEADER) this.#greet(fd);
+      else this.#proceed(fd, phase);
+    } catch (fault) {
+      this.#sessions.fault(fd, fault);
     }
   }
 
   /** recv(2) said FIN (0) or failed (-1). */
   #ended(fd: number, result: number): void {
-    if (result === 0) {
-      this.close(fd, this.#draining ? "drained" : "client");
-      return;
-    }
-    const errno = this.#libc.errno();
-    if (errno !== EAGAIN && errno !== EINTR) this.close(fd, "reset");
+    if (result === 0) this.#sessions.close(fd, this.#draining ? "drained" : "client");
+    else if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
+  }
+
+  /** To be called once per tick of the loop's clock: looks after deadlines. */
+  tick(): void {
+    this.#windowBytes = this.#queues.windowBytes(); // what was owed may have gone with its session
+    this.rules.sweep(this);
+    this.acceptor.retry();
+    this.#endings.tick();
   }
 
   /** Ends every session: what is owed is flushed while the peer takes it, then FIN. */
   cut(): void {
-    this.#cutting = true;
-    this.#each((fd, kind) => {
-      if (kind === ECHOING) this.#lastCall(fd);
-      else if (kind === HEADER) this.close(fd, "cut");
-    });
+    this.#endings.cut();
   }
 
-  /** What has arrived by now is still echoed. */
-  #lastCall(fd: number): void {
-    const row = this.rules.row;
-    for (let turns = 0; turns < LAST_TURNS && this.#kind[fd] === ECHOING; turns++) {
-      const received = row[C.tcpReceivedBytes];
-      this.readable(fd);
-      if (row[C.tcpReceivedBytes] === received) break;
+  /** As `readable`, of `limit` bytes at most; how many came. */
+  #echo(fd: number, limit: number): number {
+    const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
+    if (length > 0) {
+      this.rules.row[C.tcpReceivedBytes]! += length;
+      this.#sendBuffer(fd, length);
+    } else {
+      this.#ended(fd, length);
     }
-    if (this.#kind[fd] === ECHOING) this.#finish(fd);
+    return length;
   }
 
-  #finish(fd: number): void {
-    this.#kind[fd] = LINGERING;
-    this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLIN);
-    this.#libc.shutdown(fd, SHUT_WR);
-  }
-
-  /** Closes what is left: at the server's end (`cut`), or after a fault in this loop (`worker_died`). */
-  closeAll(reason: TcpClose): void {
-    this.#each((fd) => this.close(fd, reason));
+  /** The server's end: closes what is left. */
+  end(): void {
+    this.#endings.endAll();
     this.acceptor.close();
   }
 
-  #each(act: (fd: number, kind: number) => void): void {
-    for (let fd = 0; fd < this.#slots && this.rules.active > 0; fd++) {
-      const kind = this.#kind[fd]!;
-      if (kind >= ECHOING && kind <= LINGERING) act(fd, kind);
-    }
+  /** The loop dies, and its sessions with it. */
+  die(): void {
+    this.#sessions.each((fd) => this.#sessions.end(fd, "worker_died", "worker_died"));
+    this.acceptor.close();
   }
-
-  /** Closes a session: FIN, or a reset where the peer's bytes were not read. */
-  close(fd: number, reason: TcpClose): void {
-    this.#forget(fd, reason);
-    this.#libc.close(fd);
-  }
-
-  /** Closes a session by a reset. */
-  #abort(fd: number, reason: TcpClose): void {
-    this.#forget(fd, reason);
-    abortiveClose(fd);
-  }
-
-  /** The descriptor leaves the epoll set by being closed. */
-  #forget(fd: number, reason: TcpClose): void {
-    this.#kind[fd] = NONE;
-    const queue = this.#queues.get(fd);
-    if (queue !== undefined) {
-      this.#queues.delete(fd);
-      this.#countQueued(queue.sent - queue.bytes.length);
-    }
-    if (this.#onSessionEnd !== null) this.#report(fd, reason);
-    this.rules.close(fd, reason);
-  }
-
-  #countQueued(bytes: number): void {
-    this.rules.row[C.tcpQueuedBytes]! += bytes;
-    this.#windowBytes = this.#window();
-  }
-
-  /** Never more than may be queued: reading stops at the first byte unsent, so the bound holds by itself. */
-  #window(): number {
-    const pressed = this.rules.row[C.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
-    return Math.min(
-      pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES,
-      this.#start.settings.maxQueuedBytes,
-    );
-  }
-
-  #remember(fd: number, peer: Sockaddr, local: Sockaddr): void {
-    this.#ends.set(fd, {
-      client: formatEndpoint(peer, peer.port),
-      server: formatEndpoint(local, local.port),
-    });
-  }
-
-  #report(fd: number, reason: TcpClose): void {
-    const ends = this.#ends.get(fd)!;
-    this.#ends.delete(fd);
-    this.#onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.rules.age(fd) });
-  }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

@@ -1,0 +1,97 @@
+import type { Clock } from "../../rules/clock.ts";
+import type { TcpClose } from "../../rules/counters.ts";
+import type { TcpRules } from "../../rules/tcp.ts";
+import { hasLibc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
+import { FLUSH_MS, LINGER_MS } from "../cut.ts";
+import type { TcpProgress } from "../progress.ts";
+import { descriptorOf } from "./bind.ts";
+import { abort, type Connection, type Connections, finish } from "./connections.ts";
+import { AWAITING, BLOCKED, ECHOING, LAST, LINGERING, type Session } from "./session.ts";
+
+/**
+ * The end of sessions that have not finished when the server's drain is over (see `cut.ts`), and of all at once. Where
+ * there is no libc, what had come to a slow reader and was not read is not known: it gets what it is owed, then FIN.
+ */
+export class BunEndings {
+  readonly #connections: Connections;
+  readonly #rules: TcpRules;
+  readonly #progress: TcpProgress;
+  readonly #clock: Clock;
+  readonly #libc = hasLibc() ? loadLibc() : null;
+  /** When the cut came, 0 before. */
+  #cutMs = 0;
+
+  constructor(connections: Connections, rules: TcpRules, progress: TcpProgress, clock: Clock) {
+    this.#connections = connections;
+    this.#rules = rules;
+    this.#progress = progress;
+    this.#clock = clock;
+  }
+
+  get cutting(): boolean {
+    return this.#cutMs > 0;
+  }
+
+  cut(): void {
+    this.#cutMs = this.#clock.tick();
+    this.#connections.each((socket, session) => {
+      session.unread = this.#progress.unread(descriptorOf(socket));
+      if (session.state === ECHOING) this.lastCall(socket, session);
+      else if (session.state === AWAITING) this.#cutHeader(socket, session);
+    });
+  }
+
+  #cutHeader(socket: Connection, session: Session): void {
+    const owed = session.unread > 0 || this.#rules.heldBytes(session.slot) > 0;
+    if (owed) abort(socket, session, "cut_short");
+    else this.#linger(socket, session);
+  }
+
+  /** A cut session is owed nothing now: what had come by the cut is still echoed, then comes the FIN. */
+  lastCall(socket: Connection, session: Session): void {
+    const paused = session.state === BLOCKED;
+    if (session.unread > 0) session.state = LAST;
+    else this.#linger(socket, session);
+    if (paused) socket.resume();
+  }
+
+  /** Sends FIN. What still comes is thrown away, until the peer's own FIN. */
+  #linger(socket: Connection, session: Session): void {
+    session.reason ??= "cut";
+    session.state = LINGERING;
+    // Bun would close at the peer's FIN what it has shut down itself, and not wait until the peer has all.
+    if (this.#libc === null) socket.shutdown();
+    else this.#libc.shutdown(descriptorOf(socket), SHUT_WR);
+  }
+
+  /** The peer of a lingering session has sent its FIN: all that is waited for is that it has all. */
+  closeIfWhole(socket: Connection, session: Session): void {
+    const whole = this.#progress.unacknowledged(descriptorOf(socket)) === 0;
+    if (whole && session.state === LINGERING) finish(socket, session);
+  }
+
+  /** To be called once per tick of the loop's clock: lets go of those that have all, and at the end of the others. */
+  tick(): void {
+    if (this.#cutMs === 0) return;
+    const elapsedMs = this.#clock.nowMs - this.#cutMs;
+    if (elapsedMs >= FLUSH_MS) {
+      this.endAll("cut", "cut_short");
+      return;
+    }
+    this.#connections.each((socket, session) => {
+      if (session.fin || elapsedMs >= LINGER_MS) this.closeIfWhole(socket, session);
+    });
+  }
+
+  /** Ends every session: by a FIN, behind what the kernel has taken, where nothing is owed; else by a reset. */
+  endAll(reason: TcpClose, reasonIfOwed: TcpClose): void {
+    this.#connections.each((socket, session) => {
+      if (session.debt > 0 || this.#rules.heldBytes(session.slot) > 0) {
+        abort(socket, session, reasonIfOwed);
+      } else {
+        session.reason ??= reason;
+        finish(socket, session);
+      }
+    });
+  }
+}

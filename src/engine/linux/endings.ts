@@ -1,0 +1,90 @@
+import type { Clock } from "../../rules/clock.ts";
+import { FLUSH_MS, LINGER_MS } from "../cut.ts";
+import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
+import type { LinuxSessions } from "./sessions.ts";
+
+/** Receives up to `limit` bytes of a session and sends them back; how many came. */
+type Echo = (fd: number, limit: number) => number;
+
+/** The end of sessions that have not finished when the server's drain is over (see `cut.ts`). */
+export class Endings {
+  readonly #sessions: LinuxSessions;
+  readonly #echo: Echo;
+  readonly #clock: Clock;
+  /** When the cut came, 0 before. From then on no descriptor becomes a session. */
+  #cutMs = 0;
+  /** Bytes that had come to a slow reader by the cut, still to be read and sent back. */
+  readonly #unread = new Map<number, number>();
+  /** Sessions whose peer has sent its FIN, and perhaps not acknowledged all yet. */
+  readonly #finished = new Set<number>();
+
+  constructor(sessions: LinuxSessions, echo: Echo, clock: Clock) {
+    this.#sessions = sessions;
+    this.#echo = echo;
+    this.#clock = clock;
+  }
+
+  get cutting(): boolean {
+    return this.#cutMs > 0;
+  }
+
+  cut(): void {
+    this.#cutMs = this.#clock.nowMs;
+    this.#sessions.each((fd, kind) => {
+      const unread = this.#sessions.progress.unread(fd);
+      if (kind === BLOCKED) this.#unread.set(fd, unread);
+      else if (kind === ECHOING) this.#lastCall(fd, unread);
+      else if (kind === HEADER) this.#cutHeader(fd, unread);
+    });
+  }
+
+  #cutHeader(fd: number, unread: number): void {
+    if (unread > 0 || this.#sessions.owes(fd)) this.#sessions.abort(fd, "cut_short");
+    else this.#sessions.finish(fd);
+  }
+
+  /** A cut session has got what it was owed. */
+  flushed(fd: number): void {
+    this.#lastCall(fd, this.#unread.get(fd) ?? 0);
+  }
+
+  /** Echoes what had come by the cut, and then sends FIN: unless the peer is too slow for that now. */
+  #lastCall(fd: number, unread: number): void {
+    const sessions = this.#sessions;
+    let left = unread;
+    while (left > 0 && sessions.kind(fd) === ECHOING) {
+      const received = this.#echo(fd, left);
+      if (received <= 0) break;
+      left -= received;
+    }
+    if (sessions.kind(fd) === ECHOING) sessions.finish(fd);
+    else if (sessions.kind(fd) === BLOCKED) this.#unread.set(fd, left);
+    else if (sessions.kind(fd) === HEADER) this.#cutHeader(fd, left);
+  }
+
+  /** The peer of a cut session has sent its FIN: all that is waited for is that it has all. */
+  peerFinished(fd: number): void {
+    this.#sessions.deafen(fd);
+    this.#finished.add(fd);
+    this.#closeIfWhole(fd);
+  }
+
+  /** To be called once per tick of the loop's clock: lets go of those that have all, and at the end of the others. */
+  tick(): void {
+    if (this.#cutMs === 0) return;
+    const elapsedMs = this.#clock.nowMs - this.#cutMs;
+    if (elapsedMs >= FLUSH_MS) this.endAll();
+    else if (elapsedMs >= LINGER_MS) this.#sessions.each((fd) => this.#closeIfWhole(fd));
+    else for (const fd of this.#finished) this.#closeIfWhole(fd);
+  }
+
+  #closeIfWhole(fd: number): void {
+    const lingering = this.#sessions.kind(fd) === LINGERING;
+    if (lingering && this.#sessions.progress.unacknowledged(fd) === 0) this.#sessions.close(fd, "cut");
+  }
+
+  /** What the kernel has taken it delivers, with the FIN; those that are owed more are reset. */
+  endAll(): void {
+    this.#sessions.each((fd) => this.#sessions.end(fd, "cut", "cut_short"));
+  }
+}

@@ -1,0 +1,39 @@
+import type { Address } from "./address.ts";
+import { ClientTable } from "./clients.ts";
+import type { SharedTables } from "./shared.ts";
+
+/** Which client each session of a loop counts for, where sessions per client are capped. */
+export class ClientPlaces {
+  readonly #table: ClientTable | null;
+  readonly #loop: number;
+  readonly #max: number;
+  /** Words of the client's address by slot, and whether the session has a place. */
+  readonly #client: Int32Array;
+  readonly #taken: Uint8Array;
+
+  /** @param max sessions of one client at once, in all loops; 0: unlimited */
+  constructor(tables: SharedTables, loop: number, slots: number, max: number) {
+    this.#table = max > 0 ? new ClientTable(tables) : null;
+    this.#loop = loop;
+    this.#max = max;
+    this.#client = new Int32Array(max > 0 ? slots * 4 : 0);
+    this.#taken = new Uint8Array(max > 0 ? slots : 0);
+  }
+
+  /** Takes a place of `client` for the session, which has none. False where that client has its fill. */
+  take(slot: number, client: Address): boolean {
+    if (this.#table === null) return true;
+    if (!this.#table.enter(client, this.#loop, this.#max)) return false;
+    this.#client.set([client.a0, client.a1, client.a2, client.a3], slot * 4);
+    this.#taken[slot] = 1;
+    return true;
+  }
+
+  /** Gives the session's place back, if it has one. */
+  leave(slot: number): void {
+    if (this.#table === null || this.#taken[slot] === 0) return;
+    this.#taken[slot] = 0;
+    const [a0, a1, a2, a3] = this.#client.subarray(slot * 4, slot * 4 + 4);
+    this.#table.leave({ a0: a0!, a1: a1!, a2: a2!, a3: a3! }, this.#loop);
+  }
+}

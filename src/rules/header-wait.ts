@@ -1,0 +1,62 @@
+import { type Address, type Cidr, inCidr, parseCidr } from "./address.ts";
+import type { LoopSettings } from "./settings.ts";
+
+/** A connection's end, as a copy: engines use the address that they pass in again. */
+export interface Endpoint {
+  readonly address: Address;
+  readonly port: number;
+}
+
+export function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
+  return { address: { a0, a1, a2, a3 }, port };
+}
+
+/** Of whom a PROXY header is expected. */
+export class ProxyTrust {
+  readonly #mode: LoopSettings["proxyProtocol"];
+  readonly #trusted: readonly Cidr[];
+
+  constructor({ proxyProtocol, proxyTrusted }: LoopSettings) {
+    this.#mode = proxyProtocol;
+    this.#trusted = proxyTrusted.map((text) => parseCidr(text)!);
+  }
+
+  /** Whether a newcomer has to wait for one; `refuse` where it may not even come. */
+  awaitsHeader(peer: Address): boolean | "refuse" {
+    if (this.#mode === "off") return false;
+    if (this.#trusted.length === 0 || this.#trusted.some((cidr) => inCidr(cidr, peer))) return true;
+    return this.#mode === "require" ? "refuse" : false;
+  }
+}
+
+/** What is kept of a session while its first bytes may be a PROXY header. */
+export class HeaderWait {
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+  /** Bytes of a header that is not complete. */
+  bytes = new Uint8Array(0);
+  /** Since when a header, or the rest of one, is waited for; null where there is no hurry. */
+  sinceMs: number | null;
+  /** The banner is sent already: a header that comes now is late. */
+  late = false;
+
+  constructor(local: Endpoint, peer: Endpoint, nowMs: number) {
+    this.local = local;
+    this.peer = peer;
+    this.sinceMs = nowMs;
+  }
+
+  /** Keeps a copy of more bytes: the chunk is the engine's. */
+  add(chunk: Uint8Array): void {
+    const both = new Uint8Array(this.bytes.length + chunk.length);
+    both.set(this.bytes);
+    both.set(chunk, this.bytes.length);
+    this.bytes = both;
+  }
+
+  /** Nothing came in time: the banner goes out, and a header may follow whenever the peer begins to speak. */
+  becomeLate(): void {
+    this.late = true;
+    this.sinceMs = null;
+  }
+}

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "bun:test";
+import { untilActive, untilMetric } from "./clients/metrics.ts";
+import { SlowTcpClient } from "./clients/slow-tcp.ts";
+import { TcpClient } from "./clients/tcp.ts";
+import { type EchoServer, startServer, until } from "./harness.ts";
+
+/** How the server ends sessions that are owed bytes: a FIN only behind the last of them, else a reset. */
+
+const PLAIN = ["--no-banner", "--udp-port", "off"];
+
+async function closed(server: EchoServer, reason: string): Promise<number> {
+  return (await server.metrics()).get("echo_closed_total", { protocol: "tcp", reason });
+}
+
+describe("a session that is cut at the end of the drain", () => {
+  test("and whose reader has stopped is reset, since it is owed bytes, and the log says so", async () => {
+    await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
+    using client = new SlowTcpClient(server.tcpPort);
+    await client.sendUntilOwed(server);
+    expect((await server.stop()).exitCode).toBe(0);
+    expect(await client.readToEnd()).toBe("reset");
+    expect(client.received).toBeLessThan(client.sent);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 0, cutShort: 1, died: 0 });
+  });
+
+  test("and reads what it is owed gets every byte, then FIN", async () => {
+    await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
+    using client = new SlowTcpClient(server.tcpPort);
+    await client.sendUntilOwed(server);
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    expect(await client.readToEnd()).toBe("fin");
+    expect(client.received).toBe(client.sent);
+    expect(client.exact).toBe(true);
+    client[Symbol.dispose]();
+    expect(await server.exited).toBe(0);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1, cutShort: 0, died: 0 });
+  });
+
+  test("gets back what had come by then and was not read yet", async () => {
+    await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
+    using client = new SlowTcpClient(server.tcpPort);
+    await client.sendUntilOwed(server);
+    await client.sendAll(30_000); // it fits into the receive buffer that the server does not read
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    expect(await client.readToEnd()).toBe("fin");
+    expect(client.received).toBe(client.sent);
+    expect(client.exact).toBe(true);
+  });
+
+  test("gets all that the kernel has taken, though it reads only when the server is gone", async () => {
+    await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
+    using client = new SlowTcpClient(server.tcpPort);
+    await client.sendAll(1_000_000);
+    await untilMetric(server, "echo_sent_bytes_total", { protocol: "tcp" }, 1_000_000);
+    expect((await server.stop()).exitCode).toBe(0);
+    expect(await client.readToEnd()).toBe("fin");
+    expect(client.received).toBe(1_000_000);
+    expect(client.exact).toBe(true);
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1, cutShort: 0 });
+  });
+
+  test("and has sent its own FIN is not let go before it has all", async () => {
+    await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
+    using client = new SlowTcpClient(server.tcpPort);
+    await client.sendUntilOwed(server);
+    client.halfClose();
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    expect(await client.readToEnd()).toBe("fin");
+    expect(client.received).toBe(client.sent);
+    expect(await server.exited).toBe(0);
+  });
+});
+
+describe("when an event loop dies", () => {
+  test("its sessions that are owed bytes are reset, the others get FIN, and all are counted once", async () => {
+    await using server = await startServer([...PLAIN, "--workers", "1", "--fault-injection"]);
+    using slow = new SlowTcpClient(server.tcpPort);
+    await slow.sendUntilOwed(server);
+    using quiet = await TcpClient.connect(server.tcpPort);
+    quiet.send("quiet");
+    await quiet.receivedBytes(5);
+    server.kill("SIGUSR2");
+    expect(await quiet.ended).toBe("fin");
+    expect(await slow.readToEnd()).toBe("reset");
+    expect(slow.received).toBeLessThan(slow.sent);
+    await untilActive(server, "tcp", 0);
+    expect(await closed(server, "worker_died")).toBe(2);
+    const metrics = await server.metrics();
+    expect(metrics.get("echo_session_duration_seconds_count", { protocol: "tcp" })).toBe(2);
+    expect(metrics.get("echo_sessions_opened_total", { protocol: "tcp" })).toBe(2);
+    expect(metrics.get("echo_queued_bytes")).toBe(0);
+  });
+
+  test("while the server drains, the log tells the dead from those that finished", async () => {
+    await using server = await startServer([...PLAIN, "--workers", "2", "--fault-injection"]);
+    const clients: TcpClient[] = [];
+    // The kernel spreads them over both loops.
+    for (let count = 0; count < 20; count++) {
+      const client = await TcpClient.connect(server.tcpPort);
+      client.send("x");
+      await client.receivedBytes(1);
+      clients.push(client);
+    }
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    server.kill("SIGUSR2");
+    let died = 0;
+    await until("a loop's sessions have ended", async () => {
+      died = await closed(server, "worker_died");
+      return died > 0 && clients.filter((client) => client.ending !== null).length === died;
+    });
+    for (const client of clients) if (client.ending === null) client.halfClose();
+    expect(await server.exited).toBe(0);
+    const line = await server.waitForLog("drained");
+    expect(line).toMatchObject({ finished: 20 - died, cut: 0, cutShort: 0, died });
+  });
+});
