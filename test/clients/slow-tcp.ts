@@ -63,10 +63,22 @@ export class SlowTcpClient implements Disposable {
     });
   }
 
-  /** Sends one byte as urgent. */
-  sendUrgent(byte: string): void {
-    this.#memory.bytes.set(Buffer.from(byte));
-    this.#sendPiece(1, MSG_OOB);
+  /** Sends a few bytes; the last of urgent ones is marked so (tcp(7)). */
+  sendText(text: string, urgency: "urgent" | "ordinary" = "ordinary"): void {
+    this.#memory.bytes.set(Buffer.from(text));
+    this.#sendPiece(text.length, urgency === "urgent" ? MSG_OOB : 0);
+  }
+
+  /** All that comes until the session's end, as text. */
+  async text(): Promise<string> {
+    let text = "";
+    await until("the session's end", () => {
+      for (let length = this.read(PIECE_BYTES); length > 0; length = this.read(PIECE_BYTES)) {
+        text += Buffer.from(this.#memory.bytes.subarray(0, length)).toString("latin1");
+      }
+      return this.ending !== null;
+    });
+    return text;
   }
 
   #sendPiece(length: number, flags: number): number {
