@@ -51,6 +51,7 @@ describe("the option table", () => {
       maxTcpSessionsPerClient: 0,
       maxUdpSessions: 65536,
       tcpIdleTimeoutMs: 300_000,
+      tcpKeepAliveMs: 60_000,
       udpIdleTimeoutMs: 60_000,
       maxQueuedBytes: 1_048_576,
       proxyProtocol: "off",
@@ -104,6 +105,15 @@ describe("values", () => {
     }
     expect(serveConfig(["--tcp-idle-timeout", "off"]).tcpIdleTimeoutMs).toBe(0);
     expect(serveConfig(["--drain-timeout", "0s"]).drainTimeoutMs).toBe(0);
+    expect(serveConfig(["--tcp-keepalive", "off"]).tcpKeepAliveMs).toBe(0);
+    expect(serveConfig(["--tcp-keepalive", "9h"]).tcpKeepAliveMs).toBe(32_400_000);
+    for (const text of ["999ms", "10h"]) {
+      const error = usageError(() => serveConfig([`--tcp-keepalive=${text}`]));
+      expect(error).toBe(
+        `--tcp-keepalive ${text} is not allowed; ` +
+          "allowed: a duration such as 500ms, 30s, 5m or 1h, from 1s to 9h, or off",
+      );
+    }
     for (const text of ["5 parsecs", "5", "-1s", "1d", "", "s", "25h", "1ms", "1e3s", "30S"]) {
       const error = usageError(() => serveConfig([`--tcp-idle-timeout=${text}`]));
       expect(error).toContain(`--tcp-idle-timeout ${text}`.trim());

@@ -54,6 +54,13 @@ export class HeaderWait {
     this.bytes = both;
   }
 
+  /** Bytes have come. True where a late header has just begun: its rest has as long to come as one in time. */
+  hurry(nowMs: number): boolean {
+    if (this.sinceMs !== null) return false;
+    this.sinceMs = nowMs;
+    return true;
+  }
+
   /** Nothing came in time: the banner goes out, and a header may follow whenever the peer begins to speak. */
   becomeLate(): void {
     this.late = true;

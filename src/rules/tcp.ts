@@ -155,7 +155,7 @@ export class TcpRules {
     const verdict = parseProxyHeader(wait.bytes, wait.bytes.length);
     switch (verdict.kind) {
       case "more":
-        if (wait.sinceMs === null) this.#hurry(slot, wait);
+        if (wait.hurry(this.#clock.nowMs)) this.#watch(slot, this.#settings.proxyTimeoutMs);
         return this.phase(slot);
       case "malformed":
         return this.#drop(slot, "proxy_malformed");
@@ -168,12 +168,6 @@ export class TcpRules {
         return this.#begin(slot, wait, wait.bytes.subarray(verdict.length), verdict.source);
       }
     }
-  }
-
-  /** A late header has begun: its rest has as long to come as one in time. */
-  #hurry(slot: number, wait: HeaderWait): void {
-    wait.sinceMs = this.#clock.nowMs;
-    this.#watch(slot, this.#settings.proxyTimeoutMs);
   }
 
   /**

@@ -2,7 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { C, PROXY_KINDS, TCP_CLOSES, TCP_REFUSALS } from "../../src/rules/counters.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
 import { makeSharedTables, type SharedTables, WORD } from "../../src/rules/shared.ts";
-import { AWAITING_HEADER, FREE, OPEN, type Phase, REFUSED, TcpRules } from "../../src/rules/tcp.ts";
+import {
+  AWAITING_HEADER,
+  AWAITING_LATE_HEADER,
+  FREE,
+  OPEN,
+  type Phase,
+  REFUSED,
+  TcpRules,
+} from "../../src/rules/tcp.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");
@@ -13,6 +21,8 @@ class Loop {
   readonly clock = new HandClock();
   readonly rules: TcpRules;
   readonly idled: number[] = [];
+  /** When bytes last moved as the kernel knows, by slot. */
+  readonly movedMs = new Map<number, number>();
 
   constructor(
     changes: Partial<LoopSettings> = {},
@@ -35,7 +45,7 @@ class Loop {
     for (let left = ms; left > 0; left -= 10) {
       this.clock.advance(Math.min(10, left));
       this.rules.sweep({
-        lastMovedMs: (slot) => this.rules.lastActiveMs[slot]!,
+        lastMovedMs: (slot) => this.movedMs.get(slot) ?? this.rules.lastActiveMs[slot]!,
         idle: (slot) => {
           this.idled.push(slot);
           this.rules.close(slot, "idle_timeout");
@@ -173,6 +183,16 @@ describe("the idle timeout", () => {
     expect(loop.idled).toEqual([]);
   });
 
+  test("is put off by what the kernel moved, to a timeout after that", () => {
+    const loop = new Loop({ tcpIdleTimeoutMs: 1000 });
+    loop.open(0);
+    loop.movedMs.set(0, loop.clock.nowMs + 600);
+    loop.pass(1590);
+    expect(loop.idled).toEqual([]);
+    loop.pass(60);
+    expect(loop.idled).toEqual([0]);
+  });
+
   test("can be off", () => {
     const loop = new Loop({ tcpIdleTimeoutMs: 0 });
     loop.open(0);
@@ -241,6 +261,40 @@ describe("where a PROXY header is due", () => {
     expect(loop.idled).toEqual([]);
     loop.pass(200);
     expect(loop.idled).toEqual([0]);
+  });
+
+  test("none of it came in time, under accept: the banner is due, and a header may still begin", () => {
+    const loop = new Loop({ proxyProtocol: "accept", proxyTimeoutMs: 500, tcpIdleTimeoutMs: 5000 });
+    loop.open(0);
+    loop.pass(600);
+    expect(loop.rules.phase(0)).toBe(AWAITING_LATE_HEADER);
+    expect(loop.banner).toEndWith("\nClient: 192.0.2.1:5000\n\n");
+    loop.pass(2000);
+    expect(loop.send(0, HEADER.slice(0, 20))).toBe(AWAITING_LATE_HEADER);
+    expect(loop.rules.heldBytes(0)).toBe(20);
+    loop.pass(300);
+    expect(loop.send(0, `${HEADER.slice(20)}hello`)).toBe(OPEN);
+    expect([loop.rules.bannerLength, text(loop.rules.pending)]).toEqual([0, "hello"]);
+    expect(loop.rules.source).toMatchObject({ port: 4242 });
+    expect(loop.rules.row[C.proxyLate]).toBe(1);
+    expect(loop.rules.row[C.tcpReceivedBytes]).toBe(5);
+    loop.pass(4990);
+    expect(loop.idled).toEqual([]);
+    loop.pass(300);
+    expect(loop.idled).toEqual([0]);
+  });
+
+  test("a late one that is not finished in time is refused; part of a signature is plain", () => {
+    const loop = new Loop({ proxyProtocol: "accept", proxyTimeoutMs: 500 });
+    for (const slot of [0, 1]) loop.open(slot);
+    loop.pass(600);
+    loop.send(0, HEADER.slice(0, 20));
+    loop.send(1, HEADER.slice(0, 3));
+    loop.pass(600);
+    expect([loop.rules.phase(0), loop.rules.phase(1)]).toEqual([FREE, OPEN]);
+    expect(text(loop.rules.pending)).toBe("PRO");
+    expect(loop.refused("proxy_timeout")).toBe(1);
+    expect(loop.rules.row[C.proxyLate]).toBe(0);
   });
 
   test("an untrusted peer is refused under require, plain under accept", () => {

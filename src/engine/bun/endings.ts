@@ -1,7 +1,6 @@
 import type { Clock } from "../../rules/clock.ts";
 import type { TcpClose } from "../../rules/counters.ts";
 import type { TcpRules } from "../../rules/tcp.ts";
-import { hasLibc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import type { TcpProgress } from "../progress.ts";
 import { descriptorOf } from "./bind.ts";
@@ -17,7 +16,6 @@ export class BunEndings {
   readonly #rules: TcpRules;
   readonly #progress: TcpProgress;
   readonly #clock: Clock;
-  readonly #libc = hasLibc() ? loadLibc() : null;
   /** When the cut came, 0 before. */
   #cutMs = 0;
 
@@ -59,13 +57,10 @@ export class BunEndings {
   #linger(socket: Connection, session: Session): void {
     session.reason ??= "cut";
     session.state = LINGERING;
-    // Bun would close at the peer's FIN what it has shut down itself, and not wait until the peer has all.
-    if (this.#libc === null) socket.shutdown();
-    else this.#libc.shutdown(descriptorOf(socket), SHUT_WR);
+    socket.shutdown(); // at the peer's FIN Bun closes it; the kernel goes on with what it has
   }
 
-  /** The peer of a lingering session has sent its FIN: all that is waited for is that it has all. */
-  closeIfWhole(socket: Connection, session: Session): void {
+  #closeIfWhole(socket: Connection, session: Session): void {
     const whole = this.#progress.unacknowledged(descriptorOf(socket)) === 0;
     if (whole && session.state === LINGERING) finish(socket, session);
   }
@@ -74,13 +69,10 @@ export class BunEndings {
   tick(): void {
     if (this.#cutMs === 0) return;
     const elapsedMs = this.#clock.nowMs - this.#cutMs;
-    if (elapsedMs >= FLUSH_MS) {
-      this.endAll("cut", "cut_short");
-      return;
+    if (elapsedMs >= FLUSH_MS) this.endAll("cut", "cut_short");
+    else if (elapsedMs >= LINGER_MS) {
+      this.#connections.each((socket, session) => this.#closeIfWhole(socket, session));
     }
-    this.#connections.each((socket, session) => {
-      if (session.fin || elapsedMs >= LINGER_MS) this.closeIfWhole(socket, session);
-    });
   }
 
   /** Ends every session: by a FIN, behind what the kernel has taken, where nothing is owed; else by a reset. */

@@ -16,7 +16,7 @@ import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, Connections, finish } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
 import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
-import { AWAITING, BLOCKED, ECHOING, LAST, LINGERING, Session } from "./session.ts";
+import { AWAITING, BLOCKED, ECHOING, LAST, Session } from "./session.ts";
 
 /** What is told of sessions. */
 export interface BunTcpEvents {
@@ -190,8 +190,7 @@ export class TcpSessions implements TcpDeadlines {
     if (session.state === AWAITING) {
       this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
     }
-    if (session.state === LINGERING) this.endings.closeIfWhole(socket, session);
-    else if (session.debt === 0 && !session.closing) finish(socket, session);
+    if (session.debt === 0 && !session.closing) finish(socket, session);
   }
 
   lastMovedMs(slot: number): number {

@@ -93,9 +93,9 @@ export class LinuxSessions {
     this.#libc.shutdown(fd, SHUT_WR);
   }
 
-  /** The peer's FIN came, which would show in every turn. */
+  /** Both ends have sent their FIN, which would show in every turn (EPOLLHUP), whatever is waited for. */
   deafen(fd: number): void {
-    this.#interest.set(EPOLL_CTL_MOD, fd, 0);
+    this.#interest.remove(fd);
   }
 
   /** Whether bytes of the peer's are still to be sent back: what was not sent, or part of what may be a header. */
@@ -129,8 +129,12 @@ export class LinuxSessions {
     abortiveClose(fd);
   }
 
-  /** A handler threw, which is a bug: what is known of this session is wrong, and nobody else's session is. */
+  /**
+   * A handler threw, which is a bug: what is known of this session is wrong, and nobody else's session is.
+   * @throws the fault where there is no session: then it is the tables
+   */
   fault(fd: number, fault: unknown): void {
+    if (this.#kind[fd] === NONE) throw fault;
     this.abort(fd, "fault");
     this.#events.onFault(fault);
   }

@@ -225,12 +225,10 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   #proceed(fd: number, phase: number): void {
-    if (phase === REFUSED) {
-      this.#sessions.abort(fd, "refused");
-    } else if (phase === OPEN) {
-      this.#sessions.headerRead(fd);
-      this.#greet(fd);
-    }
+    if (phase === REFUSED) this.#sessions.abort(fd, "refused");
+    if (phase !== OPEN) return;
+    this.#sessions.headerRead(fd);
+    this.#greet(fd);
   }
 
   /** What comes after the FIN of a cut session is thrown away, until the peer's own FIN. */
@@ -244,6 +242,7 @@ export class LinuxTcp implements TcpDeadlines {
     return this.#sessions.progress.lastMovedMs(fd, fd, this.rules.lastActiveMs[fd]!, this.#clock.nowMs);
   }
 
+  /** A FIN where nothing is owed, else a reset. */
   idle(fd: number): void {
     this.#sessions.end(fd, "idle_timeout", "idle_timeout");
   }
@@ -280,12 +279,9 @@ export class LinuxTcp implements TcpDeadlines {
   /** As `readable`, of `limit` bytes at most; how many came. */
   #echo(fd: number, limit: number): number {
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
-    if (length > 0) {
-      this.rules.row[C.tcpReceivedBytes]! += length;
-      this.#sendBuffer(fd, length);
-    } else {
-      this.#ended(fd, length);
-    }
+    this.rules.row[C.tcpReceivedBytes]! += Math.max(0, length);
+    if (length > 0) this.#sendBuffer(fd, length);
+    else this.#ended(fd, length);
     return length;
   }
 
