@@ -129,6 +129,7 @@ function make(loops: number): void {
     onStartFailure: (loop, why, retryMs) => void told.push(`failure ${loop}: ${why}, ${retryMs}`),
     onReplacement: (loop) => void told.push(`replacement ${loop}`),
     onLoss: (loop, why) => void told.push(`loss ${loop}: ${why}`),
+    onSessionFault: (loop, why) => void told.push(`fault ${loop}: ${why}`),
   };
   supervisor = new Supervisor(starter, tables, events, clock);
 }
