@@ -12,6 +12,7 @@ import {
   type TcpClose,
   type TcpRefusal,
 } from "./counters.ts";
+import { isProbeEnd } from "./probe-end.ts";
 import { hasFullSignature, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
@@ -43,7 +44,7 @@ export interface TcpDeadlines {
  * A connection's story: `open` admits or refuses it. Where a PROXY header is due, what arrives goes to `header`
  * until that says OPEN. On OPEN the engine sends `banner.bytes` up to `bannerLength`, echoes `pending`, and from
  * then on echoes by itself: per message it adds to the byte counters in `row` and stamps `lastActiveMs[slot]`.
- * `close` ends the story in every case but REFUSED by `open`.
+ * `close` ends the story in every case but REFUSED by `open`. The server's own probe has none: `openProbe` tells it.
  */
 export class TcpRules {
   /** This loop's counters. */
@@ -109,6 +110,17 @@ export class TcpRules {
     return this.#phase[slot] as Phase;
   }
 
+  /**
+   * Whether an accepted connection is the server's own probe; to be asked before anything is held against it. It is
+   * no session: the engine sends it the banner, of `bannerLength` bytes, echoes what comes, and counts nothing.
+   */
+  openProbe(peer: Address, peerPort: number, local: Address, localPort: number): boolean {
+    const { a0, a1, a2, a3 } = peer;
+    if (!isProbeEnd(this.#control, WORD.probeTcpEnd, a0, a1, a2, a3, peerPort)) return false;
+    this.#writeBanner(local, localPort, peer, peerPort, null);
+    return true;
+  }
+
   /** A connection was accepted: OPEN, AWAITING_HEADER or REFUSED (and then not a session, not to be closed). */
   open(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
     if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
@@ -137,7 +149,7 @@ export class TcpRules {
     }
     this.#phase[slot] = OPEN;
     if (this.#settings.tcpIdleTimeoutMs > 0) this.#wheel!.add(slot, now + this.#settings.tcpIdleTimeoutMs);
-    this.bannerLength = this.#settings.banner ? this.banner.write(local, localPort, peer, peerPort) : 0;
+    this.#writeBanner(local, localPort, peer, peerPort, null);
     return OPEN;
   }
 
@@ -234,10 +246,20 @@ export class TcpRules {
     const client = source ?? peer.address;
     const clientPort = source?.port ?? peer.port;
     const via = source === null ? null : peer;
-    this.bannerLength = this.#settings.banner
-      ? this.banner.write(local.address, local.port, client, clientPort, via)
-      : 0;
+    this.#writeBanner(local.address, local.port, client, clientPort, via);
     return OPEN;
+  }
+
+  #writeBanner(
+    local: Address,
+    localPort: number,
+    client: Address,
+    clientPort: number,
+    via: Endpoint | null,
+  ): void {
+    this.bannerLength = this.#settings.banner
+      ? this.banner.write(local, localPort, client, clientPort, via)
+      : 0;
   }
 
   #awaitsHeader(peer: Address): boolean | "refuse" {

@@ -9,6 +9,8 @@ export const BLOCKED = 1;
 export const AWAITING = 2;
 /** what comes is thrown away: the server has sent its FIN. */
 export const LINGERING = 3;
+/** It is the server's own probe, and no session: what comes is sent back and counted nowhere. */
+export const PROBE = 4;
 
 /** Nobody's memory: `release` is never given it with bytes in it. */
 const NOTHING = new Uint8Array(0);

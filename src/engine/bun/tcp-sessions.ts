@@ -13,7 +13,8 @@ import type { SessionEnd } from "../loop.ts";
 import { descriptorOf } from "./bind.ts";
 import { type Connection, Connections } from "./connections.ts";
 import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
-import { AWAITING, BLOCKED, ECHOING, LINGERING, Session, type SessionEnds } from "./session.ts";
+import { BunProbes } from "./probes.ts";
+import { AWAITING, BLOCKED, ECHOING, LINGERING, PROBE, Session, type SessionEnds } from "./session.ts";
 
 /**
  * The life of an admitted TCP connection: `begin` sends the banner; `#data` sends back what came, at once; what the
@@ -24,6 +25,7 @@ import { AWAITING, BLOCKED, ECHOING, LINGERING, Session, type SessionEnds } from
 export class TcpSessions implements TcpDeadlines {
   /** For Bun.listen; `open` is up to whoever admits. */
   readonly handlers: SocketHandler<Session | null>;
+  readonly probes: BunProbes;
   readonly #rules: TcpRules;
   readonly #clock: Clock;
   readonly #row: Float64Array;
@@ -43,6 +45,7 @@ export class TcpSessions implements TcpDeadlines {
     onSessionEnd: ((end: SessionEnd) => void) | null,
   ) {
     this.#rules = rules;
+    this.probes = new BunProbes(clock);
     this.#clock = clock;
     this.#row = rules.row;
     this.#lastActiveMs = rules.lastActiveMs;
@@ -111,6 +114,8 @@ export class TcpSessions implements TcpDeadlines {
       this.#row[C.tcpReceivedBytes]! += chunk.length;
       this.#pay(socket, session);
       if (!session.dead) this.#owe(socket, session, chunk, 0);
+    } else if (session.state === PROBE) {
+      this.probes.echo(socket, chunk);
     }
   }
 
@@ -218,6 +223,10 @@ export class TcpSessions implements TcpDeadlines {
     const session = socket.data;
     if (session === null) return; // it was not admitted
     socket.data = null;
+    if (session.state === PROBE) {
+      this.probes.ended(socket);
+      return;
+    }
     const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";
     const reason = session.reason ?? byPeer;
     this.#clock.tick();

@@ -55,11 +55,6 @@ export class BunTcp {
 
   /** A connection was accepted. */
   #open(socket: Connection): void {
-    if (descriptorOf(socket) >= this.#descriptorsMax) {
-      this.rules.countRefusal("no_descriptors");
-      socket.terminate();
-      return;
-    }
     this.#clock.tick();
     // Both ends are read now: once the connection is closed, Bun does not know them any more.
     // Of a client that has reset its connection before it was accepted, it has none: no session, and no fault.
@@ -75,6 +70,15 @@ export class BunTcp {
     }
     const local = this.#localEnd(localAddress);
     const peer = parseAddress(remoteAddress) ?? NOWHERE;
+    if (this.rules.openProbe(peer, remotePort, local, localPort)) {
+      this.#sessions.probes.begin(socket, this.rules.banner.bytes.slice(0, this.rules.bannerLength));
+      return;
+    }
+    if (descriptorOf(socket) >= this.#descriptorsMax) {
+      this.rules.countRefusal("no_descriptors");
+      socket.terminate();
+      return;
+    }
     // Where no slot is left, the cap of sessions is reached, and the rules refuse before they look at the slot.
     const slot = this.#sessions.nextSlot();
     const phase = this.rules.open(slot, peer, remotePort, local, localPort);
@@ -99,6 +103,7 @@ export class BunTcp {
   /** To be called once per tick of the loop's clock. */
   tick(): void {
     this.rules.sweep(this.#sessions);
+    this.#sessions.probes.sweep();
   }
 
   /** Handles those that the kernel has already let in, which takes a turn of the loop, then accepts no more. */
@@ -131,6 +136,7 @@ export class BunTcp {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
     this.#sessions.abort();
+    this.#sessions.probes.closeAll();
     await this.#sessions.empty();
   }
 }

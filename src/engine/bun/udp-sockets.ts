@@ -3,7 +3,15 @@ import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { UdpRules } from "../../rules/udp.ts";
-import { IPPROTO_IP, IPPROTO_IPV6, loadLibc, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
+import {
+  hasLibc,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  loadLibc,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SOL_SOCKET,
+} from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
 import { bindUdp, setOption } from "../sockets.ts";
 import { AddressCache } from "./address-cache.ts";
@@ -185,15 +193,6 @@ export class BunUdp {
     for (const host of [...this.#bound.keys()]) this.#close(host);
     this.#scout?.close();
     this.#scout = null;
-  }
-}
-
-function hasLibc(): boolean {
-  try {
-    loadLibc();
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -3,10 +3,11 @@ import { Clock } from "../../rules/clock.ts";
 import { C, counterRow } from "../../rules/counters.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
+import { KEPT_MAX } from "../descriptors.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
+import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 
@@ -71,9 +72,8 @@ class LinuxLoop {
     this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
-    this.#kind = new Uint8Array(
-      Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS),
-    );
+    const sessions = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
+    this.#kind = new Uint8Array(sessions + KEPT_MAX); // those that are kept from sessions are open to the probe
     this.#tcp =
       start.tcp.length === 0
         ? null
@@ -126,6 +126,7 @@ class LinuxLoop {
     else if (what === BLOCKED) this.#tcp!.writable(fd);
     else if (what === HEADER) this.#tcp!.headerReadable(fd);
     else if (what === LINGERING) this.#tcp!.lingeringReadable(fd);
+    else if (what === PROBE) this.#tcp!.probes.readable(fd);
     else if (what === WAKE) this.#wake(fd);
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
   }
@@ -144,6 +145,7 @@ class LinuxLoop {
     this.#row[C.heartbeatMs] = now;
     this.#tcp?.rules.sweep(this.#tcp);
     this.#udp?.rules.sweep();
+    this.#tcp?.probes.sweep();
     this.#tcp?.acceptor.retry();
     this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);
   }

@@ -18,11 +18,13 @@ import {
   nativeMemory,
   SHUT_WR,
 } from "../../sys/libc.ts";
+import { KEPT_MAX } from "../descriptors.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import { abortiveClose, type BoundSocket, type Sockaddr } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING, NONE } from "./kinds.ts";
+import { LinuxProbes } from "./probes.ts";
 
 /** The most that is read at once: what a slow reader can leave unsent, and so what it can cost. */
 const WINDOW_BYTES = 64 * 1024;
@@ -52,6 +54,7 @@ interface Queue {
 export class LinuxTcp implements TcpDeadlines {
   readonly rules: TcpRules;
   readonly acceptor: Acceptor;
+  readonly probes: LinuxProbes;
   readonly #libc: Libc = loadLibc();
   readonly #start: LoopStart;
   readonly #clock: Clock;
@@ -83,7 +86,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#clock = clock;
     this.#interest = interest;
     this.#kind = kind;
-    this.#slots = kind.length;
+    this.#slots = kind.length - KEPT_MAX; // descriptors above that are kept from sessions, but not from the probe
     this.#onSessionEnd = onSessionEnd;
     this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
     this.#bannerAddress = this.#banner.address as Pointer;
@@ -96,6 +99,7 @@ export class LinuxTcp implements TcpDeadlines {
       new Banner(start.settings.bannerFields, this.#banner.bytes),
     );
     this.#windowBytes = this.#window();
+    this.probes = new LinuxProbes(clock, interest, kind, this.#buffer);
     this.acceptor = new Acceptor(listeners, interest, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
       turnedAway: () => this.rules.countRefusal("no_descriptors"),
@@ -109,6 +113,10 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   #admit(fd: number, peer: Sockaddr, local: Sockaddr): void {
+    if (this.rules.openProbe(peer, peer.port, local, local.port)) {
+      this.probes.begin(fd, this.#bannerAddress, this.rules.bannerLength);
+      return;
+    }
     if (fd >= this.#slots) {
       this.rules.countRefusal("no_descriptors");
       abortiveClose(fd);
@@ -299,6 +307,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** Closes what is left: at the server's end (`cut`), or after a fault in this loop (`worker_died`). */
   closeAll(reason: TcpClose): void {
     this.#each((fd) => this.close(fd, reason));
+    this.probes.closeAll();
     this.acceptor.close();
   }
 
