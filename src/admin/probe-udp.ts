@@ -4,7 +4,7 @@ import { takeBackUdpEnd, tellUdpEnd } from "../rules/probe-end.ts";
 import type { SharedTables } from "../rules/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { cannotOpen, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
+import { CLOSED, cannotOpen, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
 
 /** A datagram may be lost where a flood fills the server's buffer: it is sent again after so long. */
 const RETRY_MS = 100;
@@ -20,7 +20,7 @@ export class UdpProbe {
   readonly #tables: SharedTables;
   readonly #endpoint: Endpoint;
   #socket: udp.ConnectedSocket<"buffer"> | null = null;
-  #waiting: { nonce: string; resolve: (verdict: null) => void } | null = null;
+  #waiting: { nonce: string; resolve: (outcome: ProbeFault | null) => void } | null = null;
   #closed = false;
 
   constructor(tables: SharedTables, endpoint: Endpoint) {
@@ -57,6 +57,7 @@ export class UdpProbe {
     takeBackUdpEnd(this.#tables);
     this.#socket?.close();
     this.#socket = null;
+    this.#waiting?.resolve(CLOSED);
   }
 
   async #open(): Promise<udp.ConnectedSocket<"buffer">> {

@@ -3,7 +3,7 @@ import { EFD_NONBLOCK_CLOEXEC, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../
 
 /** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
 const KEPT_MIN = 8;
-export const KEPT_MAX = 64;
+const KEPT_MAX = 64;
 
 /**
  * Sessions may have descriptors below this. The kernel always hands out the lowest free one, so a connection at or

@@ -9,7 +9,8 @@ import { type SharedTables, WORD } from "./shared.ts";
  * end, nor be given it by connect(2); and the end is told after the socket is bound and taken back before it is
  * closed. From elsewhere nobody comes with an address of this host: the kernel drops such packets (RFC 1812, 5.3.7).
  * What is left is a datagram forged on this host, by a raw socket (CAP_NET_RAW). Its answer goes to the probe's
- * socket, one for one, and ends there: the probe answers nothing, and takes nothing but what it asked.
+ * socket, one for one, and ends there: the probe answers nothing, and takes nothing but what it asked. So it costs no
+ * client anything, and wins its sender nothing.
  * The same port number at another address is an ordinary client's: the whole end is compared.
  */
 

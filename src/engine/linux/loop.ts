@@ -3,11 +3,11 @@ import { Clock } from "../../rules/clock.ts";
 import { C, counterRow } from "../../rules/counters.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
-import { KEPT_MAX } from "../descriptors.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
+import { PROBE_DESCRIPTORS } from "./probes.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 
@@ -72,8 +72,8 @@ class LinuxLoop {
     this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
-    const sessions = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
-    this.#kind = new Uint8Array(sessions + KEPT_MAX); // those that are kept from sessions are open to the probe
+    const slots = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
+    this.#kind = new Uint8Array(slots + PROBE_DESCRIPTORS);
     this.#tcp =
       start.tcp.length === 0
         ? null

@@ -15,6 +15,9 @@ import { abortiveClose } from "../sockets.ts";
 import type { Interest } from "./interest.ts";
 import { NONE, PROBE } from "./kinds.ts";
 
+/** Descriptors above those that sessions may have: they are kept for the likes of the probe. */
+export const PROBE_DESCRIPTORS = 4096;
+
 /** The probe sends some forty bytes. */
 const READ_BYTES = 1024;
 
@@ -41,6 +44,10 @@ export class LinuxProbes {
 
   /** The probe was accepted: it sees what a client sees, the banner and then its echo. */
   begin(fd: number, banner: Pointer, bannerLength: number): void {
+    if (fd >= this.#kind.length) {
+      abortiveClose(fd);
+      return;
+    }
     this.#begun.set(fd, this.#clock.nowMs);
     this.#kind[fd] = PROBE;
     try {

@@ -18,13 +18,12 @@ import {
   nativeMemory,
   SHUT_WR,
 } from "../../sys/libc.ts";
-import { KEPT_MAX } from "../descriptors.ts";
 import type { LoopStart, SessionEnd } from "../loop.ts";
 import { abortiveClose, type BoundSocket, type Sockaddr } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING, NONE } from "./kinds.ts";
-import { LinuxProbes } from "./probes.ts";
+import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 
 /** The most that is read at once: what a slow reader can leave unsent, and so what it can cost. */
 const WINDOW_BYTES = 64 * 1024;
@@ -86,7 +85,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#clock = clock;
     this.#interest = interest;
     this.#kind = kind;
-    this.#slots = kind.length - KEPT_MAX; // descriptors above that are kept from sessions, but not from the probe
+    this.#slots = kind.length - PROBE_DESCRIPTORS;
     this.#onSessionEnd = onSessionEnd;
     this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
     this.#bannerAddress = this.#banner.address as Pointer;
