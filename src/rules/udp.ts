@@ -26,7 +26,7 @@ export const ECHO = 1;
 /** or echoed after the banner, if `bannerFor` grants one: it is the first of a session. */
 export const FIRST = 2;
 /** The server's own probe: echoed, without a session, and nothing of it is counted. */
-export const PROBE = 4;
+export const PROBE = 8;
 export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST | typeof PROBE;
 
 /** Words of a session's key: the client's address (4), then its port in the low half and the local address's number. */
