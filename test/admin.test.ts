@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { dialable } from "../src/admin/endpoint.ts";
+import { dialable, type Endpoint } from "../src/admin/endpoint.ts";
 import { liveness } from "../src/admin/health.ts";
 import { renderPage } from "../src/admin/page.ts";
-import { type ProxySettings, probeTcp } from "../src/admin/probe-tcp.ts";
+import type { ProbeFault } from "../src/admin/probe.ts";
+import { TcpProbe } from "../src/admin/probe-tcp.ts";
+import { type ProxySettings, probeTcpPortably } from "../src/admin/probe-tcp-portable.ts";
 import { UdpProbe } from "../src/admin/probe-udp.ts";
 import { Clock } from "../src/rules/clock.ts";
 import { C, counterRow } from "../src/rules/counters.ts";
-import { makeSharedTables } from "../src/rules/shared.ts";
+import { makeSharedTables, type SharedTables, WORD } from "../src/rules/shared.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
@@ -56,45 +58,8 @@ describe("/readyz", () => {
       await using server = await startServer(args);
       const response = await server.fetch("/readyz");
       expect([args, response.status, await response.text()]).toEqual([args, 200, "ready\n"]);
-      const metrics = await server.metrics();
-      const opened = (protocol: string) => metrics.get("echo_sessions_opened_total", { protocol });
-      expect(opened("tcp")).toBe(args.includes("--tcp-port") ? 0 : 1);
-      expect(opened("udp")).toBe(args.includes("--udp-port") ? 0 : 1);
+      expect((await server.metrics()).get("echo_probe_total", { result: "ok" })).toBeGreaterThan(0);
     }
-  });
-
-  test("speaks the PROXY protocol where it must, and takes a refusal for life where it is not trusted", async () => {
-    for (const [mode, trusted] of [
-      ["accept", "any"],
-      ["require", "any"],
-      ["require", "10.0.0.0/8"],
-    ] as const) {
-      await using server = await startServer([
-        "--proxy-protocol",
-        mode,
-        "--proxy-trusted",
-        trusted,
-        "--udp-port",
-        "off",
-      ]);
-      expect(await (await server.fetch("/readyz")).text()).toBe("ready\n");
-      const metrics = await server.metrics();
-      const believed = mode === "require" && trusted === "any" ? 1 : 0;
-      expect(metrics.get("echo_proxy_headers_total", { kind: "local" })).toBe(believed);
-      expect(metrics.get("echo_refused_total", { protocol: "tcp", reason: "proxy_missing" })).toBe(0);
-    }
-  });
-
-  test("says no, and why, while newcomers are refused; and yes again after", async () => {
-    await using server = await startServer(["--max-tcp-sessions", "1", "--udp-port", "off"]);
-    using client = await TcpClient.connect(server.tcpPort);
-    await client.greeted();
-    const full = await server.fetch("/readyz");
-    expect(full.status).toBe(503);
-    expect(await full.text()).toStartWith("not ready: tcp: ");
-    expect((await server.fetch("/livez")).status).toBe(200);
-    client.halfClose();
-    await until("ready again", async () => (await server.fetch("/readyz")).status === 200);
   });
 
   test("many who ask at once share one try", async () => {
@@ -102,52 +67,142 @@ describe("/readyz", () => {
     const asked = Array.from({ length: 100 }, () => server.fetch("/readyz"));
     for (const response of await Promise.all(asked)) expect(response.status).toBe(200);
     const metrics = await server.metrics();
-    expect(metrics.get("echo_sessions_opened_total", { protocol: "tcp" })).toBeWithin(1, 20);
-    expect(metrics.get("echo_sessions_opened_total", { protocol: "udp" })).toBe(1); // one kept socket
+    expect(metrics.get("echo_probe_total", { result: "ok" })).toBeWithin(1, 20);
   });
 });
 
+/** A TCP server that stands in for the echo server, and is none. */
+function standIn(handlers: Partial<Bun.SocketHandler>): Bun.TCPSocketListener {
+  return Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {}, ...handlers } });
+}
+
+function endpointOf({ port }: { port: number }): Endpoint {
+  return { hostname: "127.0.0.1", port };
+}
+
+/** Where nobody listens any more. */
+async function closedPort(): Promise<Endpoint> {
+  const closed = standIn({});
+  const endpoint = endpointOf(closed);
+  closed.stop(true);
+  return endpoint;
+}
+
+const fault = (result: ProbeFault["result"], why: string): ProbeFault => ({ result, why });
+
+async function asks(tables: SharedTables, endpoint: Endpoint): Promise<ProbeFault | null> {
+  const probe = new TcpProbe(tables, endpoint);
+  try {
+    return await probe.ask(5000);
+  } finally {
+    probe.close();
+  }
+}
+
 describe("the probes", () => {
-  test("TCP: nobody there, nobody at home, no echo, an early end", async () => {
+  test("the portable one: nobody there, nobody at home, no echo, an early end", async () => {
     const off: ProxySettings = { proxyProtocol: "off", proxyTrusted: [] };
     const stranger: ProxySettings = { proxyProtocol: "require", proxyTrusted: ["10.0.0.0/8"] };
-    using closed = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const { port } = closed;
-    closed.stop(true);
-    const refused = await probeTcp({ hostname: "127.0.0.1", port }, off, 5000);
-    expect(refused).toStartWith("cannot connect");
+    const refused = await probeTcpPortably(await closedPort(), off, 5000);
+    expect(refused).toEqual(fault("refused", "cannot connect: ECONNREFUSED"));
 
-    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const target = { hostname: "127.0.0.1", port: silent.port };
-    expect(await probeTcp(target, off, 50)).toBe("no echo within 50 ms");
-    expect(await probeTcp(target, stranger, 50)).toBe("no echo within 50 ms");
+    using silent = standIn({});
+    const late = fault("timeout", "no echo within 50 ms");
+    expect(await probeTcpPortably(endpointOf(silent), off, 50)).toEqual(late);
+    expect(await probeTcpPortably(endpointOf(silent), stranger, 50)).toEqual(late);
 
-    using babbling = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      socket: { data: (socket) => void socket.write("x".repeat(5000)) },
-    });
-    const babble = { hostname: "127.0.0.1", port: babbling.port };
-    expect(await probeTcp(babble, off, 5000)).toBe("something else than an echo came back");
+    using babbling = standIn({ data: (socket) => void socket.write("x".repeat(5000)) });
+    const babble = await probeTcpPortably(endpointOf(babbling), off, 5000);
+    expect(babble).toEqual(fault("wrong", "something else than an echo came back"));
 
-    using rude = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      socket: { open: (s) => s.terminate(), data() {} },
-    });
-    const end = { hostname: "127.0.0.1", port: rude.port };
-    expect(await probeTcp(end, off, 5000)).toBe("the connection was closed before the echo");
+    using rude = standIn({ open: (socket) => socket.terminate() });
+    const closed = fault("closed", "the connection was closed before the echo");
+    expect(await probeTcpPortably(endpointOf(rude), off, 5000)).toEqual(closed);
     const trusted: ProxySettings = { proxyProtocol: "require", proxyTrusted: ["127.0.0.0/8"] };
-    expect(await probeTcp(end, trusted, 5000)).toBe("the connection was closed before the echo");
-    expect(await probeTcp(end, stranger, 5000)).toBeNull();
+    expect(await probeTcpPortably(endpointOf(rude), trusted, 5000)).toEqual(closed);
+    expect(await probeTcpPortably(endpointOf(rude), stranger, 5000)).toBeNull();
+  });
+
+  test("the portable one speaks the PROXY protocol where it must, and takes a refusal for life where it is not trusted", async () => {
+    for (const [proxyProtocol, trusted] of [
+      ["accept", "any"],
+      ["require", "any"],
+      ["require", "10.0.0.0/8"],
+    ] as const) {
+      const proxy = ["--proxy-protocol", proxyProtocol, "--proxy-trusted", trusted];
+      await using server = await startServer([...proxy, "--udp-port", "off"]);
+      const endpoint = { hostname: "127.0.0.1", port: server.tcpPort };
+      const proxyTrusted = trusted === "any" ? [] : [trusted];
+      expect(await probeTcpPortably(endpoint, { proxyProtocol, proxyTrusted }, 5000)).toBeNull();
+      const metrics = await server.metrics();
+      const believed = proxyProtocol === "require" && trusted === "any" ? 1 : 0;
+      expect(metrics.get("echo_proxy_headers_total", { kind: "local" })).toBe(believed);
+      expect(metrics.get("echo_refused_total", { protocol: "tcp", reason: "proxy_missing" })).toBe(0);
+    }
+  });
+
+  test("TCP: nobody there, no echo, an early end", async () => {
+    const tables = makeSharedTables(1, 0);
+    const refused = await asks(tables, await closedPort());
+    expect(refused).toEqual(fault("refused", "cannot connect: ECONNREFUSED"));
+    using babbling = standIn({ data: (socket) => void socket.write("x".repeat(5000)) });
+    const babble = await asks(tables, endpointOf(babbling));
+    expect(babble).toEqual(fault("wrong", "something else than an echo came back"));
+    using rude = standIn({ open: (socket) => socket.terminate() });
+    const closed = fault("closed", "the connection was closed before the echo");
+    expect(await asks(tables, endpointOf(rude))).toEqual(closed);
+    using leaving = standIn({ data: (socket) => void socket.end("bye") });
+    expect(await asks(tables, endpointOf(leaving))).toEqual(closed);
+    const elsewhere = await asks(tables, { hostname: "192.0.2.1", port: 1 }); // no address of this host
+    expect(elsewhere).toEqual(fault("failed", "cannot open a socket: EADDRNOTAVAIL"));
+    expect(Atomics.load(new Int32Array(tables.control), WORD.probeTcpEnd)).toBe(0); // each was taken back
+  });
+
+  test("TCP: a late answer is waited for in the same connection, and told as late", async () => {
+    const tables = makeSharedTables(1, 0);
+    const control = new Int32Array(tables.control);
+    const words: string[] = [];
+    const sockets: Bun.Socket<unknown>[] = [];
+    using slow = standIn({
+      data: (socket, bytes) => {
+        sockets.push(socket);
+        words.push(bytes.toString());
+      },
+    });
+    const probe = new TcpProbe(tables, endpointOf(slow));
+    const late = fault("timeout", "no echo within 50 ms");
+    expect(await probe.ask(50)).toEqual(late);
+    const port = Atomics.load(control, WORD.probeTcpEnd);
+    expect(port).toBeGreaterThan(0); // still told: it may yet be accepted
+    expect(await probe.ask(50)).toEqual(late);
+    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(port);
+    expect(words.length).toBe(1); // one connection, one question
+
+    const asking = probe.ask(10_000);
+    sockets[0]!.write(words[0]!);
+    expect(await asking).toBeNull();
+    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(0);
+
+    expect(await probe.ask(50)).toEqual(late);
+    sockets[1]!.write(words[1]!); // nobody waits for it now
+    const next = probe.ask(10_000);
+    await until("a new question", () => words.length === 3);
+    sockets[2]!.write(words[2]!);
+    expect(await next).toBeNull();
+    const last = probe.ask(10_000);
+    await until("one more question", () => words.length === 4);
+    probe.close(); // the server stops
+    expect(await last).toEqual(fault("closed", "the connection was closed before the echo"));
+    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(0);
   });
 
   test("UDP: nobody there, another's words, a lost datagram", async () => {
+    const tables = makeSharedTables(1, 0);
     const gone = await Bun.udpSocket({ hostname: "127.0.0.1", socket: {} });
     const { port } = gone;
     gone.close();
-    const nobody = new UdpProbe({ hostname: "127.0.0.1", port });
-    expect(await nobody.ask(250)).toBe("no echo within 250 ms"); // and the ICMP errors harm nobody
+    const nobody = new UdpProbe(tables, { hostname: "127.0.0.1", port });
+    expect(await nobody.ask(250)).toEqual(fault("timeout", "no echo within 250 ms")); // ICMP harms nobody
     nobody.close();
 
     let datagrams = 0;
@@ -161,14 +216,21 @@ describe("the probes", () => {
         },
       },
     });
-    const probe = new UdpProbe({ hostname: "127.0.0.1", port: lossy.port });
+    const probe = new UdpProbe(tables, { hostname: "127.0.0.1", port: lossy.port });
     try {
       expect(await probe.ask(10_000)).toBeNull();
       expect(datagrams).toBeGreaterThanOrEqual(2);
+      expect(Atomics.load(new Int32Array(tables.control), WORD.probeUdpEnd)).toBeGreaterThan(0); // it is kept
     } finally {
       probe.close();
       lossy.close();
     }
+    expect(Atomics.load(new Int32Array(tables.control), WORD.probeUdpEnd)).toBe(0);
+    expect(new Uint8Array(tables.sourcePorts).every((mark) => mark === 0)).toBe(true);
+
+    const elsewhere = new UdpProbe(tables, { hostname: "192.0.2.1", port: 1 });
+    const failed = fault("failed", "cannot open a socket: EADDRNOTAVAIL");
+    expect(await elsewhere.ask(250)).toEqual(failed);
   });
 
   test("a wildcard is dialled by loopback", () => {

@@ -45,7 +45,7 @@ const PAGE = {
  */
 export function startAdmin(facts: AdminFacts, listening: AdminListening, env: Environment): Admin {
   const readiness = new Readiness(facts.tables, facts.bound, facts.settings, listening.readinessTimeoutMs);
-  const registry = makeRegistry(facts.tables, facts);
+  const registry = makeRegistry(facts.tables, facts, readiness);
   const scrape = shared(() => registry.metrics());
   const page = shared(async () => {
     const [{ pageFacts }, { renderPage }] = await Promise.all([import("./facts.ts"), import("./page.ts")]);
@@ -65,6 +65,7 @@ export function startAdmin(facts: AdminFacts, listening: AdminListening, env: En
   };
 
   const servers = listen(listening, answer);
+  void readiness.check(); // so that the first scrape has a verdict to tell
   return {
     bound: servers.map(({ hostname, port }) => endpointText({ hostname: hostname!, port: port! })),
     async stop() {

@@ -1,9 +1,13 @@
 import type { BoundAddresses } from "../engine/loop.ts";
 import { Clock } from "../rules/clock.ts";
 import { C, counterRow } from "../rules/counters.ts";
+import type { LoopSettings } from "../rules/settings.ts";
 import { type SharedTables, WORD } from "../rules/shared.ts";
-import { dialable } from "./endpoint.ts";
-import { type ProxySettings, probeTcp } from "./probe-tcp.ts";
+import { hasLibc } from "../sys/libc.ts";
+import { dialable, type Endpoint } from "./endpoint.ts";
+import { PROBE_RESULTS, type ProbeFault, type ProbeResult } from "./probe.ts";
+import { TcpProbe } from "./probe-tcp.ts";
+import { type ProxySettings, probeTcpPortably } from "./probe-tcp-portable.ts";
 import { UdpProbe } from "./probe-udp.ts";
 
 /** An event loop that has not turned for so long hangs: it turns at least every second, even when nothing comes. */
@@ -33,28 +37,34 @@ export function liveness(tables: SharedTables): Verdict {
   return { ok: true, text: "live" };
 }
 
-/** Whether a new session would be served: tries one, through the front door. */
+/** What of the settings a verdict goes by. */
+export type ReadinessSettings = ProxySettings & Pick<LoopSettings, "maxTcpSessions">;
+
+/** Whether clients are served: tries it, through the front door, as a client that no limit holds back. */
 export class Readiness {
-  readonly #tables: SharedTables;
-  readonly #bound: BoundAddresses;
-  readonly #settings: ProxySettings;
+  /** Tries by what came of them. */
+  readonly tries = new Map<ProbeResult, number>(PROBE_RESULTS.map((result) => [result, 0]));
+  readonly #control: Int32Array;
+  readonly #settings: ReadinessSettings;
   readonly #timeoutMs: number;
+  readonly #tcpProbe: TcpProbe | PortableProbe | null;
   readonly #udpProbe: UdpProbe | null;
   #asking: Promise<Verdict> | null = null;
   #latest: { verdict: Verdict; atMs: number } | null = null;
 
-  constructor(tables: SharedTables, bound: BoundAddresses, settings: ProxySettings, timeoutMs: number) {
-    this.#tables = tables;
-    this.#bound = bound;
+  constructor(tables: SharedTables, bound: BoundAddresses, settings: ReadinessSettings, timeoutMs: number) {
+    this.#control = new Int32Array(tables.control);
     this.#settings = settings;
     this.#timeoutMs = timeoutMs;
+    const [tcp] = bound.tcp;
     const [udp] = bound.udp;
-    this.#udpProbe = udp === undefined ? null : new UdpProbe(dialable(udp));
+    this.#tcpProbe = tcp === undefined ? null : tcpProbe(tables, dialable(tcp), settings);
+    this.#udpProbe = udp === undefined ? null : new UdpProbe(tables, dialable(udp));
   }
 
   /** All who ask at once share one try. */
   async check(): Promise<Verdict> {
-    if (this.#draining()) return { ok: false, text: "not ready: draining" };
+    if (this.#draining()) return notReady("draining");
     if (this.#latest !== null && performance.now() - this.#latest.atMs < VERDICT_AGE_MAX_MS) {
       return this.#latest.verdict;
     }
@@ -64,25 +74,57 @@ export class Readiness {
     return this.#asking;
   }
 
+  /** What the latest try said, without a wait; the next one is begun, for the next who asks. */
+  isReady(): boolean {
+    void this.check();
+    return !this.#draining() && this.#latest?.verdict.ok === true;
+  }
+
   close(): void {
+    this.#tcpProbe?.close();
     this.#udpProbe?.close();
   }
 
   #draining(): boolean {
-    return Atomics.load(new Int32Array(this.#tables.control), WORD.draining) === 1;
+    return Atomics.load(this.#control, WORD.draining) === 1;
   }
 
   async #ask(): Promise<Verdict> {
-    const [tcp] = this.#bound.tcp;
-    const [tcpFault, udpFault] = await Promise.all([
-      tcp === undefined ? null : probeTcp(dialable(tcp), this.#settings, this.#timeoutMs),
-      this.#udpProbe === null ? null : this.#udpProbe.ask(this.#timeoutMs),
+    const [tcp, udp] = await Promise.all([
+      this.#tcpProbe?.ask(this.#timeoutMs),
+      this.#udpProbe?.ask(this.#timeoutMs),
     ]);
-    const faults = [tcpFault && `tcp: ${tcpFault}`, udpFault && `udp: ${udpFault}`].filter(Boolean);
-    const verdict = faults.length === 0 ? { ok: true, text: "ready" } : notReady(faults.join("; "));
+    const fault = tcp ?? udp ?? null;
+    const result = fault?.result ?? "ok";
+    this.tries.set(result, this.tries.get(result)! + 1);
+    const faults = [tcp && `tcp: ${tcp.why}`, udp && `udp: ${udp.why}`].filter(Boolean);
+    const verdict = fault === null ? this.#readyVerdict() : notReady(faults.join("; "));
     this.#latest = { verdict, atMs: performance.now() };
     return this.#draining() ? notReady("draining") : verdict;
   }
+
+  /** A server that is full serves those it has: it is ready, though the next TCP session would be refused. */
+  #readyVerdict(): Verdict {
+    if (this.#tcpProbe === null) return { ok: true, text: "ready" };
+    const atCap = Atomics.load(this.#control, WORD.tcpActive) >= this.#settings.maxTcpSessions;
+    return { ok: true, text: atCap ? "ready (full)" : "ready" };
+  }
+}
+
+/** The probe of a platform without libc. */
+interface PortableProbe {
+  ask(timeoutMs: number): Promise<ProbeFault | null>;
+  close(): void;
+}
+
+function tcpProbe(
+  tables: SharedTables,
+  endpoint: Endpoint,
+  settings: ProxySettings,
+): TcpProbe | PortableProbe {
+  if (hasLibc()) return new TcpProbe(tables, endpoint);
+  const ask = (timeoutMs: number) => probeTcpPortably(endpoint, settings, timeoutMs);
+  return { ask, close() {} };
 }
 
 function notReady(why: string): Verdict {

@@ -20,11 +20,22 @@ export interface ProcessFacts {
   workerRestarts(): number;
 }
 
+/** What is known of the server's own probe. */
+export interface ReadinessFacts {
+  isReady(): boolean;
+  /** Tries by what came of them. */
+  readonly tries: ReadonlyMap<string, number>;
+}
+
 /**
  * Every metric of the server. Loops count in shared memory and know nothing of this; the numbers are read and
  * named when somebody scrapes, so an event that never happened has its counter at 0 all the same.
  */
-export function makeRegistry(tables: SharedTables, facts: ProcessFacts): RegistryType {
+export function makeRegistry(
+  tables: SharedTables,
+  facts: ProcessFacts,
+  readiness: ReadinessFacts,
+): RegistryType {
   const registry = new Registry();
   for (const row of METRICS) register(registry, row, () => row.read(tables));
   registry.registerMetric(new DurationHistogram(tables));
@@ -35,6 +46,7 @@ export function makeRegistry(tables: SharedTables, facts: ProcessFacts): Registr
     labelNames: [],
   } as const;
   register(registry, restarts, () => [{ labels: {}, value: facts.workerRestarts() }]);
+  registerReadiness(registry, readiness);
   const { version, engine, engineReason: reason } = facts;
   const build = { version, bun: Bun.version, engine, reason };
   const info = {
@@ -46,6 +58,25 @@ export function makeRegistry(tables: SharedTables, facts: ProcessFacts): Registr
   register(registry, info, () => [{ labels: build, value: 1 }]);
   registerProcess(registry);
   return registry;
+}
+
+function registerReadiness(registry: RegistryType, readiness: ReadinessFacts): void {
+  const ready = {
+    type: "gauge",
+    name: "echo_ready",
+    help: "1 if the latest probe of the front door got its echo and the server does not drain, else 0.",
+    labelNames: [],
+  } as const;
+  register(registry, ready, () => [{ labels: {}, value: readiness.isReady() ? 1 : 0 }]);
+  const tries = {
+    type: "counter",
+    name: "echo_probe_total",
+    help: "The server's own probes of the front door, by what came of them; no other metric counts them.",
+    labelNames: ["result"],
+  } as const;
+  register(registry, tries, () =>
+    [...readiness.tries].map(([result, value]) => ({ labels: { result }, value })),
+  );
 }
 
 function register(

@@ -1,72 +1,102 @@
-import { inCidr, parseAddress, parseCidr } from "../rules/address.ts";
-import type { LoopSettings } from "../rules/settings.ts";
+import { OwnSocket } from "../engine/own-socket.ts";
+import { type Address, parseAddress } from "../rules/address.ts";
+import { takeBackTcpEnd, tellTcpEnd } from "../rules/probe-end.ts";
+import type { SharedTables } from "../rules/shared.ts";
 import type { Endpoint } from "./endpoint.ts";
+import {
+  CLOSED,
+  cannotConnect,
+  cannotOpen,
+  judgeAnswer,
+  makeNonce,
+  type ProbeFault,
+  timedOut,
+} from "./probe.ts";
 
-/** What of the settings decides how a session must begin. */
-export type ProxySettings = Pick<LoopSettings, "proxyProtocol" | "proxyTrusted">;
-
-/** `\r\n\r\n\0\r\nQUIT\n`, version 2, LOCAL, no family, no addresses: "this is the proxy itself" (PROXY protocol, 2.2). */
-const LOCAL_HEADER = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10, 0x20, 0, 0, 0);
-
-/** What may come before the echo: a banner with every field is far shorter. */
-const ANSWER_CHARACTERS_MAX = 4096;
+/** Time between two looks for the answer: short at first, since it takes less than a millisecond most often. */
+const PAUSE_MS_MIN = 1;
+const PAUSE_MS_MAX = 16;
 
 /**
- * Opens a session like any client, sends a few bytes and waits for them: null when they came back within
- * `timeoutMs`, else what went wrong. Under `--proxy-protocol require` it speaks as a proxy on its own behalf; where
- * loopback is not trusted with that, being accepted and then turned away is all the life that can be seen.
+ * Connects to the TCP front door from an end that the loops know (`rules/probe-end.ts`), waits for the banner and
+ * the echo of a few bytes, and leaves by a reset. What a client would see is seen; what limits clients does not
+ * limit it, so at a limit it tells whether those that are here are served.
+ *
+ * A connection whose answer is late stays open, and the next question waits for it: closed, it would be accepted
+ * later, when its end is no longer known, as a client that left at once.
  */
-export async function probeTcp(
-  endpoint: Endpoint,
-  proxy: ProxySettings,
-  timeoutMs: number,
-): Promise<string | null> {
-  const { promise: verdict, resolve } = Promise.withResolvers<string | null>();
-  const timer = setTimeout(() => resolve(`no echo within ${timeoutMs} ms`), timeoutMs);
-  const nonce = `probe ${crypto.randomUUID()}`; // no PROXY header starts so
-  const header = proxy.proxyProtocol === "require";
-  const turnedAway =
-    header && !isTrusted(endpoint.hostname, proxy.proxyTrusted)
-      ? null
-      : "the connection was closed before the echo";
-  let answer = "";
-  const connecting = Bun.connect({
-    ...endpoint,
-    socket: {
-      open(socket) {
-        if (header) socket.write(LOCAL_HEADER);
-        socket.write(nonce);
-      },
-      data(_socket, chunk) {
-        answer += chunk.toString("latin1");
-        if (answer.endsWith(nonce)) resolve(null);
-        else if (answer.length > ANSWER_CHARACTERS_MAX) resolve("something else than an echo came back");
-      },
-      close: () => resolve(turnedAway),
-      error: () => resolve(turnedAway),
-      connectError: (_socket, error) => resolve(connectFault(error, turnedAway)),
-    },
-  });
-  connecting.catch((error: unknown) => resolve(connectFault(error, turnedAway)));
-  try {
-    return await verdict;
-  } finally {
-    clearTimeout(timer);
-    // Also when it opens only after the deadline.
-    connecting.then((socket) => socket.end()).catch(() => {});
+export class TcpProbe {
+  readonly #tables: SharedTables;
+  readonly #address: Address;
+  readonly #port: number;
+  readonly #socket = new OwnSocket();
+  #nonce = "";
+  #sent = false;
+  #answer = "";
+
+  /** @throws where libc cannot be called */
+  constructor(tables: SharedTables, { hostname, port }: Endpoint) {
+    this.#tables = tables;
+    this.#address = parseAddress(hostname)!;
+    this.#port = port;
+  }
+
+  /** Null when the echo came within `timeoutMs`, else what went wrong. One question at a time. */
+  async ask(timeoutMs: number): Promise<ProbeFault | null> {
+    const endMs = performance.now() + timeoutMs;
+    // What came after the time of an earlier question tells nothing of now.
+    if (this.#socket.isOpen && this.#look() !== undefined) this.close();
+    const fault = this.#socket.isOpen ? null : this.#open();
+    if (fault !== null) return fault;
+    for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+      const outcome = this.#look();
+      const leftMs = endMs - performance.now();
+      if (outcome !== undefined || (leftMs <= 0 && !this.#sent)) this.close();
+      if (outcome !== undefined) return outcome;
+      if (leftMs <= 0) return timedOut(timeoutMs);
+      await Bun.sleep(Math.min(pauseMs, leftMs));
+    }
+  }
+
+  /** Its end is taken back before it is anybody's. */
+  close(): void {
+    takeBackTcpEnd(this.#tables);
+    this.#socket.close();
+  }
+
+  #open(): ProbeFault | null {
+    const failure = this.#socket.open(this.#address);
+    if (failure !== null) return cannotOpen(failure);
+    this.#nonce = makeNonce();
+    this.#sent = false;
+    this.#answer = "";
+    tellTcpEnd(this.#tables, this.#address, this.#socket.port);
+    const refusal = this.#socket.connect(this.#address, this.#port);
+    if (refusal === null) return null;
+    this.close();
+    return cannotConnect(refusal);
+  }
+
+  /** What has become of the connection: the echo (null), a fault, or nothing yet (undefined). */
+  #look(): ProbeFault | null | undefined {
+    if (!this.#socket.isOpen) return CLOSED; // the server stops
+    if (!this.#sent) {
+      const failure = this.#socket.send(Buffer.from(this.#nonce));
+      if (failure !== null) return failure === "EAGAIN" ? undefined : unanswered(failure);
+      this.#sent = true;
+    }
+    for (;;) {
+      const failure = this.#socket.receive();
+      if (failure !== null) return failure === "EAGAIN" ? undefined : unanswered(failure);
+      const { received } = this.#socket;
+      if (received.length === 0) return CLOSED;
+      this.#answer += Buffer.from(received).toString("latin1");
+      const outcome = judgeAnswer(this.#answer, this.#nonce);
+      if (outcome !== undefined) return outcome;
+    }
   }
 }
 
-/** A reset that is quicker than the notice of the connection looks like a failed connect, and is none. */
-function connectFault(error: unknown, turnedAway: string | null): string | null {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-  return code === "ECONNRESET" ? turnedAway : `cannot connect: ${code}`;
-}
-
-/** Whether headers from this address are believed: the probe's own address is the one it dials, on loopback. */
-function isTrusted(hostname: string, trusted: readonly string[]): boolean {
-  const address = parseAddress(hostname);
-  return (
-    trusted.length === 0 || trusted.some((cidr) => address !== null && inCidr(parseCidr(cidr)!, address))
-  );
+function unanswered(code: string): ProbeFault {
+  return code === "ECONNREFUSED" ? cannotConnect(code) : CLOSED;
 }

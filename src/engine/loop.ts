@@ -71,3 +71,6 @@ export interface SessionEnd {
   readonly reason: string;
   readonly seconds: number;
 }
+
+/** A probe's connection takes milliseconds; one that is still here after so long is given up, and the probe will tell. */
+export const PROBE_LIFE_MS = 5000;

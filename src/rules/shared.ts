@@ -9,6 +9,9 @@ export const WORD = {
   draining: 2,
   /** Guards the per-client table and the banner budget; taken at a session's start and end only. */
   lock: 3,
+  /** The own end of the server's probe, over TCP and over UDP: the port (0 for none), then the address's four words. */
+  probeTcpEnd: 4,
+  probeUdpEnd: 9,
   /** The first of one word per loop: what the control plane last told it (`COMMAND`). */
   command: 16,
 } as const;
@@ -51,6 +54,8 @@ export interface SharedTables {
   readonly clients: SharedArrayBuffer;
   /** Banner budget: virtual schedule times (ms), the whole server's first, then one per prefix bucket. */
   readonly bannerBudget: SharedArrayBuffer;
+  /** What stands against each UDP source port, in bits, 0 for nothing: one byte a port. */
+  readonly sourcePorts: SharedArrayBuffer;
 }
 
 /**
@@ -70,6 +75,7 @@ export function makeSharedTables(
     counters: makeCounterTable(loops),
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
+    sourcePorts: new SharedArrayBuffer(65536),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Address } from "./address.ts";
-import { Banner } from "./banner.ts";
+import { Banner, type Via } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import type { Clock } from "./clock.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type TcpRefusal,
 } from "./counters.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
+import { isProbeEnd } from "./probe-end.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
@@ -57,7 +58,7 @@ export interface TcpDeadlines {
  * until that says OPEN. On OPEN the engine sends `banner.bytes` up to `bannerLength`, echoes `pending`, and from
  * then on echoes by itself: per message it adds to the byte counters in `row` and stamps `lastActiveMs[slot]`.
  * On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the first bytes.
- * `close` ends the story in every case but REFUSED by `open`.
+ * `close` ends the story in every case but REFUSED by `open`. The server's own probe has none: `openProbe` tells it.
  */
 export class TcpRules {
   /** This loop's counters. */
@@ -115,6 +116,17 @@ export class TcpRules {
     return this.#phase[slot] as Phase;
   }
 
+  /**
+   * Whether an accepted connection is the server's own probe; to be asked before anything is held against it. It is
+   * no session: the engine sends it the banner, of `bannerLength` bytes, echoes what comes, and counts nothing.
+   */
+  openProbe(peer: Address, peerPort: number, local: Address, localPort: number): boolean {
+    const { a0, a1, a2, a3 } = peer;
+    if (!isProbeEnd(this.#control, WORD.probeTcpEnd, a0, a1, a2, a3, peerPort)) return false;
+    this.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
+    return true;
+  }
+
   /** A connection was accepted: OPEN, AWAITING_HEADER or REFUSED (and then not a session, not to be closed). */
   open(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
     if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
@@ -143,7 +155,7 @@ export class TcpRules {
     }
     this.#phase[slot] = OPEN;
     if (this.#settings.tcpIdleTimeoutMs > 0) this.#wheel!.add(slot, now + this.#settings.tcpIdleTimeoutMs);
-    this.bannerLength = this.#settings.banner ? this.banner.write(local, localPort, peer, peerPort) : 0;
+    this.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
     return OPEN;
   }
 
@@ -272,12 +284,21 @@ export class TcpRules {
     if (timeoutMs > 0) this.#wheel!.add(slot, this.#clock.nowMs + timeoutMs);
   }
 
-  /** Writes the banner; its length. */
+  /** Writes the banner of a session that waited for a header. */
   #banner({ local, peer }: HeaderWait, source: ProxySource | null): number {
-    if (!this.#settings.banner) return 0;
-    const client = source ?? peer.address;
-    const clientPort = source?.port ?? peer.port;
-    return this.banner.write(local.address, local.port, client, clientPort, source === null ? null : peer);
+    const { address, port } = source === null ? peer : { address: source, port: source.port };
+    return this.#writeBanner(local.address, local.port, address, port, source === null ? null : peer);
+  }
+
+  /** Writes the banner, where there are banners; its length. */
+  #writeBanner(
+    local: Address,
+    localPort: number,
+    client: Address,
+    clientPort: number,
+    via: Via | null,
+  ): number {
+    return this.#settings.banner ? this.banner.write(local, localPort, client, clientPort, via) : 0;
   }
 
   #refuse(reason: TcpRefusal): Phase {

@@ -14,6 +14,7 @@ import {
   type UdpClose,
   type UdpDrop,
 } from "./counters.ts";
+import { isProbeEnd, PROBE_PORT } from "./probe-end.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
@@ -24,14 +25,17 @@ export const DROP = 0;
 export const ECHO = 1;
 /** or echoed after the banner, if `bannerFor` grants one: it is the first of a session. */
 export const FIRST = 2;
-export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST;
+/** The server's own probe: echoed, without a session, and nothing of it is counted. */
+export const PROBE = 8;
+export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST | typeof PROBE;
 
 /** Words of a session's key: the client's address (4), then its port in the low half and the local address's number. */
 const KEY_WORDS = 5;
 
+/** Bits that stand against a source port; `PROBE_PORT` is another. */
 const OWN_PORT = 1;
 const BLOCKED_PORT = 2;
-const PORT_ZERO = 3;
+const PORT_ZERO = 4;
 
 /**
  * The rule book of UDP: which datagrams are answered, what a session is, who gets a banner; nothing of sockets.
@@ -49,8 +53,8 @@ export class UdpRules {
   readonly #control: Int32Array;
   readonly #budget: BannerBudget;
   readonly #wheel: DeadlineWheel | null;
-  /** What stands against a source port, 0 for nothing. */
-  readonly #ports = new Uint8Array(65536);
+  /** What stands against a source port, 0 for nothing. All loops write the same bits; the control plane the probe's. */
+  readonly #ports: Uint8Array;
   /** Open addressing: session number + 1, 0 for free. Twice the sessions, so that runs stay short. */
   readonly #index: Int32Array;
   readonly #mask: number;
@@ -89,13 +93,14 @@ export class UdpRules {
     this.#freed = new Int32Array(sessions);
     const idleMs = settings.udpIdleTimeoutMs;
     this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
-    for (const port of settings.udpBlockedSourcePorts) this.#ports[port] = BLOCKED_PORT;
-    this.#ports[0] = PORT_ZERO;
+    this.#ports = new Uint8Array(tables.sourcePorts);
+    for (const port of settings.udpBlockedSourcePorts) Atomics.or(this.#ports, port, BLOCKED_PORT);
+    Atomics.or(this.#ports, 0, PORT_ZERO);
   }
 
   /** Tells the server's own UDP port, once it is bound: two echo servers must not talk to each other for ever. */
   guardOwnPort(port: number): void {
-    this.#ports[port] = OWN_PORT;
+    Atomics.or(this.#ports, port, OWN_PORT);
   }
 
   /** A datagram of `length` bytes came from the client (address words and port) to local endpoint `local`. */
@@ -108,10 +113,14 @@ export class UdpRules {
     local: number,
     length: number,
   ): UdpVerdict {
+    const mark = this.#ports[port]!;
+    if (mark !== 0) {
+      if ((mark & PROBE_PORT) !== 0 && this.#isProbe(a0, a1, a2, a3, port)) return PROBE;
+      if (mark !== PROBE_PORT) return this.#dropByMark(mark, length);
+    }
     const row = this.row;
     row[C.udpReceivedDatagrams]! += 1;
     row[C.udpReceivedBytes]! += length;
-    if (this.#ports[port] !== 0) return this.#dropByPort(port);
     const last = port | (local << 16);
     const hash = this.#hash(a0, a1, a2, a3, last);
     const keys = this.#keys;
@@ -253,11 +262,18 @@ export class UdpRules {
     return hash ^ (hash >>> 16);
   }
 
-  #dropByPort(port: number): UdpVerdict {
-    const why = this.#ports[port];
-    this.countDrop(
-      why === PORT_ZERO ? "source_port_zero" : why === OWN_PORT ? "own_port" : "blocked_source_port",
-    );
+  /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */
+  #isProbe(a0: number, a1: number, a2: number, a3: number, port: number): boolean {
+    return isProbeEnd(this.#control, WORD.probeUdpEnd, a0, a1, a2, a3, port);
+  }
+
+  /** The loop guard has `mark` against the datagram's port. */
+  #dropByMark(mark: number, length: number): UdpVerdict {
+    this.row[C.udpReceivedDatagrams]! += 1;
+    this.row[C.udpReceivedBytes]! += length;
+    if ((mark & PORT_ZERO) !== 0) this.countDrop("source_port_zero");
+    else if ((mark & OWN_PORT) !== 0) this.countDrop("own_port");
+    else this.countDrop("blocked_source_port");
     return DROP;
   }
 

@@ -214,12 +214,17 @@ export const EIO = 5;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const EINVAL = 22;
+export const ENFILE = 23;
+export const EMFILE = 24;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const EAFNOSUPPORT = 97;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
 export const ECONNABORTED = 103;
+export const ECONNRESET = 104;
+export const ECONNREFUSED = 111;
+export const EINPROGRESS = 115;
 
 /** `struct epoll_event` is packed on x86-64 only: 12 bytes with the data at 4; elsewhere 16 with the data at 8. */
 export const EPOLL_EVENT = process.arch === "x64" ? { size: 12, data: 4 } : { size: 16, data: 8 };

@@ -7,6 +7,8 @@ export interface TcpClientOptions {
   readonly host?: string;
   /** The client's own address. */
   readonly from?: string;
+  /** Its own port. Default: any. */
+  readonly fromPort?: number;
   /** Read nothing until `resume`. */
   readonly stalled?: boolean;
   /** Count the bytes that come without keeping them. */
@@ -49,9 +51,12 @@ export class TcpClient implements Disposable {
 
   /** Connects. A refusal is not thrown: it is how the session ends. */
   static async connect(port: number, options: TcpClientOptions = {}): Promise<TcpClient> {
-    const { host = "127.0.0.1", from, stalled = false, countOnly = false, tlsName } = options;
+    const { host = "127.0.0.1", from, fromPort, stalled = false, countOnly = false, tlsName } = options;
     const client = new TcpClient(countOnly);
-    const place: { localAddress?: string } = from === undefined ? {} : { localAddress: from };
+    const place: { localAddress?: string; localPort?: number } = {
+      ...(from === undefined ? {} : { localAddress: from }),
+      ...(fromPort === undefined ? {} : { localPort: fromPort }),
+    };
     try {
       await Bun.connect({
         hostname: host,

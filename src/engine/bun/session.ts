@@ -12,6 +12,8 @@ export const AWAITING = 2;
 export const LINGERING = 3;
 /** what had come by the cut is sent back, then comes the server's FIN. */
 export const LAST = 4;
+/** It is the server's own probe, and no session: what comes is sent back and counted nowhere. */
+export const PROBE = 5;
 
 /** Nobody's memory: `release` is never given it with bytes in it. */
 const NOTHING = new Uint8Array(0);

@@ -16,7 +16,8 @@ import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, Connections, finish } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
 import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
-import { AWAITING, BLOCKED, ECHOING, LAST, Session } from "./session.ts";
+import { BunProbes } from "./probes.ts";
+import { AWAITING, BLOCKED, ECHOING, LAST, PROBE, Session } from "./session.ts";
 
 /** What is told of sessions. */
 export interface BunTcpEvents {
@@ -35,6 +36,7 @@ export interface BunTcpEvents {
 export class TcpSessions implements TcpDeadlines {
   /** For Bun.listen; `open` is up to whoever admits. */
   readonly handlers: SocketHandler<Session | null>;
+  readonly probes: BunProbes;
   readonly #rules: TcpRules;
   readonly #clock: Clock;
   readonly #row: Float64Array;
@@ -51,6 +53,7 @@ export class TcpSessions implements TcpDeadlines {
   /** @param slots sessions of this loop at most */
   constructor(rules: TcpRules, clock: Clock, slots: number, maxQueuedBytes: number, events: BunTcpEvents) {
     this.#rules = rules;
+    this.probes = new BunProbes(clock);
     this.#clock = clock;
     this.#row = rules.row;
     this.#lastActiveMs = rules.lastActiveMs;
@@ -125,6 +128,8 @@ export class TcpSessions implements TcpDeadlines {
       this.#row[C.tcpReceivedBytes]! += chunk.length;
       this.#pay(socket, session);
       if (!session.dead) this.#owe(socket, session, chunk, 0);
+    } else if (session.state === PROBE) {
+      this.probes.echo(socket, chunk);
     }
   }
 
@@ -234,6 +239,10 @@ export class TcpSessions implements TcpDeadlines {
     const session = socket.data;
     if (session === null) return; // it was not admitted
     socket.data = null;
+    if (session.state === PROBE) {
+      this.probes.ended(socket);
+      return;
+    }
     const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";
     const reason = session.reason ?? byPeer;
     this.#clock.tick();

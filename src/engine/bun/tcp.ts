@@ -58,11 +58,6 @@ export class BunTcp {
 
   /** A connection was accepted. */
   #open(socket: Connection): void {
-    if (descriptorOf(socket) >= this.#descriptorsMax) {
-      this.rules.countRefusal("no_descriptors");
-      socket.terminate();
-      return;
-    }
     this.#clock.tick();
     // Both ends are read now: once the connection is closed, Bun does not know them any more.
     // Of a client that has reset its connection before it was accepted, it has none: no session can begin.
@@ -79,6 +74,15 @@ export class BunTcp {
     }
     const local = this.#localEnd(localAddress);
     const peer = parseAddress(remoteAddress) ?? NOWHERE;
+    if (this.rules.openProbe(peer, remotePort, local, localPort)) {
+      this.#sessions.probes.begin(socket, this.rules.banner.bytes.slice(0, this.rules.bannerLength));
+      return;
+    }
+    if (descriptorOf(socket) >= this.#descriptorsMax) {
+      this.rules.countRefusal("no_descriptors");
+      socket.terminate();
+      return;
+    }
     // Where no slot is left, the cap of sessions is reached, and the rules refuse before they look at the slot.
     const slot = this.#sessions.nextSlot();
     const phase = this.rules.open(slot, peer, remotePort, local, localPort);
@@ -105,6 +109,7 @@ export class BunTcp {
   tick(): void {
     this.rules.sweep(this.#sessions);
     this.#sessions.endings.tick();
+    this.#sessions.probes.sweep();
   }
 
   /** Handles those that the kernel has already let in, which takes a turn of the loop, then accepts no more. */
@@ -139,6 +144,7 @@ export class BunTcp {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
     this.#sessions.endings.endAll(reason, reason === "cut" ? "cut_short" : reason);
+    this.#sessions.probes.closeAll();
     await this.#sessions.empty();
   }
 }

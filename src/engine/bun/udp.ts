@@ -1,7 +1,7 @@
 import type { udp } from "bun";
 import { type Address, parseAddress } from "../../rules/address.ts";
 import { C } from "../../rules/counters.ts";
-import { DROP, FIRST, type UdpRules } from "../../rules/udp.ts";
+import { ECHO, FIRST, PROBE, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 
@@ -59,8 +59,7 @@ export class UdpEndpoint {
   readonly receive = (socket: Sender, bytes: Uint8Array, port: number, address: string): void => {
     const { a0, a1, a2, a3 } = this.#addresses.get(address);
     const verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
-    if (verdict === DROP) return;
-    if (verdict === FIRST) this.#greet(socket, bytes.length, port, address);
+    if (verdict !== ECHO && !this.#begins(verdict, socket, bytes, port, address)) return;
     if (this.#waiting.length === 0) {
       try {
         if (socket.send(bytes, port, address)) {
@@ -77,6 +76,22 @@ export class UdpEndpoint {
       this.#wait(bytes, port, address);
     }
   };
+
+  /** A datagram that is not simply echoed. True where it begins a session, and its echo is to follow. */
+  #begins(verdict: UdpVerdict, socket: Sender, bytes: Uint8Array, port: number, address: string): boolean {
+    if (verdict === FIRST) this.#greet(socket, bytes.length, port, address);
+    else if (verdict === PROBE) this.#echoUncounted(socket, bytes, port, address);
+    return verdict === FIRST;
+  }
+
+  /** The server's own probe: where the kernel takes no more, it asks again. */
+  #echoUncounted(socket: Sender, bytes: Uint8Array, port: number, address: string): void {
+    try {
+      socket.send(bytes, port, address);
+    } catch {
+      // The news of an earlier send's failure: it asks again.
+    }
+  }
 
   /** Sends the banner if one is due. */
   #greet(socket: Sender, length: number, port: number, address: string): void {

@@ -13,3 +13,5 @@ export const LISTENER = 5;
 export const UDP = 6;
 /** The eventfd by which the control plane wakes the loop. */
 export const WAKE = 7;
+/** The server's own probe: echoed, and counted nowhere. */
+export const PROBE = 8;

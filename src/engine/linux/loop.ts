@@ -6,7 +6,8 @@ import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.t
 import type { LoopStart } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
-import { ECHOING, LINGERING, LISTENER, NONE, UDP, WAKE } from "./kinds.ts";
+import { ECHOING, LINGERING, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
+import { PROBE_DESCRIPTORS } from "./probes.ts";
 import type { LinuxTcpEvents } from "./sessions.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
@@ -79,9 +80,8 @@ class LinuxLoop {
     this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
-    this.#kind = new Uint8Array(
-      Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS),
-    );
+    const slots = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
+    this.#kind = new Uint8Array(slots + PROBE_DESCRIPTORS);
     this.#tcp =
       start.tcp.length === 0
         ? null
@@ -137,6 +137,7 @@ class LinuxLoop {
     if (what === UDP) this.#udp!.ready(fd);
     else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
     else if (what > ECHOING && what <= LINGERING) this.#tcp!.notEchoing(what, fd);
+    else if (what === PROBE) this.#tcp!.probes.readable(fd);
     else if (what === WAKE) this.#wake(fd);
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
   }

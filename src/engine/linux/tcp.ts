@@ -18,6 +18,7 @@ import { Acceptor } from "./acceptor.ts";
 import { Endings } from "./endings.ts";
 import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
+import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
 import { LinuxSessions, type LinuxTcpEvents } from "./sessions.ts";
 
@@ -33,6 +34,7 @@ const EARLY_BYTES = 2048;
 export class LinuxTcp implements TcpDeadlines {
   readonly rules: TcpRules;
   readonly acceptor: Acceptor;
+  readonly probes: LinuxProbes;
   readonly #libc: Libc = loadLibc();
   readonly #clock: Clock;
   readonly #kind: Uint8Array;
@@ -58,7 +60,7 @@ export class LinuxTcp implements TcpDeadlines {
   ) {
     this.#clock = clock;
     this.#kind = kind;
-    this.#slots = kind.length;
+    this.#slots = kind.length - PROBE_DESCRIPTORS;
     this.#banner = nativeMemory(bannerBytesMax(start.settings.bannerFields) + EARLY_BYTES);
     this.#bannerAddress = this.#banner.address as Pointer;
     this.rules = new TcpRules(
@@ -73,6 +75,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#windowBytes = this.#queues.windowBytes();
     this.#sessions = new LinuxSessions(this.rules, interest, kind, this.#queues, events);
     this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
+    this.probes = new LinuxProbes(clock, interest, kind, this.#buffer);
     this.acceptor = new Acceptor(listeners, interest, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
       turnedAway: () => this.rules.countRefusal("no_descriptors"),
@@ -86,6 +89,10 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   #admit(fd: number, peer: Sockaddr, local: Sockaddr): void {
+    if (this.rules.openProbe(peer, peer.port, local, local.port)) {
+      this.probes.begin(fd, this.#bannerAddress, this.rules.bannerLength);
+      return;
+    }
     if (fd >= this.#slots) {
       this.rules.countRefusal("no_descriptors");
       abortiveClose(fd);
@@ -269,6 +276,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.rules.sweep(this);
     this.acceptor.retry();
     this.#endings.tick();
+    this.probes.sweep();
   }
 
   /** Ends every session: what is owed is flushed while the peer takes it, then FIN. */
@@ -288,6 +296,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** The server's end: closes what is left. */
   end(): void {
     this.#endings.endAll();
+    this.probes.closeAll();
     this.acceptor.close();
   }
 

@@ -1,7 +1,7 @@
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { C } from "../../rules/counters.ts";
-import { DROP, ECHO, UdpRules } from "../../rules/udp.ts";
+import { DROP, ECHO, PROBE, UdpRules } from "../../rules/udp.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, nativeMemory } from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
@@ -134,6 +134,7 @@ class UdpSocket {
     while (this.#at < this.#count) {
       const verdict = this.#verdicts[this.#at]!;
       if (verdict === DROP) this.#at++;
+      else if (verdict === PROBE) this.#echoUncounted();
       else if (verdict === ECHO ? !this.#echo() : !this.#greet(verdict)) return false;
     }
     this.blocked = false;
@@ -151,6 +152,12 @@ class UdpSocket {
     let end = this.#at + 1;
     while (end < this.#count && this.#verdicts[end] === ECHO && !this.#segmentable(end)) end++;
     return this.#sendRun(end);
+  }
+
+  /** The server's own probe: where the kernel takes no more, it asks again. */
+  #echoUncounted(): void {
+    this.#batch.send(this.#at, 1);
+    this.#at++;
   }
 
   #segmentable(at: number): boolean {
