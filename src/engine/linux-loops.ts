@@ -112,7 +112,7 @@ class LinuxLoops {
       index,
       shared: this.#sockets.length > 1,
       ...this.#sockets[index]!,
-      descriptorsMax: Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax()),
+      descriptorsMax: Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax(this.#settings)),
     };
     this.#threads[index] = new LoopThread(
       { do: "start-linux", start },

@@ -24,7 +24,7 @@ export class BunTcp {
   readonly #start: LoopStart;
   readonly #clock: Clock;
   readonly #sessions: TcpSessions;
-  readonly #descriptorsMax = sessionDescriptorsMax();
+  readonly #descriptorsMax: number;
   readonly #logged: boolean;
   #listeners: TCPSocketListener<Session | null>[] = [];
   /** The latest local address as text and as words: most hosts have very few. */
@@ -38,6 +38,7 @@ export class BunTcp {
     this.#start = start;
     this.#clock = clock;
     this.#logged = onSessionEnd !== null;
+    this.#descriptorsMax = sessionDescriptorsMax(start.settings);
     const slots = Math.min(start.settings.maxTcpSessions, this.#descriptorsMax);
     this.rules = new TcpRules(start.settings, start.tables, start.index, slots, clock);
     this.#sessions = new TcpSessions(this.rules, clock, start.settings.maxQueuedBytes, onSessionEnd);
