@@ -6,7 +6,7 @@ import { drain } from "./drain.ts";
 import type { SessionEnd } from "./engine/loop.ts";
 import { type Loops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
-import { adminConnectionsWithin, sessionsWithin } from "./rules/descriptors.ts";
+import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "./rules/descriptors.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { makeSharedTables, type SharedTables } from "./rules/shared.ts";
 import { releaseStartupPages } from "./sys/startup-pages.ts";
@@ -77,10 +77,11 @@ async function startAdminOf(
   const { adminPort: port, readinessTimeoutMs } = config;
   const hosts = config.adminHosts ?? settings.hosts;
   const connectionsMax = adminConnectionsWithin(openFileLimit(), settings.maxAdminConnections);
+  const descriptorsMax = sessionDescriptorsWithin(openFileLimit(), settings.maxAdminConnections);
   try {
     return startAdmin(
       { tables, bound, settings, engine, engineReason, version, ...counts },
-      { hosts, port, connectionsMax, readinessTimeoutMs },
+      { hosts, port, connectionsMax, descriptorsMax, readinessTimeoutMs },
       env,
     );
   } catch (error) {

@@ -51,10 +51,6 @@ export class HttpConnection {
     return this.#answering;
   }
 
-  get over(): boolean {
-    return this.#over;
-  }
-
   /** Bytes have come. */
   take(bytes: Uint8Array): void {
     if (this.#last || this.#over) return;
@@ -91,6 +87,8 @@ export class HttpConnection {
    * answer was to end anyway, and is not counted.
    */
   end(reason: AdminClose): void {
+    if (this.#over) return;
+    this.#over = true;
     const idle = !this.#answering && this.#unsent === null;
     if (!this.#last || !idle) this.#onClose(reason);
     if (idle && (this.#last || this.#reader.between)) this.#socket.end();

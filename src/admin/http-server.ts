@@ -9,6 +9,12 @@ import { HEAD_BYTES_MAX } from "./http-reader.ts";
 /** Time between two looks at deadlines. */
 const SWEEP_MS = 500;
 
+/**
+ * A burst of questions may take this many times the cap, where descriptors are free and none of those who ask is
+ * idle: an answer takes a moment, and to end any of them would leave somebody without one.
+ */
+const BUSY_FACTOR = 4;
+
 /** Connections that may wait to be accepted: a burst of idle ones must not make a probe wait for its SYN's retry. */
 const BACKLOG = 4096;
 
@@ -19,6 +25,8 @@ export interface HttpListening {
   readonly port: number;
   /** Connections at once; one more ends the one that has been idle longest. */
   readonly connectionsMax: number;
+  /** Descriptors from here on are those that are set aside: for `connectionsMax` connections, and a few others. */
+  readonly descriptorsMax: number;
 }
 
 /** How many connections there are, and how many this side has ended, by why. */
@@ -40,6 +48,7 @@ export class HttpServer {
   readonly bound: readonly Endpoint[];
   readonly #listeners: TCPSocketListener<HttpConnection>[] = [];
   readonly #connectionsMax: number;
+  readonly #descriptorsMax: number;
   readonly #answerer: Answerer;
   readonly #counts: ConnectionCounts;
   /** In the order of their last activity, the longest idle first. */
@@ -51,6 +60,7 @@ export class HttpServer {
   /** @throws StartError when an address cannot be bound */
   constructor(listening: HttpListening, answerer: Answerer, counts: ConnectionCounts) {
     this.#connectionsMax = listening.connectionsMax;
+    this.#descriptorsMax = listening.descriptorsMax;
     this.#answerer = answerer;
     this.#counts = counts;
     this.#listen(listening);
@@ -100,11 +110,15 @@ export class HttpServer {
     this.#connections.set(connection, socket);
     this.#counts.active = this.#connections.size;
     this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS);
-    if (this.#connections.size > this.#connectionsMax) this.#makeRoom(connection);
+    this.#makeRoom(connection);
   }
 
   #closed(connection: HttpConnection): void {
     connection.closed();
+    this.#forget(connection);
+  }
+
+  #forget(connection: HttpConnection): void {
     this.#connections.delete(connection);
     this.#counts.active = this.#connections.size;
     if (this.#connections.size > 0 || this.#sweep === null) return;
@@ -120,20 +134,39 @@ export class HttpServer {
   }
 
   /**
-   * Ends the connection that has been idle longest, but none whose answer is being made while there is another. A
-   * burst is accepted as a whole before any of it is read, so one that seems idle may have asked already: what it
+   * Ends the connections that have been idle longest, down to the cap; of those that are being answered only what is
+   * more than a burst may take. The newcomer, if there is one, stays.
+   */
+  #makeRoom(newcomer: HttpConnection | null): void {
+    while (this.#connections.size > this.#connectionsMax) {
+      const idle = this.#longestIdle(newcomer);
+      if (idle === null && this.#connections.size <= this.#busyMax(newcomer)) return;
+      const [oldest] = this.#connections.keys();
+      const ending = idle ?? oldest!;
+      this.#forget(ending);
+      ending.end("max_connections");
+    }
+  }
+
+  /**
+   * A burst is accepted as a whole before any of it is read, so one that seems idle may have asked already: what it
    * has sent is read first. So a probe gets its answer, however many idle connections come with it.
    */
-  #makeRoom(newcomer: HttpConnection): void {
-    const others = [...this.#connections].filter(([connection]) => connection !== newcomer);
-    const idle = others.find(([connection, socket]) => {
-      if (connection.answering) return false;
+  #longestIdle(newcomer: HttpConnection | null): HttpConnection | null {
+    for (const [connection, socket] of [...this.#connections]) {
+      if (connection === newcomer || connection.answering) continue;
       const unread = this.#unread(socket);
       if (unread !== null) connection.take(unread);
-      return !connection.answering;
-    });
-    const [connection] = idle ?? others[0] ?? [newcomer];
-    if (!connection.over) connection.end("max_connections");
+      if (!connection.answering) return connection;
+    }
+    return null;
+  }
+
+  /** Connections that may be open while all of them are being answered. */
+  #busyMax(newcomer: HttpConnection | null): number {
+    const socket = newcomer === null ? undefined : this.#connections.get(newcomer);
+    const scarce = socket !== undefined && descriptorOf(socket) >= this.#descriptorsMax;
+    return scarce ? this.#connectionsMax : this.#connectionsMax * BUSY_FACTOR;
   }
 
   /** What the kernel has of a connection's bytes, taken past Bun; null where there is nothing, or no libc. */
@@ -153,6 +186,7 @@ export class HttpServer {
   #expire(): void {
     const nowMs = performance.now();
     for (const connection of [...this.#connections.keys()]) connection.expire(nowMs);
+    this.#makeRoom(null); // of a burst, those that have their answer by now
   }
 }
 
