@@ -1,7 +1,14 @@
 import type { Pointer } from "bun:ffi";
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../errors.ts";
-import { loadLibc, MSG_DONTWAIT, type NativeMemory, nativeMemory } from "../sys/libc.ts";
+import {
+  IPPROTO_TCP,
+  loadLibc,
+  MSG_DONTWAIT,
+  type NativeMemory,
+  nativeMemory,
+  TCP_DEFER_ACCEPT,
+} from "../sys/libc.ts";
 import { type Endpoint, endpointText } from "./endpoint.ts";
 import { ADMIN_CLOSES, type AdminClose, type Answerer, HttpConnection } from "./http-connection.ts";
 import { HEAD_BYTES_MAX } from "./http-reader.ts";
@@ -17,6 +24,9 @@ const BUSY_FACTOR = 4;
 
 /** Connections that may wait to be accepted: a burst of idle ones must not make a probe wait for its SYN's retry. */
 const BACKLOG = 4096;
+
+/** How long the kernel keeps a connection that says nothing before it is accepted. */
+const SILENCE_S = 1;
 
 /** Where and how HTTP is served. */
 export interface HttpListening {
@@ -207,7 +217,7 @@ function listenOn(
   const options: ListenOptions = { hostname, port, ipv6Only, allowHalfOpen: true, socket };
   try {
     const listener = Bun.listen<HttpConnection>(options);
-    raiseBacklog(descriptorOf(listener));
+    prepare(descriptorOf(listener));
     return listener;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
@@ -216,12 +226,21 @@ function listenOn(
   }
 }
 
-/** Bun's backlog is 512; listen(2) may be called again on a listening socket to change it. */
-function raiseBacklog(fd: number): void {
+/**
+ * What Bun does not do for a listener: its backlog is 512 (listen(2) may be called again to change it), and it accepts
+ * connections that have not said a word. The kernel keeps those to itself for a while, so that one that is accepted
+ * has asked, as a rule, and can be answered before the next newcomer needs its place.
+ */
+function prepare(fd: number): void {
+  if (fd < 0) return;
   try {
-    if (fd >= 0) loadLibc().listen(fd, BACKLOG);
+    const libc = loadLibc();
+    const { address, view } = nativeMemory(4);
+    view.setInt32(0, SILENCE_S, true);
+    libc.setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, address as Pointer, 4);
+    libc.listen(fd, BACKLOG);
   } catch {
-    // Not Linux: Bun's own backlog stays.
+    // Not Linux: Bun's own backlog stays, and silent connections are accepted at once.
   }
 }
 
