@@ -23,11 +23,12 @@ const RETRY_MS = 5;
 export class LineOutput {
   /** Lines lost so far. */
   linesLost = 0;
+  /** Bytes that wait to be taken. */
+  waitingBytes = 0;
   /** The reader is back after lines were lost: told how many, before anything else is written. */
   onReaderBack: ((lines: number) => void) | null = null;
   readonly #write: (bytes: Uint8Array) => number;
   #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
   /** Lines lost since the reader was last there. */
   #gap = 0;
   #retry: Timer | null = null;
@@ -39,20 +40,20 @@ export class LineOutput {
   /** Writes a line, which ends with a line feed; or keeps it, or loses it. */
   write(line: string): void {
     const bytes = Buffer.from(line);
-    if (this.#gap > 0 || this.#waitingBytes + bytes.length > WAITING_BYTES_MAX) {
+    if (this.#gap > 0 || this.waitingBytes + bytes.length > WAITING_BYTES_MAX) {
       this.#gap++;
       this.linesLost++;
       return;
     }
     this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
+    this.waitingBytes += bytes.length;
     if (this.#retry === null) this.#pump();
   }
 
   /** Writes what waits, as far as somebody reads it within `patienceMs`; for the moment before an end. */
   flush(patienceMs: number): void {
     const endMs = performance.now() + patienceMs;
-    for (this.#pump(); this.#waitingBytes > 0 && performance.now() < endMs; this.#pump()) Bun.sleepSync(1);
+    for (this.#pump(); this.waitingBytes > 0 && performance.now() < endMs; this.#pump()) Bun.sleepSync(1);
   }
 
   /** Writes as much of what waits as is taken now. */
@@ -61,7 +62,7 @@ export class LineOutput {
     while (written < this.#waiting.length) {
       const bytes = this.#waiting[written]!;
       const taken = this.#take(bytes);
-      this.#waitingBytes -= taken;
+      this.waitingBytes -= taken;
       if (taken < bytes.length) {
         this.#waiting[written] = bytes.subarray(taken);
         break;
@@ -69,7 +70,7 @@ export class LineOutput {
       written++;
     }
     this.#waiting.splice(0, written);
-    if (this.#waitingBytes > 0) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
+    if (this.waitingBytes > 0) this.#retry ??= setTimeout(() => this.#again(), RETRY_MS).unref();
     else this.#endGap();
   }
 
