@@ -128,6 +128,19 @@ test.if(LINUX)(
   },
 );
 
+test.if(LINUX)("SIGTERM is caught before the program is loaded, far sooner than it is ready", async () => {
+  const shares: number[] = []; // of the time until it is ready
+  for (let starts = 0; starts < 5; starts++) {
+    const startMs = performance.now();
+    await using server = new EchoServer(["--tcp-port", "0", "--udp-port", "0", "--admin-port", "0"]);
+    while (!catchesSigterm(String(server.pid)));
+    const caughtMs = performance.now() - startMs;
+    await server.ready();
+    shares.push(caughtMs / (performance.now() - startMs));
+  }
+  expect(Math.min(...shares)).toBeLessThan(0.3);
+});
+
 test.if(LINUX)("a signal ends `health` as it ends any command", async () => {
   await using server = await startServer();
   server.kill("SIGSTOP"); // nobody answers for now
