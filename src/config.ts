@@ -1,7 +1,8 @@
 import { BANNER_VARIABLES, type Environment, optionText } from "./config/environment.ts";
-import { defaultHost, openFileLimit, sessionsWithin, usableCores } from "./config/machine.ts";
+import { defaultHost, openFileLimit, usableCores } from "./config/machine.ts";
 import { type Config, OPTIONS, type Option, variableOf } from "./config/options.ts";
 import { UsageError } from "./errors.ts";
+import { sessionsWithin } from "./rules/descriptors.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 
 export type { Config } from "./config/options.ts";
@@ -62,9 +63,10 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
     udpPort: config.udpPort,
     banner: !config.noBanner,
     bannerFields: bannerFields(config.bannerFields, env),
-    maxTcpSessions: config.maxTcpSessions ?? sessionsWithin(openFileLimit()),
+    maxTcpSessions: config.maxTcpSessions ?? sessionsWithin(openFileLimit(), config.maxAdminConnections),
     maxTcpSessionsPerClient: config.maxTcpSessionsPerClient,
     maxUdpSessions: config.maxUdpSessions,
+    maxAdminConnections: config.maxAdminConnections,
     tcpIdleTimeoutMs: config.tcpIdleTimeoutMs,
     tcpKeepAliveMs: config.tcpKeepAliveMs,
     udpIdleTimeoutMs: config.udpIdleTimeoutMs,

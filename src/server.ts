@@ -1,11 +1,12 @@
-import { type Admin, startAdmin } from "./admin/admin.ts";
+import { type Admin, type AdminFacts, startAdmin } from "./admin/admin.ts";
 import { type Environment, unknownVariables } from "./config/environment.ts";
-import { openFileLimit, sessionsWithin } from "./config/machine.ts";
+import { openFileLimit } from "./config/machine.ts";
 import { type Config, loopSettings, workerCount } from "./config.ts";
 import { drain } from "./drain.ts";
 import type { Loops, SessionEnd } from "./engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
+import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "./rules/descriptors.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { makeSharedTables, type SharedTables } from "./rules/shared.ts";
 import { releaseStartupPages } from "./sys/startup-pages.ts";
@@ -17,6 +18,8 @@ import { version } from "./version.ts";
 export interface Surroundings {
   readonly env: Environment;
   readonly log: Logger;
+  /** Lines of the log that nobody read. */
+  logLinesLost(): number;
   /** Aborts when the process shall end; its reason is the signal's name. */
   readonly shutdown: AbortSignal;
   /** Makes `inject` be called when a fault shall be injected. */
@@ -27,7 +30,8 @@ export interface Surroundings {
  * Starts everything, serves until `shutdown`, drains, and returns when nothing is open any more.
  * @throws UsageError for options that cannot work here, StartError when an address cannot be bound
  */
-export async function serve(config: Config, { env, log, shutdown, onFault }: Surroundings): Promise<void> {
+export async function serve(config: Config, surroundings: Surroundings): Promise<void> {
+  const { env, log, shutdown, onFault, logLinesLost } = surroundings;
   const settings = loopSettings(config, env);
   warn(settings, env, log);
   const workers = workerCount(config);
@@ -47,7 +51,8 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
     onSessionFault: (loop, why) => log.error({ loop, why }, "session reset after a fault"),
     onLoss: (loop, why) => log.error({ loop, why }, "event loop died while draining"),
   });
-  const admin = await startAdminOf(config, env, settings, tables, loops, () => workerRestarts);
+  const counts = { workerRestarts: () => workerRestarts, logLinesLost };
+  const admin = await startAdminOf(config, env, settings, tables, loops, counts);
   if (config.faultInjection) onFault(() => loops.fail());
   const { engine, engineReason, bound } = loops;
   const addresses = { tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [] };
@@ -57,7 +62,7 @@ export async function serve(config: Config, { env, log, shutdown, onFault }: Sur
   await aborted(shutdown);
   await drain(loops, tables, config.drainTimeoutMs, String(shutdown.reason), log);
   await loops.stop();
-  await admin?.stop();
+  admin?.stop();
   log.info("stopped");
 }
 
@@ -67,16 +72,18 @@ async function startAdminOf(
   settings: LoopSettings,
   tables: SharedTables,
   loops: Loops,
-  workerRestarts: () => number,
+  counts: Pick<AdminFacts, "workerRestarts" | "logLinesLost">,
 ): Promise<Admin | null> {
   if (config.adminPort === null) return null;
   const { engine, engineReason, bound } = loops;
   const { adminPort: port, readinessTimeoutMs } = config;
   const hosts = config.adminHosts ?? settings.hosts;
+  const connectionsMax = adminConnectionsWithin(openFileLimit(), settings.maxAdminConnections);
+  const descriptorsMax = sessionDescriptorsWithin(openFileLimit(), settings.maxAdminConnections);
   try {
     return startAdmin(
-      { tables, bound, settings, engine, engineReason, version, workerRestarts },
-      { hosts, port, readinessTimeoutMs },
+      { tables, bound, settings, engine, engineReason, version, ...counts },
+      { hosts, port, connectionsMax, descriptorsMax, readinessTimeoutMs },
       env,
     );
   } catch (error) {
@@ -90,7 +97,7 @@ function warn(settings: LoopSettings, env: Environment, log: Logger): void {
   for (const variable of unknownVariables(env)) {
     log.warn({ variable }, "unknown variable: no option has this name");
   }
-  const room = sessionsWithin(openFileLimit());
+  const room = sessionsWithin(openFileLimit(), settings.maxAdminConnections);
   if (settings.tcpPort !== null && settings.maxTcpSessions > room) {
     const { maxTcpSessions } = settings;
     log.warn({ maxTcpSessions, room }, "--max-tcp-sessions is more than the open-file limit has room for");

@@ -19,6 +19,7 @@ const SETTINGS: LoopSettings = {
   maxTcpSessions: 1,
   maxTcpSessionsPerClient: 0,
   maxUdpSessions: 10_000,
+  maxAdminConnections: 64,
   tcpIdleTimeoutMs: 0,
   tcpKeepAliveMs: 0,
   udpIdleTimeoutMs: 0,

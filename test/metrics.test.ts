@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ADMIN_CLOSES } from "../src/admin/http-connection.ts";
 import {
   BANNER_SUPPRESSIONS,
   PROXY_KINDS,
@@ -39,6 +40,9 @@ describe("/metrics", () => {
     }
     expect(metrics.get("echo_queued_bytes")).toBe(0);
     expect(metrics.get("echo_worker_restarts_total")).toBe(0);
+    expectZero(metrics, "echo_admin_connections_closed_total", {}, "reason", ADMIN_CLOSES);
+    expect(metrics.get("echo_admin_connections_active")).toBe(1); // the scrape's own
+    expect(metrics.get("echo_log_lines_lost_total")).toBe(0);
     expect(metrics.get("echo_event_loop_lag_seconds", { loop: "0" })).toBeNumber();
     const [info] = [...metrics.samples.keys()].filter((key) => key.startsWith("echo_build_info"));
     expect(info).toContain(`bun="${Bun.version}"`);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parseCommandLine } from "../src/cli.ts";
 import { flagTable } from "../src/config/describe.ts";
 import { isServiceLink, unknownVariables } from "../src/config/environment.ts";
-import { quotaOfV2, sessionsWithin } from "../src/config/machine.ts";
+import { quotaOfV2 } from "../src/config/machine.ts";
 import { OPTIONS, type Option, variableOf } from "../src/config/options.ts";
 import { loopSettings, resolveConfig, workerCount } from "../src/config.ts";
 import { UsageError } from "../src/errors.ts";
@@ -299,13 +299,6 @@ describe("what loops are told", () => {
     expect(usageError(() => loopSettings(config, { ECHO_POD_NAME: "a\nClient: b" }))).toContain(
       "not allowed",
     );
-  });
-
-  test("the session cap fits the open-file limit", () => {
-    expect(sessionsWithin(1024)).toBe(896);
-    expect(sessionsWithin(256)).toBe(128);
-    expect(sessionsWithin(64)).toBe(32);
-    expect(sessionsWithin(2 ** 30)).toBe(2 ** 20 - 128);
   });
 
   test("a CPU quota is read as cores", () => {

@@ -7,7 +7,7 @@ import { drain } from "../src/drain.ts";
 import { PROBE_LIFE_MS } from "../src/engine/loop.ts";
 import { OwnSocket } from "../src/engine/own-socket.ts";
 import { setOption, writeSockaddr } from "../src/engine/sockets.ts";
-import { makeLogger } from "../src/log.ts";
+import { openLog } from "../src/log.ts";
 import { C, sumColumn, UDP_DROPS } from "../src/rules/counters.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../src/rules/probe-end.ts";
 import { makeSharedTables, WORD } from "../src/rules/shared.ts";
@@ -174,7 +174,7 @@ describe("a probe that does not end", () => {
   test("keeps no drain waiting, and is gone with the loop", async () => {
     await using here = await Here.start();
     const { socket } = await probeOf(here);
-    const log = await makeLogger({ logLevel: "error", logFormat: "json" });
+    const { logger: log } = await openLog({ logLevel: "error", logFormat: "json" });
     await drain(here.loops, here.tables, 60_000, "SIGTERM", log);
     expect(socket.receive()).toBe("EAGAIN"); // it is still here: nobody waited for it
     await here.stop();

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { TcpClient } from "./clients/tcp.ts";
-import { EchoServer, type Finished, MAIN, run, startServer } from "./harness.ts";
+import { EchoServer, type Finished, MAIN, run, ServerProcess, startServer, until } from "./harness.ts";
 
 const LINUX = process.platform === "linux";
 
@@ -110,6 +110,69 @@ test.if(LINUX)("as PID 1, where the kernel ignores signals that nobody handles",
   expect(await server.exited).toBe(0);
   expect(server.log.at(-1)).toMatchObject({ msg: "stopped" });
 });
+
+test.if(LINUX)(
+  "as PID 1, from the moment SIGTERM is caught none is lost, however early it comes",
+  async () => {
+    const ports = ["--tcp-port", "0", "--udp-port", "0", "--admin-port", "0"];
+    for (const delayMs of [0, 0, 1, 2, 5, 10, 20, 40, 80, 160]) {
+      await using server = new EchoServer(ports, { command: [...ownProcesses(), process.execPath, MAIN] });
+      let child = "";
+      await until("it catches SIGTERM", () => {
+        [child] = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, "latin1").split(" ") as [
+          string,
+        ];
+        return child !== "" && isFirst(child) && catchesSigterm(child);
+      });
+      await Bun.sleep(delayMs); // wherever its start is by then
+      process.kill(Number(child), "SIGTERM");
+      expect([delayMs, await server.exited, server.stderr]).toEqual([delayMs, 0, ""]);
+    }
+  },
+);
+
+test.if(LINUX)("SIGTERM is caught before the program is loaded, far sooner than it is ready", async () => {
+  const shares: number[] = []; // of the time until it is ready
+  for (let starts = 0; starts < 5; starts++) {
+    const startMs = performance.now();
+    await using server = new EchoServer(["--tcp-port", "0", "--udp-port", "0", "--admin-port", "0"]);
+    while (!catchesSigterm(String(server.pid)));
+    const caughtMs = performance.now() - startMs;
+    await server.ready();
+    shares.push(caughtMs / (performance.now() - startMs));
+  }
+  expect(Math.min(...shares)).toBeLessThan(0.3);
+});
+
+test.if(LINUX)("a signal ends `health` as it ends any command", async () => {
+  await using server = await startServer();
+  server.kill("SIGSTOP"); // nobody answers for now
+  await using health = new ServerProcess(["health", "--admin-port", String(server.adminPort)]);
+  await until("it catches SIGTERM", () => catchesSigterm(String(health.pid)));
+  health.kill("SIGTERM");
+  expect(await health.exited).toBe(143);
+  server.kill("SIGCONT");
+});
+
+/** Whether the process is PID 1 of its own namespace, and no more the program that made that. */
+function isFirst(pid: string): boolean {
+  const status = readOr(`/proc/${pid}/status`);
+  return /^NSpid:\s+\d+\s+1$/m.test(status) && !readOr(`/proc/${pid}/comm`).startsWith("unshare");
+}
+
+/** By the mask of signals that have a handler (proc(5), SigCgt); SIGTERM is 15. */
+function catchesSigterm(pid: string): boolean {
+  const [, mask] = /^SigCgt:\s+([0-9a-f]+)$/m.exec(readOr(`/proc/${pid}/status`)) ?? [];
+  return mask !== undefined && (BigInt(`0x${mask}`) & (1n << 14n)) !== 0n;
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // it has not begun, or has ended
+  }
+}
 
 describe("limits of the machine", () => {
   test("the session cap fits the open-file limit, and more than that is warned of", async () => {

@@ -13,6 +13,7 @@ const SETTINGS: LoopSettings = {
   maxTcpSessions: 15000,
   maxTcpSessionsPerClient: 14000,
   maxUdpSessions: 65536,
+  maxAdminConnections: 64,
   tcpIdleTimeoutMs: 300_000,
   tcpKeepAliveMs: 60_000,
   udpIdleTimeoutMs: 60_000,

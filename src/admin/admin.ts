@@ -1,12 +1,14 @@
-import type { Server } from "bun";
 import type { Environment } from "../config/environment.ts";
 import type { BoundAddresses } from "../engine/loop.ts";
-import { StartError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../rules/shared.ts";
 import { endpointText } from "./endpoint.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
+import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";
+import type { HttpRequest } from "./http-reader.ts";
+import { type HttpListening, HttpServer, makeConnectionCounts } from "./http-server.ts";
 import { makeRegistry, type ProcessFacts } from "./metrics.ts";
+import { paced } from "./paced.ts";
 
 /** What admin tells about. */
 export interface AdminFacts extends ProcessFacts {
@@ -16,10 +18,7 @@ export interface AdminFacts extends ProcessFacts {
 }
 
 /** Where admin listens. */
-export interface AdminListening {
-  readonly hosts: readonly string[];
-  /** 0: any free one, the same for all hosts. */
-  readonly port: number;
+export interface AdminListening extends HttpListening {
   readonly readinessTimeoutMs: number;
 }
 
@@ -27,11 +26,13 @@ export interface AdminListening {
 export interface Admin {
   /** `ip:port` of each listener. */
   readonly bound: readonly string[];
-  stop(): Promise<void>;
+  stop(): void;
 }
 
-const PATHS = ["/", "/livez", "/readyz", "/metrics"];
-const PLAIN = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+/** Renders of metrics and page begin at most this often: whoever scrapes in a loop takes nothing from the others. */
+const RENDER_INTERVAL_MS = 100;
+
+const READING = "GET, HEAD";
 const PAGE = {
   "content-type": "text/html; charset=utf-8",
   "cache-control": "no-store",
@@ -45,96 +46,48 @@ const PAGE = {
  */
 export function startAdmin(facts: AdminFacts, listening: AdminListening, env: Environment): Admin {
   const readiness = new Readiness(facts.tables, facts.bound, facts.settings, listening.readinessTimeoutMs);
-  const registry = makeRegistry(facts.tables, facts, readiness);
-  const scrape = shared(() => registry.metrics());
-  const page = shared(async () => {
+  const connections = makeConnectionCounts();
+  const registry = makeRegistry(facts.tables, facts, readiness, connections);
+  const scrape = paced(() => registry.metrics(), RENDER_INTERVAL_MS);
+  const page = paced(async () => {
     const [{ pageFacts }, { renderPage }] = await Promise.all([import("./facts.ts"), import("./page.ts")]);
     return renderPage(await pageFacts(facts, env));
-  });
+  }, RENDER_INTERVAL_MS);
 
-  const answer = async (request: Request): Promise<Response> => {
-    const path = pathOf(request);
-    if (!PATHS.includes(path)) return new Response("not found\n", { status: 404, headers: PLAIN });
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("only GET and HEAD\n", { status: 405, headers: { ...PLAIN, allow: "GET, HEAD" } });
-    }
-    if (path === "/livez") return health(liveness(facts.tables));
-    if (path === "/readyz") return health(await readiness.check());
-    if (path === "/") return new Response(await page(), { headers: PAGE });
-    return new Response(await scrape(), { headers: { ...PLAIN, "content-type": registry.contentType } });
+  const paths: Readonly<Record<string, () => HttpAnswer | Promise<HttpAnswer>>> = {
+    "/livez": () => health(liveness(facts.tables)),
+    "/readyz": async () => health(await readiness.check()),
+    "/metrics": async () => metrics(await scrape(), registry.contentType),
+    "/": async () => ({ status: 200, headers: PAGE, body: await page() }),
+  };
+  const answer = ({ method, path }: HttpRequest): HttpAnswer | Promise<HttpAnswer> => {
+    // Of the server itself, and not of one of its answers: a balancer's plainest check is OPTIONS / HTTP/1.0.
+    if (method === "OPTIONS" && (path === "/" || path === "*")) return options();
+    const read = Object.hasOwn(paths, path) ? paths[path] : undefined;
+    if (read === undefined) return plain(404, "not found");
+    if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD", { allow: READING });
+    return read();
   };
 
-  const servers = listen(listening, answer);
+  const server = new HttpServer(listening, answer, connections);
   void readiness.check(); // so that the first scrape has a verdict to tell
   return {
-    bound: servers.map(({ hostname, port }) => endpointText({ hostname: hostname!, port: port! })),
-    async stop() {
+    bound: server.bound.map(endpointText),
+    stop() {
       readiness.close();
-      await Promise.all(servers.map((server) => server.stop(true)));
+      server.stop();
     },
   };
 }
 
-function health({ ok, text }: Verdict): Response {
-  return new Response(`${text}\n`, { status: ok ? 200 : 503, headers: PLAIN });
+function health({ ok, text }: Verdict): HttpAnswer {
+  return plain(ok ? 200 : 503, text);
 }
 
-/** The path without its query, whatever else the request line and the Host header hold. */
-function pathOf(request: Request): string {
-  return URL.parse(request.url)?.pathname ?? "";
+function metrics(body: string, contentType: string): HttpAnswer {
+  return { status: 200, headers: { ...PLAIN, "content-type": contentType }, body };
 }
 
-/** However many ask at once, the work is done once at a time and all get its result. */
-function shared<T>(work: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | null = null;
-  return () => {
-    running ??= work().finally(() => {
-      running = null;
-    });
-    return running;
-  };
+function options(): HttpAnswer {
+  return { status: 204, headers: { allow: `${READING}, OPTIONS` }, body: "" };
 }
-
-type Answer = (request: Request) => Promise<Response>;
-
-function listen({ hosts, port: wanted }: AdminListening, answer: Answer): Server<undefined>[] {
-  const servers: Server<undefined>[] = [];
-  let port = wanted;
-  try {
-    for (const host of hosts) {
-      const server = listenOn(host, port, host === "::" && hosts.includes("0.0.0.0"), answer);
-      servers.push(server);
-      port = server.port!;
-    }
-    return servers;
-  } catch (error) {
-    for (const server of servers) void server.stop(true);
-    throw error;
-  }
-}
-
-function listenOn(hostname: string, port: number, ipv6Only: boolean, answer: Answer): Server<undefined> {
-  try {
-    return Bun.serve({
-      hostname,
-      port,
-      ipv6Only,
-      development: false,
-      reusePort: false, // without development it is on unless forbidden, and a port in use goes unnoticed
-      idleTimeout: 10, // seconds
-      maxRequestBodySize: 1024, // no request has a body that is read
-      fetch: answer,
-      error: () => new Response("internal error\n", { status: 500, headers: PLAIN }),
-    });
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const why = WHY[code] ?? String(error);
-    throw new StartError(`cannot listen on admin ${endpointText({ hostname, port })}: ${why}`);
-  }
-}
-
-const WHY: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use",
-  EACCES: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
-  EADDRNOTAVAIL: "this host does not have that address",
-};

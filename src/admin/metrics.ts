@@ -10,6 +10,8 @@ import processStartTime from "prom-client/lib/metrics/processStartTime.js";
 import Registry from "prom-client/lib/registry.js";
 import type { SharedTables } from "../rules/shared.ts";
 import { DurationHistogram } from "./duration-histogram.ts";
+import { ADMIN_CLOSES } from "./http-connection.ts";
+import type { ConnectionCounts } from "./http-server.ts";
 import { METRICS, type MetricRow, type Sample } from "./metric-table.ts";
 
 /** What of a scrape does not stand in the shared tables. */
@@ -18,6 +20,8 @@ export interface ProcessFacts {
   readonly engine: string;
   readonly engineReason: string;
   workerRestarts(): number;
+  /** Lines of the log that nobody read. */
+  logLinesLost(): number;
 }
 
 /** What is known of the server's own probe. */
@@ -35,17 +39,12 @@ export function makeRegistry(
   tables: SharedTables,
   facts: ProcessFacts,
   readiness: ReadinessFacts,
+  connections: ConnectionCounts,
 ): RegistryType {
   const registry = new Registry();
   for (const row of METRICS) register(registry, row, () => row.read(tables));
   registry.registerMetric(new DurationHistogram(tables));
-  const restarts = {
-    type: "counter",
-    name: "echo_worker_restarts_total",
-    help: "Event loops that died of a fault and were replaced.",
-    labelNames: [],
-  } as const;
-  register(registry, restarts, () => [{ labels: {}, value: facts.workerRestarts() }]);
+  for (const row of processRows(facts, connections)) register(registry, row, row.read);
   registerReadiness(registry, readiness);
   const { version, engine, engineReason: reason } = facts;
   const build = { version, bun: Bun.version, engine, reason };
@@ -78,6 +77,42 @@ function registerReadiness(registry: RegistryType, readiness: ReadinessFacts): v
     [...readiness.tries].map(([result, value]) => ({ labels: { result }, value })),
   );
 }
+
+/** What the control plane itself counts. */
+function processRows(facts: ProcessFacts, connections: ConnectionCounts): ProcessRow[] {
+  return [
+    {
+      type: "counter",
+      name: "echo_worker_restarts_total",
+      help: "Event loops that died of a fault and were replaced.",
+      labelNames: [],
+      read: () => [{ labels: {}, value: facts.workerRestarts() }],
+    },
+    {
+      type: "gauge",
+      name: "echo_admin_connections_active",
+      help: "Admin connections open now.",
+      labelNames: [],
+      read: () => [{ labels: {}, value: connections.active }],
+    },
+    {
+      type: "counter",
+      name: "echo_admin_connections_closed_total",
+      help: "Admin connections that the server ended, by why.",
+      labelNames: ["reason"],
+      read: () => ADMIN_CLOSES.map((reason) => ({ labels: { reason }, value: connections.closed[reason] })),
+    },
+    {
+      type: "counter",
+      name: "echo_log_lines_lost_total",
+      help: "Log lines lost because nobody read them.",
+      labelNames: [],
+      read: () => [{ labels: {}, value: facts.logLinesLost() }],
+    },
+  ];
+}
+
+type ProcessRow = Omit<MetricRow, "read"> & { readonly read: () => Sample[] };
 
 function register(
   registry: RegistryType,

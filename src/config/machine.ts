@@ -1,19 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { SESSIONS_MAX } from "../rules/descriptors.ts";
 
 /** What this machine, or this container, lets the process have. */
-
-/** Descriptors that are not for TCP sessions: libraries, listeners, UDP sockets, event loops, admin connections. */
-const RESERVED_DESCRIPTORS = 128;
-
-/** More sessions than this are never the default: engines keep flat tables of this length. */
-const SESSIONS_MAX = 1_048_576;
-
-/** The TCP sessions that an open-file limit has room for. */
-export function sessionsWithin(openFiles: number): number {
-  const reserved = Math.min(RESERVED_DESCRIPTORS, Math.ceil(openFiles / 2));
-  return Math.min(openFiles, SESSIONS_MAX) - reserved;
-}
 
 /**
  * The soft limit of open files, which Bun has raised to the hard one by now; 1024 where nobody says. Off Linux a shell

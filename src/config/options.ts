@@ -115,7 +115,7 @@ export const OPTIONS = {
     group: "Limits",
     kind: integer(1, 1_048_576),
     default: null,
-    defaultNote: "the open-file limit less 128 (less half of it, below 256)",
+    defaultNote: "the open-file limit less 64 and --max-admin-connections (less half of it, if that is less)",
     help: "TCP sessions at once; more are reset",
   }),
   maxTcpSessionsPerClient: option({
@@ -131,6 +131,13 @@ export const OPTIONS = {
     kind: integer(1, 1_048_576),
     default: "65536",
     help: "UDP sessions at once; datagrams of further ones are dropped",
+  }),
+  maxAdminConnections: option({
+    flag: "--max-admin-connections",
+    group: "Limits",
+    kind: integer(1, 65_536),
+    default: "64",
+    help: "admin connections at once, at most a sixteenth of the open files; the longest-idle one goes",
   }),
   tcpIdleTimeoutMs: option({
     flag: "--tcp-idle-timeout",

@@ -1,23 +1,19 @@
 import type { Pointer } from "bun:ffi";
+import { sessionDescriptorsWithin } from "../rules/descriptors.ts";
+import type { LoopSettings } from "../rules/settings.ts";
 import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
 
-/** Descriptors that sessions leave to everything else: admin, log, UDP sockets, the runtime. */
-const KEPT_MIN = 8;
-const KEPT_MAX = 64;
-
 /**
- * Sessions may have descriptors below this. The kernel always hands out the lowest free one, so a connection at or
- * above it says that nearly all are taken. It must be refused while accepting still works: once accept(2) fails
- * for want of a descriptor, Bun's loop spins on the listener without telling anybody; and a session that had the last
- * one would leave none to a scrape or a probe.
+ * Sessions may have descriptors below this: a connection at or above it must be refused while accepting still works.
+ * Once accept(2) fails for want of a descriptor, Bun's loop spins on the listener without telling anybody; and a
+ * session that had the last one would leave none to a scrape or a probe.
  * Infinity where the limit cannot be asked for.
  */
-export function sessionDescriptorsMax(): number {
+export function sessionDescriptorsMax({ maxAdminConnections }: LoopSettings): number {
   try {
     const limit = nativeMemory(16);
     if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return Number.POSITIVE_INFINITY;
-    const soft = Number(limit.view.getBigUint64(0, true));
-    return soft - Math.min(KEPT_MAX, Math.max(KEPT_MIN, Math.floor(soft / 16)));
+    return sessionDescriptorsWithin(Number(limit.view.getBigUint64(0, true)), maxAdminConnections);
   } catch {
     return Number.POSITIVE_INFINITY; // not Linux
   }

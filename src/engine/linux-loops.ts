@@ -26,7 +26,7 @@ export class LinuxStarter implements LoopStarter {
   readonly #sockets: LoopSockets[];
   readonly #wakes: number[] = [];
   readonly #one = nativeMemory(8);
-  readonly #descriptorsMax = Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax());
+  readonly #descriptorsMax: number;
 
   /** @throws StartError when an address cannot be bound; then nothing is open */
   constructor(
@@ -38,6 +38,7 @@ export class LinuxStarter implements LoopStarter {
     this.#tables = tables;
     this.#onSessionEnd = onSessionEnd;
     this.#one.words[0] = 1;
+    this.#descriptorsMax = Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax(settings));
     this.count = tables.loops;
     this.#sockets = openSockets(settings, tables.serves, false);
     this.bound = addressesOfLoops(this.#sockets);

@@ -16,6 +16,8 @@ export interface LoopSettings {
   /** 0: unlimited. */
   readonly maxTcpSessionsPerClient: number;
   readonly maxUdpSessions: number;
+  /** Descriptors for so many are kept from sessions, as far as the open-file limit has room. */
+  readonly maxAdminConnections: number;
   /** 0: off. */
   readonly tcpIdleTimeoutMs: number;
   /** Idle time until the kernel asks whether the peer is still there; 0: it does not. */

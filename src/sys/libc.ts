@@ -32,6 +32,7 @@ const SYMBOLS = {
   memcmp: { args: [ptr, ptr, u64], returns: i32 },
   mmap: { args: [u64, u64, i32, i32, i32, u64], returns: ptr },
   munmap: { args: [ptr, u64], returns: i32 },
+  poll: { args: [ptr, u64, i32], returns: i32 },
   read: { args: [i32, ptr, u64], returns: i32 },
   recv: { args: [i32, ptr, u64, i32], returns: i32 },
   recvmmsg: { args: [i32, ptr, u32, i32, u64], returns: i32 },
@@ -191,6 +192,7 @@ export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
 export const TCP_INFO = 11;
+export const TCP_DEFER_ACCEPT = 9;
 export const UDP_SEGMENT = 103;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
@@ -199,6 +201,7 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 1;
 export const EPOLLOUT = 4;
+export const POLLOUT = 4;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const RLIMIT_NOFILE = 7;

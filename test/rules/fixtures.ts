@@ -24,6 +24,7 @@ export function settings(changes: Partial<LoopSettings> = {}): LoopSettings {
     ...loopSettings(resolveConfig({}, {}), {}),
     maxTcpSessions: 100,
     maxUdpSessions: 100,
+    maxAdminConnections: 64,
     tcpIdleTimeoutMs: 0,
     udpIdleTimeoutMs: 0,
     udpBlockedSourcePorts: [],

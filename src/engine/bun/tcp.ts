@@ -23,7 +23,7 @@ export class BunTcp {
   readonly #start: BunLoopStart;
   readonly #clock: Clock;
   readonly #sessions: TcpSessions;
-  readonly #descriptorsMax = sessionDescriptorsMax();
+  readonly #descriptorsMax: number;
   readonly #logged: boolean;
   #listeners: TCPSocketListener<Session | null>[] = [];
   /** The latest local address as text and as words: most hosts have very few. */
@@ -37,6 +37,7 @@ export class BunTcp {
     this.#start = start;
     this.#clock = clock;
     this.#logged = events.onSessionEnd !== null;
+    this.#descriptorsMax = sessionDescriptorsMax(start.settings);
     const slots = Math.min(start.settings.maxTcpSessions, this.#descriptorsMax);
     this.rules = new TcpRules(start.settings, start.tables, start.index, slots, clock);
     this.#sessions = new TcpSessions(this.rules, clock, slots, start.settings.maxQueuedBytes, events);

@@ -303,6 +303,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** The loop dies, and its sessions with it. */
   die(): void {
     this.#sessions.each((fd) => this.#sessions.end(fd, "worker_died", "worker_died"));
+    this.probes.closeAll();
     this.acceptor.close();
   }
 }

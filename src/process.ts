@@ -1,0 +1,69 @@
+import { type Invocation, parseCommandLine } from "./cli.ts";
+import { StartError, UsageError } from "./errors.ts";
+import { exitCodeOf, shutdown } from "./signals.ts";
+import { LineOutput } from "./sys/output.ts";
+import { versionText } from "./version.ts";
+
+/** The process: arguments, environment and exit codes. Nothing else touches them; signals are caught in signals.ts. */
+
+const STDOUT = 1;
+const STDERR = 2;
+
+/** How long the end waits for whoever reads the last lines. */
+const LAST_WORDS_MS = 500;
+
+/** Writes a line and ends. */
+function end(code: number, descriptor: number, line: string): never {
+  const output = new LineOutput(descriptor);
+  output.write(`${line.trimEnd()}\n`);
+  output.flush(LAST_WORDS_MS);
+  process.exit(code);
+}
+
+/** What went wrong, in one line: 2 for what the person did, 1 for what the machine or this program did. */
+function fail(error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error);
+  const [line] = message.split("\n", 1);
+  if (error instanceof UsageError) end(2, STDERR, `echo-server: ${line}`);
+  if (error instanceof StartError) end(1, STDERR, `echo-server: ${line}`);
+  const where = error instanceof Error ? (/\n\s+at ([^\n]+)/.exec(error.stack ?? "")?.[1] ?? "") : "";
+  end(1, STDERR, `echo-server: unexpected error: ${line}${where && ` (at ${where})`}`);
+}
+
+async function run(invocation: Invocation): Promise<void> {
+  switch (invocation.command) {
+    case "print":
+      return end(0, STDOUT, invocation.text);
+    case "health": {
+      endBySignal();
+      const { askHealth } = await import("./admin/ask.ts");
+      const { hosts, port, timeoutMs } = invocation.target;
+      const { ok, text } = await askHealth(hosts?.[0] ?? "127.0.0.1", port, invocation.path, timeoutMs);
+      return end(ok ? 0 : 1, STDOUT, text);
+    }
+    case "serve": {
+      const [{ serve }, { openLog }] = await Promise.all([import("./server.ts"), import("./log.ts")]);
+      const { logger: log, linesLost: logLinesLost, flush } = await openLog(invocation.config);
+      process.on("exit", () => flush(LAST_WORDS_MS));
+      const onFault = (inject: () => void): void => void process.on("SIGUSR2", inject);
+      if (!shutdown.aborted)
+        await serve(invocation.config, { env: process.env, log, logLinesLost, shutdown, onFault });
+      process.exit(0);
+    }
+  }
+}
+
+/** Nothing is worth an orderly end: the first signal is enough. */
+function endBySignal(): void {
+  const exit = (): never => process.exit(exitCodeOf(shutdown.reason));
+  if (shutdown.aborted) exit();
+  shutdown.addEventListener("abort", exit, { once: true });
+}
+
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
+try {
+  await run(parseCommandLine(process.argv.slice(2), process.env, versionText()));
+} catch (error) {
+  fail(error);
+}
