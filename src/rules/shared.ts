@@ -1,4 +1,5 @@
 import { makeCounterTable } from "./counters.ts";
+import { randomSeed, SEED_WORDS } from "./hash.ts";
 
 /** Words of the control table, all Int32 and touched with Atomics only. */
 export const WORD = {
@@ -32,6 +33,12 @@ export const CLIENT_ADDRESS_WORDS = 4;
 /** Buckets of the banner budget by source prefix; two prefixes that share one share its budget. */
 export const PREFIX_BUCKETS = 16384;
 
+/** Banners remembered, to know them when they come back: the rate of a second and more, at the default budget. */
+export const SENT_BANNERS = 65536;
+
+/** Clients whose rate is kept, where `--udp-rate-per-client` sets one. A power of two. */
+export const RATED_CLIENTS = 65536;
+
 /** Memory that all loops and the control plane share. It can be handed to a Worker as it is. */
 export interface SharedTables {
   readonly loops: number;
@@ -41,20 +48,37 @@ export interface SharedTables {
   readonly clients: SharedArrayBuffer;
   /** Banner budget: virtual schedule times (ms), the whole server's first, then one per prefix bucket. */
   readonly bannerBudget: SharedArrayBuffer;
+  /** The secret of every hash, `SEED_WORDS` words: the same in all loops, since they share tables. */
+  readonly seed: SharedArrayBuffer;
+  /** Banners sent lately, by hash. Pages cost nothing until they are written to, as in what follows. */
+  readonly sentBanners: SharedArrayBuffer;
+  /** Rate per client: its address (4 words each), and when it may have its full burst again (ms). */
+  readonly ratedClients: SharedArrayBuffer;
+  readonly clientRates: SharedArrayBuffer;
 }
 
 /**
  * The tables for `loops` loops. `clientsMax` is how many distinct clients can have sessions at once
- * (the session cap) where a per-client cap is on, else 0.
+ * (the session cap) where a per-client cap is on, else 0. `secret` is what hashes are keyed with.
  */
-export function makeSharedTables(loops: number, clientsMax: number): SharedTables {
+export function makeSharedTables(
+  loops: number,
+  clientsMax: number,
+  secret: ArrayLike<number> = randomSeed(),
+): SharedTables {
   const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
+  const seed = new SharedArrayBuffer(SEED_WORDS * 4);
+  new Int32Array(seed).set(secret);
   return {
     loops,
     control: new SharedArrayBuffer((WORD.command + loops) * 4),
     counters: makeCounterTable(loops),
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
+    seed,
+    sentBanners: new SharedArrayBuffer(SENT_BANNERS * 4),
+    ratedClients: new SharedArrayBuffer(RATED_CLIENTS * CLIENT_ADDRESS_WORDS * 4),
+    clientRates: new SharedArrayBuffer(RATED_CLIENTS * 8),
   };
 }
 

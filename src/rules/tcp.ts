@@ -253,11 +253,9 @@ export class TcpRules {
     this.#client[slot * 4 + 2] = client.a2;
     this.#client[slot * 4 + 3] = client.a3;
     if (this.#clients === null) return null;
-    if (!this.#clients.enter(client, this.#loop, this.#settings.maxTcpSessionsPerClient)) {
-      return "max_sessions_per_client";
-    }
-    this.#booked[slot] = 1;
-    return null;
+    const refusal = this.#clients.enter(client, this.#loop, this.#settings.maxTcpSessionsPerClient);
+    if (refusal === null) this.#booked[slot] = 1;
+    return refusal;
   }
 
   #clientOf(slot: number): Address {

@@ -2,7 +2,8 @@ import type { udp } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatEndpoint, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
-import { UdpRules } from "../../rules/udp.ts";
+import type { UdpRules } from "../../rules/udp.ts";
+import { makeUdpRules } from "../../rules/udp-rated.ts";
 import { IPPROTO_IP, IPPROTO_IPV6, loadLibc, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
 import { bindUdp, setOption } from "../sockets.ts";
@@ -60,7 +61,7 @@ export class BunUdp {
 
   constructor(start: LoopStart, clock: Clock) {
     this.#start = start;
-    this.rules = new UdpRules(start.settings, start.tables, start.index, clock);
+    this.rules = makeUdpRules(start.settings, start.tables, start.index, clock);
   }
 
   /** Binds; resolves to the addresses. Throws StartError. */

@@ -168,6 +168,16 @@ export class DatagramBatch implements Address {
     this.follows = same && a3 === this.a3 && local === this.local;
   }
 
+  /** The bytes of all datagrams. */
+  get payloads(): Uint8Array {
+    return this.#payloads.bytes;
+  }
+
+  /** Where in `payloads` those of datagram `at` begin. */
+  payloadAt(at: number): number {
+    return at * SLOT_BYTES;
+  }
+
   /** Payload bytes of datagram `at`, which was read before. */
   lengthOf(at: number): number {
     return this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
