@@ -6,7 +6,7 @@ import type { UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
 import { IPPROTO_IP, IPPROTO_IPV6, loadLibc, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
-import { bindUdp, setOption } from "../sockets.ts";
+import { bindUdp, ignorePathMtu, setOption } from "../sockets.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { addressesOf, isWildcard } from "./local-addresses.ts";
@@ -200,12 +200,13 @@ function hasLibc(): boolean {
 
 /**
  * Raises the kernel's buffers as far as it lets us (net.core.rmem_max). Takes IP_RECVERR back, which Bun sets: by
- * it the kernel fails a send to a healthy peer to tell that another one is dead.
+ * it the kernel fails a send to a healthy peer to tell that another one is dead. Keeps no path MTU over IPv4.
  */
 function tune(fd: number): void {
   if (fd < 0 || !hasLibc()) return;
   setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
   setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+  ignorePathMtu(fd);
   setOption(fd, IPPROTO_IP, IP_RECVERR, 0);
   setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 0);
 }
