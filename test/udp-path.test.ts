@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { Host } from "./clients/network.ts";
+import { Host, type LinkEnds, type Talk } from "./clients/network.ts";
 import type { EchoServer } from "./harness.ts";
 
 /** What is on the way between server and client: narrow links, and strangers who say that there are. */
@@ -55,7 +55,9 @@ class Way implements AsyncDisposable {
       [this.serverHost, 1],
       [this.clientHost, 2],
     ] as const) {
-      await host.configure(`ip route add default via 10.98.${net}.1\nip -6 route add default via fd98:${net}::1`);
+      await host.configure(
+        `ip route add default via 10.98.${net}.1\nip -6 route add default via fd98:${net}::1`,
+      );
     }
   }
 
@@ -74,7 +76,7 @@ describe.if(process.platform === "linux")("the way back", () => {
     await forge(clientHost, "10.98.1.3");
     expect(await serverHost.run("ip", "route", "get", "10.98.1.3")).not.toContain("mtu");
     expect(await echoed(clientHost, "10.98.1.2", SIZES)).toEqual(SIZES);
-    expect(await fragments(clientHost)).toBe(0);
+    expect(await counter(clientHost, "Ip: ", "ReasmReqds")).toBe(0);
   });
 
   test("that is narrower than it looks loses no echo, the first included, though nobody says so", async () => {
@@ -92,14 +94,49 @@ describe.if(process.platform === "linux")("the way back", () => {
   });
 });
 
+// The portable engine sends one by one.
+describe.if(process.platform === "linux" && process.env["ECHO_TEST_ENGINE"] !== "bun")("segments", () => {
+  test("are taken from the peer alone whose way is too narrow for them", async () => {
+    await using serverHost = await Host.make();
+    await using narrow = await Host.make(serverHost);
+    await using wide = await Host.make(serverHost);
+    const ends = (net: number, mtu: number): LinkEnds => ({
+      here: [`10.98.${net}.2/24`],
+      there: [`10.98.${net}.3/24`],
+      mtu,
+    });
+    await serverHost.link("narrow", narrow, "eth0", ends(1, 600));
+    await serverHost.link("wide", wide, "eth0", ends(2, 1500));
+    await using server = await serverHost.startServer(["--host", "0.0.0.0"]);
+    const burst = (host: Host, address: string): Talk =>
+      host.talk(process.execPath, script("udp-burst"), address, "5678", "1000", "32");
+    using narrowClient = burst(narrow, "10.98.1.2");
+    using wideClient = burst(wide, "10.98.2.2");
+    for (const client of [narrowClient, wideClient]) await client.hears("ready");
+    expect(await sendsFor(narrowClient, server, serverHost)).toBeGreaterThanOrEqual(32);
+    expect(await sendsFor(wideClient, server, serverHost)).toBeLessThan(32);
+  });
+});
+
+/** How many sends it took to echo one burst of the client's, all of which the server found waiting. */
+async function sendsFor(client: Talk, server: EchoServer, host: Host): Promise<number> {
+  const before = await counter(host, "Udp: ", "OutDatagrams");
+  server.kill("SIGSTOP");
+  client.say("go");
+  await client.hears("sent");
+  server.kill("SIGCONT");
+  await client.hears("echoed");
+  return (await counter(host, "Udp: ", "OutDatagrams")) - before;
+}
+
 /** The server is told, by who is neither of the two, that datagrams to the client must not be longer than 552. */
 async function forge(host: Host, client: string): Promise<void> {
   await host.run(process.execPath, script("forge-icmp"), "10.98.1.2", "5678", client, "40000", "552");
 }
 
-/** Fragments of datagrams that this host was sent. */
-async function fragments(host: Host): Promise<number> {
-  const lines = (await host.run("cat", "/proc/net/snmp")).split("\n").filter((line) => line.startsWith("Ip: "));
-  const [names, values] = lines.map((line) => line.split(" "));
-  return Number(values![names!.indexOf("ReasmReqds")]);
+/** One of the kernel's own counters on that host (proc_net_snmp). */
+async function counter(host: Host, protocol: string, name: string): Promise<number> {
+  const lines = (await host.run("cat", "/proc/net/snmp")).split("\n");
+  const [names, values] = lines.filter((line) => line.startsWith(protocol)).map((line) => line.split(" "));
+  return Number(values![names!.indexOf(name)]);
 }

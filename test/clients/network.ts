@@ -46,6 +46,11 @@ export class Host implements AsyncDisposable {
     return output;
   }
 
+  /** Starts a command on this host, to be talked to by lines. */
+  talk(...command: string[]): Talk {
+    return new Talk([...this.#enter(), ...command]);
+  }
+
   /** Runs commands, one a line. */
   async configure(script: string): Promise<void> {
     await this.run("sh", "-ec", script);
@@ -90,6 +95,42 @@ export class Host implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#holder.kill("SIGKILL");
     await this.#holder.exited;
+  }
+}
+
+/** A process that is told a line, and answers by lines. */
+export class Talk implements Disposable {
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #lines: AsyncGenerator<string>;
+
+  constructor(command: string[]) {
+    this.#child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    this.#lines = linesOf(this.#child.stdout);
+  }
+
+  say(line: string): void {
+    this.#child.stdin.write(`${line}\n`);
+    this.#child.stdin.flush();
+  }
+
+  /** Waits for its next line. @throws when it is another */
+  async hears(wanted: string): Promise<void> {
+    const { value } = await this.#lines.next();
+    if (value !== wanted) throw new Error(`it said ${value}, not ${wanted}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let partial = "";
+  for await (const chunk of stream) {
+    const lines = (partial + decoder.decode(chunk, { stream: true })).split("\n");
+    partial = lines.pop()!;
+    yield* lines;
   }
 }
 

@@ -42,7 +42,7 @@ export class LinuxUdp {
     const locals = new Map<string, number>();
     for (const socket of sockets) {
       this.rules.guardOwnPort(socket.port);
-      const batch = new DatagramBatch(socket, locals);
+      const batch = new DatagramBatch(socket, locals, clock);
       this.#sockets.set(socket.fd, new UdpSocket(batch, this.rules, banner.address));
       interest.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
     }
@@ -156,7 +156,7 @@ class UdpSocket {
   }
 
   #segmentable(at: number): boolean {
-    return this.#batch.canSegment(this.#runs[at]!, this.#batch.lengthOf(at));
+    return this.#batch.canSegment(at, this.#runs[at]!);
   }
 
   /** Echoes the datagrams from `#at` up to `end`. False when the kernel takes no more. */
