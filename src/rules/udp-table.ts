@@ -9,6 +9,7 @@ export const NO_PLACE = -1;
 /**
  * UDP sessions by their key, in flat arrays. A session is a small number; its place in `index` holds the number + 1,
  * or that made negative while the session is set aside, so that a look-up which is only for the others stops at it.
+ * No session is PROBES_MAX places or more from where its hash wants it.
  */
 export class UdpTable {
   /** Open addressing, 0 for free. Twice the sessions, so that runs stay short. */
