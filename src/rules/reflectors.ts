@@ -7,7 +7,7 @@ import type { SharedTables } from "./shared.ts";
  * sends ahead of the banner's return comes first.
  */
 const WATCHED_DATAGRAMS = 16;
-const WATCHED_MS = 2000;
+const WATCHED_MS = 1000;
 
 /** A datagram of no session. */
 export const NO_SESSION = -1;
