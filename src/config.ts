@@ -77,6 +77,7 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
     udpBlockedSourcePorts: config.udpBlockedSourcePorts,
     udpBannerRate: config.udpBannerRate,
     udpBannerRatePerPrefix: config.udpBannerRatePerPrefix,
+    udpRatePerClient: config.udpRatePerClient,
     udpAmplificationMax: config.udpAmplificationMax,
     busyPollMicros: config.busyPollMicros,
     logSessions: config.logLevel === "debug" || config.logLevel === "trace",

@@ -30,6 +30,7 @@ const SETTINGS: LoopSettings = {
   udpBlockedSourcePorts: [],
   udpBannerRate: 1_000_000,
   udpBannerRatePerPrefix: 1_000_000,
+  udpRatePerClient: 0,
   udpAmplificationMax: 1000,
   busyPollMicros: 0,
   logSessions: false,

@@ -59,6 +59,7 @@ describe("the option table", () => {
       proxyTimeoutMs: 3000,
       udpBannerRate: 20_000,
       udpBannerRatePerPrefix: 5000,
+      udpRatePerClient: 0,
       udpAmplificationMax: 10,
       engine: "auto",
       workers: 1,
@@ -187,6 +188,35 @@ describe("values", () => {
       "--workers=many",
       "--max-tcp-sessions=0",
       "--udp-amplification-max=0.5",
+    ]) {
+      usageError(() => serveConfig([flags]));
+    }
+  });
+
+  test("rates of banners and datagrams: 0 is none, unlimited and off are no limit", () => {
+    const rates = (rate: string, perPrefix: string, perClient: string) =>
+      serveConfig([
+        "--udp-banner-rate",
+        rate,
+        "--udp-banner-rate-per-prefix",
+        perPrefix,
+        "--udp-rate-per-client",
+        perClient,
+      ]);
+    expect(rates("0", "0", "off")).toMatchObject({
+      udpBannerRate: 0,
+      udpBannerRatePerPrefix: 0,
+      udpRatePerClient: 0,
+    });
+    expect(rates("unlimited", "unlimited", "100")).toMatchObject({
+      udpBannerRate: Number.POSITIVE_INFINITY,
+      udpBannerRatePerPrefix: Number.POSITIVE_INFINITY,
+      udpRatePerClient: 100,
+    });
+    for (const flags of [
+      "--udp-rate-per-client=0",
+      "--udp-rate-per-client=unlimited",
+      "--udp-banner-rate=off",
     ]) {
       usageError(() => serveConfig([flags]));
     }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { UDP_DROPS } from "../src/rules/counters.ts";
 import { ownLoopback } from "./clients/loopback.ts";
-import { activeSessions, drops, refusals, untilActive } from "./clients/metrics.ts";
+import { activeSessions, drops, refusals, untilActive, untilMetric } from "./clients/metrics.ts";
 import { sendForged } from "./clients/raw-udp.ts";
 import { greet, UdpClient } from "./clients/udp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
@@ -24,18 +25,49 @@ async function banners(server: EchoServer, count: number, from?: string): Promis
 }
 
 describe("the cap of sessions", () => {
-  test("drops a newcomer's datagrams and counts them, and serves those that are here", async () => {
+  test("echoes a newcomer without a session and a banner, counts it, and serves those that are here", async () => {
     await using server = await startServer(["--max-udp-sessions", "3"]);
     const known = await Promise.all([1, 2, 3].map(() => UdpClient.open(server.udpPort)));
     for (const client of known) await greet(client);
     using newcomer = await UdpClient.open(server.udpPort);
-    for (let at = 0; at < 5; at++) newcomer.send("let me in");
-    await until("all are dropped", async () => (await drops(server, "max_sessions")) === 5);
-    expect(await refusals(server, "udp", "max_sessions")).toBe(5);
+    for (let at = 0; at < 5; at++)
+      expect((await newcomer.asks(`let me in ${at}`)).toString()).toBe(`let me in ${at}`);
+    await untilMetric(server, "echo_sessionless_datagrams_total", { protocol: "udp" }, 5);
     for (const client of known) expect((await client.asks("still served")).toString()).toBe("still served");
-    expect(newcomer.received).toEqual([]);
+    expect(newcomer.received.length).toBe(5);
     expect(await activeSessions(server, "udp")).toBe(3);
+    const metrics = await server.metrics();
+    for (const reason of UDP_DROPS) {
+      expect(metrics.get("echo_dropped_datagrams_total", { protocol: "udp", reason })).toBe(0);
+    }
+    expect(await refusals(server, "udp", "draining")).toBe(0);
     for (const client of known) client[Symbol.dispose]();
+  });
+
+  test("filled by forged datagrams costs newcomers their banner and nothing else", async () => {
+    await using server = await startServer(["--host", "127.0.0.1", "--max-udp-sessions", "100"]);
+    const to = { address: "127.0.0.1", port: server.udpPort };
+    for (let at = 0; at < 300; at++) {
+      sendForged({ address: ownLoopback(), port: 20_000 + at }, to, Buffer.from("forged"));
+    }
+    await untilActive(server, "udp", 100);
+    using newcomer = await UdpClient.open(server.udpPort);
+    expect((await newcomer.asks("hello")).toString()).toBe("hello");
+    expect((await newcomer.asks("again")).toString()).toBe("again");
+  });
+
+  test("lifts neither the loop guard nor the mute of who sends a banner back", async () => {
+    await using server = await startServer(["--host", "127.0.0.1", "--max-udp-sessions", "1"]);
+    using known = await UdpClient.open(server.udpPort);
+    const banner = Buffer.from(await greet(known), "latin1");
+    const from = ownLoopback();
+    using blocked = await UdpClient.open(server.udpPort, { from, fromPort: 53 });
+    blocked.send("loop");
+    await until("it is dropped", async () => (await drops(server, "blocked_source_port")) === 1);
+    using mirror = await UdpClient.open(server.udpPort);
+    mirror.send(banner);
+    await until("it is dropped", async () => (await drops(server, "reflected")) === 1);
+    expect((await mirror.asks("no banner")).toString()).toBe("no banner");
   });
 
   test("has a place for a newcomer when a session has ended", async () => {
@@ -46,7 +78,8 @@ describe("the cap of sessions", () => {
       await untilActive(server, "udp", 0);
       for (const client of clients) client[Symbol.dispose]();
     }
-    expect(await refusals(server, "udp", "max_sessions")).toBe(0);
+    const sessionless = { protocol: "udp" };
+    expect((await server.metrics()).get("echo_sessionless_datagrams_total", sessionless)).toBe(0);
   });
 });
 
@@ -79,9 +112,17 @@ describe("the banner budget", () => {
     await until("there is a banner again", async () => (await banners(server, 1))[0] === true);
   });
 
-  test("of 0 is no banner at all, and no echo is less", async () => {
-    await using server = await startServer(["--udp-banner-rate", "0"]);
-    expect(await banners(server, 3)).toEqual([false, false, false]);
+  for (const flag of ["--udp-banner-rate", "--udp-banner-rate-per-prefix"]) {
+    test(`${flag} 0 is no banner at all, and no echo is less`, async () => {
+      await using server = await startServer([flag, "0"]);
+      expect(await banners(server, 3)).toEqual([false, false, false]);
+    });
+  }
+
+  test("is without end where it is unlimited, for the server and for a prefix", async () => {
+    const unlimited = ["--udp-banner-rate", "unlimited", "--udp-banner-rate-per-prefix", "unlimited"];
+    await using server = await startServer(unlimited);
+    expect(await banners(server, 50)).toEqual(new Array(50).fill(true));
   });
 });
 

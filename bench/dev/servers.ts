@@ -24,6 +24,7 @@ const SETTINGS: LoopSettings = {
   udpBlockedSourcePorts: [7, 13, 17, 19, 37, 53, 69, 123],
   udpBannerRate: 20_000,
   udpBannerRatePerPrefix: 5000,
+  udpRatePerClient: 0,
   udpAmplificationMax: 10,
   busyPollMicros: 0,
   logSessions: false,

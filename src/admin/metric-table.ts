@@ -134,6 +134,13 @@ export const METRICS: readonly MetricRow[] = [
   },
   {
     type: "counter",
+    name: "echo_sessionless_datagrams_total",
+    help: "Datagrams echoed without a session and a banner, because the table of sessions was full.",
+    labelNames: ["protocol"],
+    read: ofUdp(C.udpSessionless),
+  },
+  {
+    type: "counter",
     name: "echo_dropped_datagrams_total",
     help: "Datagrams not echoed, by why.",
     labelNames: ["protocol", "reason"],

@@ -130,7 +130,7 @@ export const OPTIONS = {
     group: "Limits",
     kind: integer(1, 1_048_576),
     default: "65536",
-    help: "UDP sessions at once; datagrams of further ones are dropped",
+    help: "UDP sessions at once; further ones are echoed without a banner",
   }),
   maxAdminConnections: option({
     flag: "--max-admin-connections",
@@ -198,16 +198,23 @@ export const OPTIONS = {
   udpBannerRate: option({
     flag: "--udp-banner-rate",
     group: "UDP safety",
-    kind: integer(0, 1_000_000_000),
+    kind: integer(0, 1_000_000_000, { unlimited: Number.POSITIVE_INFINITY }),
     default: "20000",
-    help: "UDP banners a second of the whole server; past it sessions get the echo alone",
+    help: "UDP banners a second of the whole server; past it sessions get the echo alone; 0: none",
   }),
   udpBannerRatePerPrefix: option({
     flag: "--udp-banner-rate-per-prefix",
     group: "UDP safety",
-    kind: integer(0, 1_000_000_000),
+    kind: integer(0, 1_000_000_000, { unlimited: Number.POSITIVE_INFINITY }),
     default: "5000",
-    help: "UDP banners a second to one source prefix (IPv4 /24, IPv6 /64)",
+    help: "UDP banners a second to one source prefix (IPv4 /24, IPv6 /64); 0: none",
+  }),
+  udpRatePerClient: option({
+    flag: "--udp-rate-per-client",
+    group: "UDP safety",
+    kind: integer(1, 1_000_000_000, { off: 0 }),
+    default: "off",
+    help: "loop guard without banners: datagrams a second of one client address; more are dropped",
   }),
   udpAmplificationMax: option({
     flag: "--udp-amplification-max",

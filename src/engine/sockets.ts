@@ -9,7 +9,9 @@ import {
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
   EPERM,
+  IP_MTU_DISCOVER,
   IP_PKTINFO,
+  IP_PMTUDISC_OMIT,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
@@ -200,6 +202,7 @@ function bindOne(
   } else {
     setOption(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     setOption(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);
+    if (family === AF_INET) ignorePathMtu(fd);
     if (wildcard && family === AF_INET) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     if (wildcard && family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   }
@@ -238,6 +241,15 @@ function setKeepAlive(fd: number, idleMs: number): void {
   setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idleSeconds);
   setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, Math.min(idleSeconds, KEEPALIVE_INTERVAL_S));
   setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+/**
+ * An IPv4 UDP socket sends as long datagrams as its device takes, which routers may cut (ip(7)): the kernel keeps no
+ * path MTU for it, since anybody can forge the news of a narrower one, and true news costs the echo it is about.
+ * IPv6 has no such choice: only the sender may cut, so Packet Too Big counts there (RFC 8201).
+ */
+export function ignorePathMtu(fd: number): void {
+  setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
 }
 
 /** Closes a connection by a reset: SO_LINGER of no time (socket(7)). */

@@ -1,4 +1,5 @@
-import { type Address, isIPv4 } from "./address.ts";
+import { type Address, isIPv4, MAPPED } from "./address.ts";
+import { KeyedHash } from "./hash.ts";
 import type { LoopSettings } from "./settings.ts";
 import { lock, PREFIX_BUCKETS, type SharedTables, unlock } from "./shared.ts";
 
@@ -9,24 +10,27 @@ const BURST_MS = 1000;
  * The banner budget, for the whole server and for each source prefix (IPv4 /24, IPv6 /64), over all loops: a token
  * bucket kept as the time at which it would be full again (GCRA, ITU-T I.371), so a bucket is one number and needs
  * no refilling. Prefixes share a fixed number of buckets: memory stays bounded whatever addresses are forged, and
- * two prefixes that meet in a bucket share its budget.
+ * two prefixes that meet in a bucket share its budget; who meets whom is a secret.
  */
 export class BannerBudget {
   readonly #control: Int32Array;
   readonly #fullAtMs: Float64Array;
+  readonly #hash: KeyedHash;
   readonly #costMs: number;
   readonly #costPerPrefixMs: number;
 
+  /** A rate that is Infinity costs nothing; one of 0 is not for a bucket to know: there are no banners then. */
   constructor(settings: LoopSettings, tables: SharedTables) {
     this.#control = new Int32Array(tables.control);
     this.#fullAtMs = new Float64Array(tables.bannerBudget);
+    this.#hash = new KeyedHash(new Int32Array(tables.seed));
     this.#costMs = 1000 / settings.udpBannerRate;
     this.#costPerPrefixMs = 1000 / settings.udpBannerRatePerPrefix;
   }
 
   /** Pays for one banner to `client`, or says which bucket is empty; then nothing is paid. */
   spend(client: Address, nowMs: number): "rate" | "prefix_rate" | null {
-    const bucket = 1 + prefixBucket(client);
+    const bucket = 1 + this.#prefixBucket(client);
     lock(this.#control);
     try {
       const prefixFullAt = Math.max(nowMs, this.#fullAtMs[bucket]!) + this.#costPerPrefixMs;
@@ -40,10 +44,11 @@ export class BannerBudget {
       unlock(this.#control);
     }
   }
-}
 
-function prefixBucket(client: Address): number {
-  const prefix = isIPv4(client) ? client.a3 >>> 8 : Math.imul(client.a0, 0x85ebca6b) ^ client.a1;
-  const hash = Math.imul(prefix, 0x9e3779b1);
-  return (hash ^ (hash >>> 15)) & (PREFIX_BUCKETS - 1);
+  #prefixBucket(client: Address): number {
+    const hash = isIPv4(client)
+      ? this.#hash.of(0, 0, MAPPED, client.a3 >>> 8, 0)
+      : this.#hash.of(client.a0, client.a1, 0, 0, 0);
+    return hash & (PREFIX_BUCKETS - 1);
+  }
 }

@@ -1,5 +1,5 @@
 import type { Address } from "./address.ts";
-import { ClientTable } from "./clients.ts";
+import { type ClientRefusal, ClientTable } from "./clients.ts";
 import type { SharedTables } from "./shared.ts";
 
 /** Which client each session of a loop counts for, where sessions per client are capped. */
@@ -20,13 +20,14 @@ export class ClientPlaces {
     this.#taken = new Uint8Array(max > 0 ? slots : 0);
   }
 
-  /** Takes a place of `client` for the session, which has none. False where that client has its fill. */
-  take(slot: number, client: Address): boolean {
-    if (this.#table === null) return true;
-    if (!this.#table.enter(client, this.#loop, this.#max)) return false;
+  /** Takes a place of `client` for the session, which has none. Null, or why there is none to be had. */
+  take(slot: number, client: Address): ClientRefusal | null {
+    if (this.#table === null) return null;
+    const refusal = this.#table.enter(client, this.#loop, this.#max);
+    if (refusal !== null) return refusal;
     this.#client.set([client.a0, client.a1, client.a2, client.a3], slot * 4);
     this.#taken[slot] = 1;
-    return true;
+    return null;
   }
 
   /** Gives the session's place back, if it has one. */

@@ -7,6 +7,7 @@
 export const TCP_REFUSALS = [
   "max_sessions",
   "max_sessions_per_client",
+  "client_table",
   "proxy_missing",
   "proxy_malformed",
   "proxy_untrusted",
@@ -21,7 +22,7 @@ export const TCP_REFUSALS = [
 export type TcpRefusal = (typeof TCP_REFUSALS)[number];
 
 /** Why a UDP session was refused; each such datagram is also counted as dropped. */
-export const UDP_REFUSALS = ["max_sessions", "draining"] as const;
+export const UDP_REFUSALS = ["draining"] as const;
 export type UdpRefusal = (typeof UDP_REFUSALS)[number];
 
 /** How a session ended. */
@@ -49,7 +50,8 @@ export const UDP_DROPS = [
   "own_port",
   "blocked_source_port",
   "broadcast",
-  "max_sessions",
+  "reflected",
+  "client_rate",
   "draining",
   "send_failed",
   "queue_full",
@@ -93,6 +95,8 @@ export const C = {
   udpSentBytes: block(1),
   udpReceivedDatagrams: block(1),
   udpSentDatagrams: block(1),
+  /** Datagrams echoed without a session: the table of sessions was full. */
+  udpSessionless: block(1),
   udpRefused: block(UDP_REFUSALS.length),
   udpClosedBy: block(UDP_CLOSES.length),
   udpDropped: block(UDP_DROPS.length),

@@ -32,10 +32,12 @@ export interface LoopSettings {
   readonly proxyTimeoutMs: number;
   /** Source ports whose datagrams are dropped (loop guard); 0 and the server's own port always are. */
   readonly udpBlockedSourcePorts: readonly number[];
-  /** UDP banners a second for the whole server; 0: no UDP banner. */
+  /** UDP banners a second for the whole server; 0: no UDP banner, Infinity: no limit. */
   readonly udpBannerRate: number;
-  /** UDP banners a second for one source prefix (IPv4 /24, IPv6 /64); 0: no UDP banner. */
+  /** UDP banners a second for one source prefix (IPv4 /24, IPv6 /64); 0: no UDP banner, Infinity: no limit. */
   readonly udpBannerRatePerPrefix: number;
+  /** Datagrams a second of one client address; 0: no limit. */
+  readonly udpRatePerClient: number;
   /** Most bytes sent for a byte received, IP and UDP headers included; above it a session gets no banner. */
   readonly udpAmplificationMax: number;
   /** How long a Linux loop looks for work before it sleeps; 0: not at all. */

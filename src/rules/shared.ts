@@ -1,4 +1,5 @@
 import { makeCounterTable } from "./counters.ts";
+import { randomSeed, SEED_WORDS } from "./hash.ts";
 
 /** Words of the control table, all Int32 and touched with Atomics only. */
 export const WORD = {
@@ -42,6 +43,11 @@ export interface Serves {
 }
 
 const BOTH: Serves = { tcp: true, udp: true };
+/** Banners remembered, to know them when they come back: the rate of a second and more, at the default budget. */
+export const SENT_BANNERS = 65536;
+
+/** Clients whose rate is kept, where `--udp-rate-per-client` sets one. A power of two. */
+export const RATED_CLIENTS = 65536;
 
 /** Memory that all loops and the control plane share. It can be handed to a Worker as it is. */
 export interface SharedTables {
@@ -56,18 +62,29 @@ export interface SharedTables {
   readonly bannerBudget: SharedArrayBuffer;
   /** What stands against each UDP source port, in bits, 0 for nothing: one byte a port. */
   readonly sourcePorts: SharedArrayBuffer;
+  /** The secret of every hash, `SEED_WORDS` words: the same in all loops, since they share tables. */
+  readonly seed: SharedArrayBuffer;
+  /** Banners sent lately, by hash. Pages cost nothing until they are written to, as in what follows. */
+  readonly sentBanners: SharedArrayBuffer;
+  /** Rate per client: its address (4 words each), and when it may have its full burst again (ms). */
+  readonly ratedClients: SharedArrayBuffer;
+  readonly clientRates: SharedArrayBuffer;
 }
 
 /**
  * The tables for `loops` loops. `clientsMax` is how many distinct clients can have sessions at once
  * (the session cap) where a per-client cap is on, else 0. `serves`: what each loop serves, both protocols by default.
+ * `secret` is what hashes are keyed with.
  */
 export function makeSharedTables(
   loops: number,
   clientsMax: number,
   serves: readonly Serves[] = Array.from({ length: loops }, () => BOTH),
+  secret: ArrayLike<number> = randomSeed(),
 ): SharedTables {
   const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
+  const seed = new SharedArrayBuffer(SEED_WORDS * 4);
+  new Int32Array(seed).set(secret);
   return {
     loops,
     serves,
@@ -76,6 +93,10 @@ export function makeSharedTables(
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
     sourcePorts: new SharedArrayBuffer(65536),
+    seed,
+    sentBanners: new SharedArrayBuffer(SENT_BANNERS * 4),
+    ratedClients: new SharedArrayBuffer(RATED_CLIENTS * CLIENT_ADDRESS_WORDS * 4),
+    clientRates: new SharedArrayBuffer(RATED_CLIENTS * 8),
   };
 }
 

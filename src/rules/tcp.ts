@@ -135,9 +135,10 @@ export class TcpRules {
       return this.#refuse("max_sessions");
     }
     const awaits = this.#trust.awaitsHeader(peer);
-    if (awaits === "refuse" || (!awaits && !this.#clients.take(slot, peer))) {
+    const refusal = awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#clients.take(slot, peer);
+    if (refusal !== null) {
       Atomics.sub(this.#control, WORD.tcpActive, 1);
-      return this.#refuse(awaits ? "proxy_untrusted" : "max_sessions_per_client");
+      return this.#refuse(refusal);
     }
     const now = this.#clock.nowMs;
     this.active++;
@@ -250,7 +251,8 @@ export class TcpRules {
 
   /** The time for a header is over, and none of it has come: the banner is due, but a header may still follow. */
   #greet(slot: number, wait: HeaderWait): Phase {
-    if (!this.#clients.take(slot, wait.peer.address)) return this.#drop(slot, "max_sessions_per_client");
+    const refusal = this.#clients.take(slot, wait.peer.address);
+    if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
     this.bannerLength = this.#banner(wait, null);
     return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
@@ -261,7 +263,8 @@ export class TcpRules {
     if (!wait.late || source !== null) {
       this.#clients.leave(slot); // until a late header came, it counted for the proxy
       const client = source ?? wait.peer.address;
-      if (!this.#clients.take(slot, client)) return this.#drop(slot, "max_sessions_per_client");
+      const refusal = this.#clients.take(slot, client);
+      if (refusal !== null) return this.#drop(slot, refusal);
     }
     this.source = source;
     this.bannerLength = wait.late ? 0 : this.#banner(wait, source);

@@ -13,24 +13,31 @@ import {
   UDP_REFUSALS,
   type UdpClose,
   type UdpDrop,
+  type UdpRefusal,
 } from "./counters.ts";
+import type { KeyedHash } from "./hash.ts";
 import { isProbeEnd, PROBE_PORT } from "./probe-end.ts";
+import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
 import type { LoopSettings } from "./settings.ts";
 import { type SharedTables, WORD } from "./shared.ts";
+import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 /** What becomes of a datagram: dropped (and counted), */
 export const DROP = 0;
 /** echoed, */
 export const ECHO = 1;
-/** or echoed after the banner, if `bannerFor` grants one: it is the first of a session. */
+/** or echoed after the banner, if `bannerFor` grants one: it is the first of a session; */
 export const FIRST = 2;
+/** or what `inspect`, which is shown its bytes, says. */
+export const SUSPECT = 3;
 /** The server's own probe: echoed, without a session, and nothing of it is counted. */
 export const PROBE = 8;
-export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST | typeof PROBE;
+export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST | typeof SUSPECT | typeof PROBE;
 
-/** Words of a session's key: the client's address (4), then its port in the low half and the local address's number. */
-const KEY_WORDS = 5;
+/** An echo at the cap of sessions: counted, without a banner, and forgotten. */
+const SESSIONLESS = 4;
+type Answer = typeof ECHO | typeof FIRST | typeof SESSIONLESS;
 
 /** Bits that stand against a source port; `PROBE_PORT` is another. */
 const OWN_PORT = 1;
@@ -55,19 +62,17 @@ export class UdpRules {
   readonly #wheel: DeadlineWheel | null;
   /** What stands against a source port, 0 for nothing. All loops write the same bits; the control plane the probe's. */
   readonly #ports: Uint8Array;
-  /** Open addressing: session number + 1, 0 for free. Twice the sessions, so that runs stay short. */
+  readonly #table: UdpTable;
   readonly #index: Int32Array;
-  readonly #mask: number;
   readonly #keys: Int32Array;
-  readonly #hashes: Int32Array;
+  readonly #mask: number;
+  readonly #hash: KeyedHash;
   readonly #lastActiveMs: Float64Array;
   readonly #openedMs: Float64Array;
-  /** Numbers of ended sessions, a stack; behind them the numbers never used yet. */
-  readonly #freed: Int32Array;
-  #freedCount = 0;
-  #neverUsed = 0;
-  /** A hash that outsiders cannot aim at: sessions cannot be made to collide. */
-  readonly #seed = crypto.getRandomValues(new Int32Array(1))[0]!;
+  /** Null where there are no banners, so none to come back. */
+  readonly #reflectors: Reflectors | null;
+  /** What becomes of the datagram of the latest SUSPECT, unless it is a banner of ours. */
+  #unlessReflected: Answer = ECHO;
 
   constructor(
     settings: LoopSettings,
@@ -83,14 +88,14 @@ export class UdpRules {
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
     this.#budget = new BannerBudget(settings, tables);
-    const places = 2 ** Math.ceil(Math.log2(Math.max(2, sessions * 2)));
-    this.#index = new Int32Array(places);
-    this.#mask = places - 1;
-    this.#keys = new Int32Array(sessions * KEY_WORDS);
-    this.#hashes = new Int32Array(sessions);
+    this.#reflectors = reflectorsOf(settings, tables);
+    this.#table = new UdpTable(sessions, new Int32Array(tables.seed));
+    this.#index = this.#table.index;
+    this.#keys = this.#table.keys;
+    this.#mask = this.#table.mask;
+    this.#hash = this.#table.hash;
     this.#lastActiveMs = new Float64Array(sessions);
     this.#openedMs = new Float64Array(sessions);
-    this.#freed = new Int32Array(sessions);
     const idleMs = settings.udpIdleTimeoutMs;
     this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
     this.#ports = new Uint8Array(tables.sourcePorts);
@@ -101,6 +106,12 @@ export class UdpRules {
   /** Tells the server's own UDP port, once it is bound: two echo servers must not talk to each other for ever. */
   guardOwnPort(port: number): void {
     Atomics.or(this.#ports, port, OWN_PORT);
+  }
+
+  /** The loop guard stands against that end, or it is the probe's: a rate is not asked. */
+  protected isMarked(a0: number, a1: number, a2: number, a3: number, port: number): boolean {
+    const mark = this.#ports[port]!;
+    return mark !== 0 && (mark !== PROBE_PORT || this.#isProbe(a0, a1, a2, a3, port));
   }
 
   /** A datagram of `length` bytes came from the client (address words and port) to local endpoint `local`. */
@@ -122,12 +133,13 @@ export class UdpRules {
     row[C.udpReceivedDatagrams]! += 1;
     row[C.udpReceivedBytes]! += length;
     const last = port | (local << 16);
-    const hash = this.#hash(a0, a1, a2, a3, last);
+    const hash = this.#hash.of(a0, a1, a2, a3, last);
     const keys = this.#keys;
     const index = this.#index;
     const mask = this.#mask;
     let place = hash & mask;
-    for (let entry = index[place]!; entry !== 0; entry = index[place]!) {
+    // Ends at a free place, and at a session that is set aside: both are the business of the slow way.
+    for (let entry = index[place]!; entry > 0; entry = index[place]!) {
       const key = (entry - 1) * KEY_WORDS;
       if (
         keys[key + 3] === a3 &&
@@ -141,7 +153,17 @@ export class UdpRules {
       }
       place = (place + 1) & mask;
     }
-    return this.#begin(place, hash, a0, a1, a2, a3, last);
+    return this.#meet(hash, a0, a1, a2, a3, last, length);
+  }
+
+  /**
+   * After SUSPECT: the bytes of the datagram that was just admitted, from `at` on. One of our own banners says that
+   * who sits there sends back what it gets: the session is muted for its idle time, or it would go on for ever.
+   */
+  inspect(bytes: Uint8Array, at: number): UdpVerdict {
+    if (!this.#reflectors!.isReflected(bytes, at)) return this.#answer(this.#unlessReflected);
+    this.countDrop("reflected");
+    return DROP;
   }
 
   /**
@@ -155,20 +177,32 @@ export class UdpRules {
     clientPort: number,
     length: number,
   ): number {
-    if (!this.#settings.banner || this.#settings.udpBannerRate === 0) return 0;
+    if (this.#reflectors === null) return 0;
     const bannerLength = this.banner.write(server, serverPort, client, clientPort);
     const headers = isIPv4(client) ? 28 : 48; // IP and UDP, RFC 791, 8200, 768
     const out = headers + bannerLength + headers + length;
     if (out > this.#settings.udpAmplificationMax * (headers + length)) return this.#suppress("amplification");
     const refusal = this.#budget.spend(client, this.#clock.nowMs);
-    return refusal === null ? bannerLength : this.#suppress(refusal);
+    if (refusal !== null) return this.#suppress(refusal);
+    this.#reflectors.sent.add(this.banner.bytes, bannerLength);
+    return bannerLength;
   }
 
-  /** A datagram of `length` bytes went to a broadcast address: many servers would answer one question. */
-  dropBroadcast(length: number): void {
+  /** Writes a banner that was granted before and could not be sent then; returns its length. */
+  bannerAgain(server: Address, serverPort: number, client: Address, clientPort: number): number {
+    const length = this.banner.write(server, serverPort, client, clientPort);
+    this.#reflectors?.sent.add(this.banner.bytes, length); // its date may be another by now
+    return length;
+  }
+
+  /**
+   * A datagram of `length` bytes is counted and dropped without `admit`: one to a broadcast address, say, since many
+   * servers would answer one question.
+   */
+  dropUnseen(reason: UdpDrop, length: number): void {
     this.row[C.udpReceivedDatagrams]! += 1;
     this.row[C.udpReceivedBytes]! += length;
-    this.countDrop("broadcast");
+    this.countDrop(reason);
   }
 
   /** The engine could not do as `admit` said. */
@@ -188,78 +222,90 @@ export class UdpRules {
 
   /** Ends every session, at the server's own end. */
   endAll(reason: UdpClose): void {
-    for (let place = 0; place <= this.#mask; ) {
-      const entry = this.#index[place]!;
-      if (entry === 0) place++;
-      else this.#end(entry - 1, reason); // another may have moved into this place: look again
-    }
+    this.#table.endEach((session) => this.#end(session, reason));
   }
 
-  #begin(
-    place: number,
+  /** The slow way: a newcomer, a session in its first datagrams, a muted one, or one behind these in the table. */
+  #meet(
     hash: number,
     a0: number,
     a1: number,
     a2: number,
     a3: number,
     last: number,
+    length: number,
   ): UdpVerdict {
-    if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
-    if (Atomics.add(this.#control, WORD.udpActive, 1) >= this.#settings.maxUdpSessions) {
-      Atomics.sub(this.#control, WORD.udpActive, 1);
-      return this.#refuse("max_sessions");
+    const place = this.#table.find(hash, a0, a1, a2, a3, last);
+    const entry = place === NO_PLACE ? 0 : this.#index[place]!;
+    if (entry < 0) return this.#watch(place, -entry - 1, length);
+    if (entry > 0) {
+      this.#lastActiveMs[entry - 1] = this.#clock.nowMs;
+      return ECHO;
     }
-    const session = this.#freedCount > 0 ? this.#freed[--this.#freedCount]! : this.#neverUsed++;
-    const key = session * KEY_WORDS;
-    this.#keys[key] = a0;
-    this.#keys[key + 1] = a1;
-    this.#keys[key + 2] = a2;
-    this.#keys[key + 3] = a3;
-    this.#keys[key + 4] = last;
-    this.#hashes[session] = hash;
-    this.#index[place] = session + 1;
+    if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
+    if (place === NO_PLACE || !this.#takeOne()) {
+      return this.#look(NO_SESSION, SESSIONLESS, length);
+    }
+    const session = this.#table.add(place, hash, a0, a1, a2, a3, last);
+    this.#begin(session);
+    if (this.#reflectors === null) return FIRST;
+    this.#reflectors.begin(session);
+    this.#index[place] = -(session + 1);
+    return this.#look(session, FIRST, length);
+  }
+
+  /** One more session, unless all loops together have as many as there may be. */
+  #takeOne(): boolean {
+    if (Atomics.add(this.#control, WORD.udpActive, 1) < this.#settings.maxUdpSessions) return true;
+    Atomics.sub(this.#control, WORD.udpActive, 1);
+    return false;
+  }
+
+  #begin(session: number): void {
     const now = this.#clock.nowMs;
     this.#lastActiveMs[session] = now;
     this.#openedMs[session] = now;
     this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
     this.active++;
     this.row[C.udpOpened]! += 1;
-    return FIRST;
+  }
+
+  /** A datagram of a session that is set aside at `place`: in its first ones, or muted. */
+  #watch(place: number, session: number, length: number): UdpVerdict {
+    const now = this.#clock.nowMs;
+    const standing = this.#reflectors!.next(session, now - this.#openedMs[session]!);
+    if (standing === MUTED) {
+      this.countDrop("reflected"); // and no sign of life: the session ends an idle time after it was muted
+      return DROP;
+    }
+    this.#lastActiveMs[session] = now;
+    if (standing !== TRUSTED) return this.#look(session, ECHO, length);
+    this.#index[place] = session + 1;
+    return ECHO;
+  }
+
+  /** The answer, or SUSPECT where the datagram is as long as a banner. */
+  #look(session: number, answer: Answer, length: number): UdpVerdict {
+    if (!this.#reflectors?.suspects(session, length)) return this.#answer(answer);
+    this.#unlessReflected = answer;
+    return SUSPECT;
+  }
+
+  #answer(answer: Answer): UdpVerdict {
+    if (answer !== SESSIONLESS) return answer;
+    this.row[C.udpSessionless]! += 1;
+    return ECHO;
   }
 
   #end(session: number, reason: UdpClose): void {
     this.#wheel?.remove(session);
-    this.#unindex(session);
-    this.#freed[this.#freedCount++] = session;
+    this.#table.remove(session);
     this.active--;
     Atomics.sub(this.#control, WORD.udpActive, 1);
     this.row[C.udpClosed]! += 1;
     this.row[C.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
     const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[session]!) / 1000;
     observeDuration(this.row, C.udpDuration, seconds);
-  }
-
-  /** Takes a session out of the index and moves up those behind it that it kept from their place (TAOCP 3, 6.4 R). */
-  #unindex(session: number): void {
-    const index = this.#index;
-    const mask = this.#mask;
-    let hole = this.#hashes[session]! & mask;
-    while (index[hole] !== session + 1) hole = (hole + 1) & mask;
-    for (let place = (hole + 1) & mask; index[place] !== 0; place = (place + 1) & mask) {
-      const wanted = this.#hashes[index[place]! - 1]! & mask;
-      if (((place - wanted) & mask) >= ((place - hole) & mask)) {
-        index[hole] = index[place]!;
-        hole = place;
-      }
-    }
-    index[hole] = 0;
-  }
-
-  #hash(a0: number, a1: number, a2: number, a3: number, last: number): number {
-    let hash = Math.imul(a3 ^ this.#seed, 0x9e3779b1) ^ Math.imul(last, 0x85ebca6b);
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) ^ Math.imul(a0 ^ (a1 << 7) ^ a2, 0xc2b2ae35);
-    hash = Math.imul(hash ^ (hash >>> 13), 0x297a2d39);
-    return hash ^ (hash >>> 16);
   }
 
   /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */
@@ -277,7 +323,7 @@ export class UdpRules {
     return DROP;
   }
 
-  #refuse(reason: "draining" | "max_sessions"): UdpVerdict {
+  #refuse(reason: UdpRefusal): UdpVerdict {
     this.row[C.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
     this.countDrop(reason);
     return DROP;

@@ -40,6 +40,13 @@ describe("the whole server's budget", () => {
   });
 });
 
+test("a budget without a limit is never spent", () => {
+  const budget = budgetOf(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  expect(granted(budget, "10.0.0.1", START_MS, 100_000)).toBe(100_000);
+  const server = budgetOf(3, Number.POSITIVE_INFINITY);
+  expect(granted(server, "10.0.0.1", START_MS, 10)).toBe(3);
+});
+
 describe("a prefix's budget", () => {
   test("is spent by every address of an IPv4 /24, and by no other", () => {
     const budget = budgetOf(1_000_000, 4);

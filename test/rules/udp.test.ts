@@ -2,9 +2,11 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Address } from "../../src/rules/address.ts";
 import { BANNER_SUPPRESSIONS, C, UDP_CLOSES, UDP_DROPS, UDP_REFUSALS } from "../../src/rules/counters.ts";
+import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
 import { makeSharedTables, type SharedTables, WORD } from "../../src/rules/shared.ts";
-import { DROP, ECHO, FIRST, UdpRules, type UdpVerdict } from "../../src/rules/udp.ts";
+import { DROP, ECHO, FIRST, SUSPECT, type UdpRules, type UdpVerdict } from "../../src/rules/udp.ts";
+import { makeUdpRules } from "../../src/rules/udp-rated.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");
@@ -19,7 +21,7 @@ class Loop {
     readonly tables: SharedTables = makeSharedTables(1, 0),
     loop = 0,
   ) {
-    this.rules = new UdpRules(settings(changes), tables, loop, this.clock);
+    this.rules = makeUdpRules(settings(changes), tables, loop, this.clock);
   }
 
   admit({ a0, a1, a2, a3 }: Address, port: number, local = 0, length = 10): UdpVerdict {
@@ -34,6 +36,30 @@ class Loop {
       udpBannersSuppressed: BANNER_SUPPRESSIONS,
     };
     return this.rules.row[C[name] + (reasons[name] as readonly string[]).indexOf(reason)]!;
+  }
+
+  /** Everything that was dropped or refused, whatever for. */
+  turnedAway(): number {
+    const { row } = this.rules;
+    const counts = [
+      ...row.subarray(C.udpDropped, C.udpDropped + UDP_DROPS.length),
+      ...row.subarray(C.udpRefused, C.udpRefused + UDP_REFUSALS.length),
+    ];
+    return counts.reduce((sum, count) => sum + count);
+  }
+
+  /** As an engine does it: what becomes of a datagram with these bytes. */
+  receive(client: Address, port: number, bytes: Uint8Array, local = 0): UdpVerdict {
+    const verdict = this.admit(client, port, local, bytes.length);
+    return verdict === SUSPECT ? this.rules.inspect(bytes, 0) : verdict;
+  }
+
+  /** Begins a session; returns the banner that it was granted. */
+  greeted(client: Address, port: number): Uint8Array {
+    expect(this.admit(client, port)).toBe(FIRST);
+    const length = this.rules.bannerFor(SERVER, 5678, client, port, 10);
+    expect(length).toBeGreaterThan(0);
+    return this.rules.banner.bytes.slice(0, length);
   }
 
   /** Time passes, in ticks as a loop's. */
@@ -100,20 +126,22 @@ describe("a session", () => {
   });
 });
 
-describe("refused is", () => {
-  test("the one above the cap, and it is served when another has ended", () => {
+describe("at the cap of sessions", () => {
+  test("a newcomer is echoed without one, each time, and has one when another has ended", () => {
     const loop = new Loop({ maxUdpSessions: 3, udpIdleTimeoutMs: 1000 });
     for (const port of [1001, 1002, 1003]) expect(loop.admit(ip("192.0.2.1"), port)).toBe(FIRST);
-    expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(DROP);
-    expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(DROP);
-    expect(loop.column("udpRefused", "max_sessions")).toBe(2);
-    expect(loop.column("udpDropped", "max_sessions")).toBe(2);
+    expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(ECHO);
+    expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(ECHO);
+    expect(loop.rules.row[C.udpSessionless]).toBe(2);
+    expect(loop.rules.row[C.udpOpened]).toBe(3);
     for (const port of [1001, 1002, 1003]) expect(loop.admit(ip("192.0.2.1"), port)).toBe(ECHO);
+    expect(loop.rules.row[C.udpSessionless]).toBe(2);
+    expect(loop.turnedAway()).toBe(0);
     loop.pass(1100);
     expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(FIRST);
   });
 
-  test("one above the cap of all loops together", () => {
+  test("of all loops together the same", () => {
     const tables = makeSharedTables(2, 0);
     const [one, two] = [
       new Loop({ maxUdpSessions: 2 }, tables, 0),
@@ -121,12 +149,40 @@ describe("refused is", () => {
     ];
     expect(one.admit(ip("192.0.2.1"), 1)).toBe(FIRST);
     expect(two.admit(ip("192.0.2.1"), 2)).toBe(FIRST);
-    expect(one.admit(ip("192.0.2.1"), 3)).toBe(DROP);
-    expect(two.admit(ip("192.0.2.1"), 4)).toBe(DROP);
-    expect(one.column("udpRefused", "max_sessions")).toBe(1);
-    expect(two.column("udpRefused", "max_sessions")).toBe(1);
+    expect(one.admit(ip("192.0.2.1"), 3)).toBe(ECHO);
+    expect(two.admit(ip("192.0.2.1"), 4)).toBe(ECHO);
+    expect(one.rules.row[C.udpSessionless]).toBe(1);
+    expect(two.rules.row[C.udpSessionless]).toBe(1);
+    expect(new Int32Array(tables.control)[WORD.udpActive]).toBe(2);
   });
 
+  test("the loop guard and the drain still drop", () => {
+    const loop = new Loop({ maxUdpSessions: 1, udpBlockedSourcePorts: [53] });
+    loop.admit(ip("192.0.2.1"), 1000);
+    expect(loop.admit(ip("192.0.2.1"), 53)).toBe(DROP);
+    new Int32Array(loop.tables.control)[WORD.draining] = 1;
+    expect(loop.admit(ip("192.0.2.1"), 1001)).toBe(DROP);
+    expect(loop.rules.row[C.udpSessionless]).toBe(0);
+  });
+
+  test("a banner of ours that comes back is dropped, and what is as long is not", () => {
+    const loop = new Loop({ maxUdpSessions: 1 });
+    const banner = loop.greeted(ip("192.0.2.1"), 1000);
+    expect(loop.receive(ip("192.0.2.9"), 2000, banner)).toBe(DROP);
+    expect(loop.rules.row[C.udpSessionless]).toBe(0);
+    expect(loop.column("udpDropped", "reflected")).toBe(1);
+    expect(
+      loop.receive(
+        ip("192.0.2.9"),
+        2000,
+        banner.map((byte) => byte ^ 1),
+      ),
+    ).toBe(ECHO);
+    expect(loop.rules.row[C.udpSessionless]).toBe(1);
+  });
+});
+
+describe("refused is", () => {
   test("a newcomer while the server drains, and those that are here go on", () => {
     const loop = new Loop();
     loop.admit(ip("192.0.2.1"), 1000);
@@ -177,10 +233,20 @@ describe("the banner of a session", () => {
   });
 
   test("is left out where banners are off, and nothing is counted", () => {
-    for (const changes of [{ banner: false }, { udpBannerRate: 0 }]) {
+    for (const changes of [{ banner: false }, { udpBannerRate: 0 }, { udpBannerRatePerPrefix: 0 }]) {
       const loop = new Loop(changes);
       expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), 1000, 10)).toBe(0);
       for (const reason of BANNER_SUPPRESSIONS) expect(loop.column("udpBannersSuppressed", reason)).toBe(0);
+    }
+  });
+
+  test("is never left out for a budget without a limit", () => {
+    const loop = new Loop({
+      udpBannerRate: Number.POSITIVE_INFINITY,
+      udpBannerRatePerPrefix: Number.POSITIVE_INFINITY,
+    });
+    for (let port = 1; port <= 10_000; port++) {
+      expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), port, 10)).toBeGreaterThan(0);
     }
   });
 
@@ -230,6 +296,176 @@ describe("the banner of a session", () => {
   });
 });
 
+describe("a banner of ours that comes back", () => {
+  const peer = ip("192.0.2.1");
+  const TEXT = Buffer.from("hello");
+
+  test("mutes the session for its idle time, and no longer", () => {
+    const loop = new Loop({ udpIdleTimeoutMs: 1000 });
+    const banner = loop.greeted(peer, 9000);
+    expect(loop.receive(peer, 9000, banner)).toBe(DROP);
+    for (let passed = 0; passed < 900; passed += 100) {
+      expect(loop.receive(peer, 9000, TEXT)).toBe(DROP);
+      loop.pass(100);
+    }
+    expect(loop.column("udpDropped", "reflected")).toBe(10);
+    expect(loop.rules.active).toBe(1);
+    loop.pass(200);
+    expect(loop.rules.active).toBe(0);
+    expect(loop.receive(peer, 9000, TEXT)).toBe(FIRST);
+  });
+
+  test("does so from whatever port and address, as a session's first datagram too, and to whatever loop", () => {
+    const tables = makeSharedTables(2, 0);
+    const [one, two] = [new Loop({}, tables, 0), new Loop({}, tables, 1)];
+    const banner = one.greeted(peer, 9000);
+    for (const loop of [one, two]) {
+      expect(loop.receive(ip("10.1.1.1"), 40_000, banner)).toBe(DROP);
+      expect(loop.receive(ip("10.1.1.1"), 40_000, TEXT)).toBe(DROP);
+      expect(loop.receive(ip("10.1.1.1"), 40_001, TEXT)).toBe(FIRST);
+    }
+    expect(one.receive(peer, 9000, TEXT)).toBe(ECHO); // who only had it sent to is no reflector
+  });
+
+  test("with one byte other, or cut, or longer, is a payload like any other", () => {
+    const loop = new Loop();
+    const banner = loop.greeted(peer, 9000);
+    for (let at = 0; at < banner.length; at++) {
+      expect(loop.receive(peer, 9000, banner.with(at, banner[at]! ^ 1))).toBe(ECHO);
+    }
+    expect(loop.receive(peer, 9000, banner.subarray(1))).toBe(ECHO);
+    expect(loop.receive(peer, 9000, banner.subarray(0, -1))).toBe(ECHO);
+    expect(loop.receive(peer, 9000, Buffer.concat([banner, Buffer.from("\n")]))).toBe(ECHO);
+    expect(loop.turnedAway()).toBe(0);
+  });
+
+  test("of another server is a payload like any other", () => {
+    const [here, there] = [new Loop(), new Loop()];
+    const banner = there.greeted(peer, 9000);
+    here.greeted(peer, 9000); // the same text, but for what is secret
+    expect(there.receive(peer, 9000, banner)).toBe(DROP);
+    const stranger = Buffer.from(text(banner).replace("Server: 10.0.0.1", "Server: 10.0.0.2"));
+    expect(here.receive(peer, 9000, stranger)).toBe(ECHO);
+  });
+
+  test("is seen behind all that a forger sent ahead of it, and no more when the session has proved itself", () => {
+    const loop = new Loop();
+    const banner = loop.greeted(peer, 9000);
+    for (let count = 0; count < 5000; count++) expect(loop.receive(peer, 9000, TEXT)).toBe(ECHO);
+    expect(loop.receive(peer, 9000, banner)).toBe(DROP);
+
+    const later = loop.greeted(peer, 9001);
+    for (let count = 0; count < 20; count++) loop.receive(peer, 9001, TEXT);
+    loop.clock.advance(3000);
+    expect(loop.receive(peer, 9001, TEXT)).toBe(ECHO);
+    expect(loop.receive(peer, 9001, later)).toBe(ECHO);
+  });
+
+  test("is seen among the first of a session that takes its time", () => {
+    const loop = new Loop();
+    const banner = loop.greeted(peer, 9000);
+    for (let count = 0; count < 10; count++) {
+      loop.clock.advance(3000);
+      expect(loop.receive(peer, 9000, TEXT)).toBe(ECHO);
+    }
+    expect(loop.receive(peer, 9000, banner)).toBe(DROP);
+  });
+
+  test("that waited in the engine and was written anew is known as well", () => {
+    const loop = new Loop();
+    loop.greeted(peer, 9000);
+    const length = loop.rules.bannerAgain(SERVER, 5678, peer, 9001);
+    expect(loop.receive(peer, 9000, loop.rules.banner.bytes.slice(0, length))).toBe(DROP);
+  });
+
+  test("is nobody's where there are no banners: nothing is suspected", () => {
+    const loop = new Loop({ banner: false });
+    for (let length = 0; length < 400; length++) expect(loop.admit(peer, 9000, 0, length)).not.toBe(SUSPECT);
+  });
+});
+
+describe("a rate per client", () => {
+  const many = (loop: Loop, client: Address, count: number): number => {
+    let taken = 0;
+    for (let at = 0; at < count; at++) if (loop.admit(client, 1000 + (at % 50)) !== DROP) taken++;
+    return taken;
+  };
+
+  test("is a second's worth at once, then the rate, whatever the port; the rest is dropped and counted", () => {
+    const loop = new Loop({ udpRatePerClient: 100 });
+    expect(many(loop, ip("192.0.2.1"), 500)).toBe(100);
+    expect(loop.column("udpDropped", "client_rate")).toBe(400);
+    expect(loop.rules.row[C.udpReceivedDatagrams]).toBe(500);
+    expect(many(loop, ip("192.0.2.2"), 500)).toBe(100);
+    loop.clock.advance(100);
+    expect(many(loop, ip("192.0.2.1"), 500)).toBe(10);
+  });
+
+  test("holds over all loops", () => {
+    const tables = makeSharedTables(2, 0);
+    const loops = [0, 1].map((index) => new Loop({ udpRatePerClient: 100 }, tables, index));
+    expect(loops.reduce((sum, loop) => sum + many(loop, ip("192.0.2.1"), 80), 0)).toBe(100);
+  });
+
+  test("of one a second is one, not none", () => {
+    const loop = new Loop({ udpRatePerClient: 1 });
+    expect(many(loop, ip("192.0.2.1"), 5)).toBe(1);
+    loop.clock.advance(1000);
+    expect(many(loop, ip("192.0.2.1"), 5)).toBe(1);
+  });
+
+  test("keeps clients apart, by the thousand", () => {
+    const loop = new Loop({ udpRatePerClient: 3, maxUdpSessions: 10 });
+    for (let at = 0; at < 10_000; at++) {
+      expect(many(loop, ip(`10.0.${at >> 8}.${at & 255}`), 5)).toBe(3);
+    }
+  });
+
+  test("is not asked where it is off", () => {
+    expect(many(new Loop(), ip("192.0.2.1"), 100_000)).toBe(100_000);
+  });
+});
+
+describe("keys that would meet in one place", () => {
+  const SEED = Int32Array.from({ length: SEED_WORDS }, (_, at) => Math.imul(at + 1, 0x9e3779b1));
+  const SESSIONS = 1024;
+  const PLACES = 2 * SESSIONS;
+
+  /** IPv6 clients of one /48 whose hash under SEED has the same place. */
+  function colliding(count: number): Address[] {
+    const hash = new KeyedHash(SEED);
+    const found: Address[] = [];
+    for (let at = 0; found.length < count; at++) {
+      const client = { a0: 0x20010db8, a1: 0x00010000 | (at & 0xffff), a2: 0, a3: at };
+      if ((hash.of(client.a0, client.a1, client.a2, client.a3, 5000) & (PLACES - 1)) === 7)
+        found.push(client);
+    }
+    return found;
+  }
+
+  test("get sessions up to a bound; those beyond are echoed without one, and all end as they should", () => {
+    const loop = new Loop(
+      { maxUdpSessions: SESSIONS, udpIdleTimeoutMs: 1000 },
+      makeSharedTables(1, 0, undefined, SEED),
+    );
+    const clients = colliding(PROBES_MAX + 20);
+    const verdicts = clients.map((client) => loop.admit(client, 5000));
+    expect(verdicts.filter((verdict) => verdict === FIRST).length).toBe(PROBES_MAX);
+    expect(verdicts.slice(PROBES_MAX)).toEqual(new Array(20).fill(ECHO));
+    expect(loop.rules.row[C.udpSessionless]).toBe(20);
+    expect(new Int32Array(loop.tables.control)[WORD.udpActive]).toBe(PROBES_MAX);
+    for (const client of clients) expect(loop.admit(client, 5000)).toBe(ECHO);
+    loop.pass(1100);
+    expect(loop.rules.active).toBe(0);
+    expect(loop.admit(clients.at(-1)!, 5000)).toBe(FIRST);
+  });
+
+  test("do not meet under another secret", () => {
+    const loop = new Loop({ maxUdpSessions: SESSIONS });
+    for (const client of colliding(PROBES_MAX + 20)) expect(loop.admit(client, 5000)).toBe(FIRST);
+  });
+});
+
 test("at the server's end every session is ended and counted", () => {
   const loop = new Loop({ udpIdleTimeoutMs: 1000, maxUdpSessions: 1000 });
   for (let port = 1; port <= 1000; port++) loop.admit(ip("192.0.2.1"), port);
@@ -262,8 +498,9 @@ test("any mix of clients, silence and caps is what a Map would make of it", () =
         } else {
           const key = `${step.client}/${step.local}`;
           const verdict = loop.admit(ip(`10.${step.client}.0.1`), 1000 + step.client, step.local);
-          expect(verdict).toBe(lastSeenMs.has(key) ? ECHO : lastSeenMs.size < cap ? FIRST : DROP);
-          if (verdict !== DROP) lastSeenMs.set(key, loop.clock.nowMs);
+          const known = lastSeenMs.has(key);
+          expect(verdict).toBe(!known && lastSeenMs.size < cap ? FIRST : ECHO);
+          if (known || verdict === FIRST) lastSeenMs.set(key, loop.clock.nowMs);
         }
         expect(loop.rules.active).toBe(lastSeenMs.size);
       }

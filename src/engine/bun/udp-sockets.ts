@@ -2,9 +2,10 @@ import type { udp } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatAddress, formatEndpoint, parseAddress } from "../../rules/address.ts";
 import type { Clock } from "../../rules/clock.ts";
-import { UdpRules } from "../../rules/udp.ts";
+import type { UdpRules } from "../../rules/udp.ts";
+import { makeUdpRules } from "../../rules/udp-rated.ts";
 import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
-import { type BoundSocket, describe, setOption } from "../sockets.ts";
+import { type BoundSocket, describe, ignorePathMtu, setOption } from "../sockets.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { onOwnDescriptor } from "./listen.ts";
@@ -69,7 +70,7 @@ export class BunUdp {
   constructor(start: BunLoopStart, clock: Clock, beat: () => void) {
     this.#start = start;
     this.#beat = beat;
-    this.rules = new UdpRules(start.settings, start.tables, start.index, clock);
+    this.rules = makeUdpRules(start.settings, start.tables, start.index, clock);
   }
 
   /** Binds; resolves to the addresses. Throws StartError. */
@@ -229,12 +230,13 @@ function isAt({ address, wildcard }: BoundSocket, host: string): boolean {
 
 /**
  * Raises the kernel's buffers as far as it lets us (net.core.rmem_max). Takes IP_RECVERR back, which Bun sets: by
- * it the kernel fails a send to a healthy peer to tell that another one is dead.
+ * it the kernel fails a send to a healthy peer to tell that another one is dead. Keeps no path MTU over IPv4.
  */
 function tune(fd: number): void {
   if (fd < 0 || !hasLibc()) return;
   setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
   setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+  ignorePathMtu(fd);
   setOption(fd, IPPROTO_IP, IP_RECVERR, 0);
   setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 0);
 }

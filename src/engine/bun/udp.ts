@@ -1,7 +1,7 @@
 import type { udp } from "bun";
 import { type Address, parseAddress } from "../../rules/address.ts";
 import { C } from "../../rules/counters.ts";
-import { ECHO, FIRST, PROBE, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
+import { ECHO, FIRST, PROBE, SUSPECT, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 
@@ -58,7 +58,8 @@ export class UdpEndpoint {
   /** The hot path: a datagram came. */
   readonly receive = (socket: Sender, bytes: Uint8Array, port: number, address: string): void => {
     const { a0, a1, a2, a3 } = this.#addresses.get(address);
-    const verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
+    let verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
+    if (verdict === SUSPECT) verdict = this.#rules.inspect(bytes, 0);
     if (verdict !== ECHO && !this.#begins(verdict, socket, bytes, port, address)) return;
     if (this.#waiting.length === 0) {
       try {

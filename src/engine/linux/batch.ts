@@ -1,5 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { type Address, MAPPED } from "../../rules/address.ts";
+import type { Clock } from "../../rules/clock.ts";
 import {
   AF_INET,
   EAGAIN,
@@ -18,6 +19,7 @@ import {
   UDP_SEGMENT,
 } from "../../sys/libc.ts";
 import type { BoundSocket } from "../sockets.ts";
+import { SegmentRefusals } from "./segment-refusals.ts";
 
 /** Datagrams received by one recvmmsg(2). */
 export const BATCH = 64;
@@ -83,15 +85,15 @@ export class DatagramBatch implements Address {
   readonly #controls: NativeMemory = nativeMemory(BATCH * CONTROL_BYTES);
   /** A header and a control message for what is not sent back one by one. */
   readonly #beside: NativeMemory = nativeMemory(HEADER_BYTES + IOVEC_BYTES + CONTROL_BYTES);
-  /** The longest datagrams that the way to the peers lets us send as segments; 0 where the kernel cannot at all. */
-  #segmentMax = SEGMENT_MAX;
+  readonly #refusals: SegmentRefusals;
   readonly #locals: Map<string, number>;
   readonly #lastLocal = new Int32Array(4);
   #lastLocalNumber = -1;
   #count = 0;
 
   /** @param locals numbers of local addresses, one table for all sockets of a loop: a session is at one of them */
-  constructor(socket: BoundSocket, locals: Map<string, number>) {
+  constructor(socket: BoundSocket, locals: Map<string, number>, clock: Clock) {
+    this.#refusals = new SegmentRefusals(clock);
     this.#socket = socket;
     this.#locals = locals;
     this.#fd = socket.fd;
@@ -168,6 +170,16 @@ export class DatagramBatch implements Address {
     this.follows = same && a3 === this.a3 && local === this.local;
   }
 
+  /** The bytes of all datagrams. */
+  get payloads(): Uint8Array {
+    return this.#payloads.bytes;
+  }
+
+  /** Where in `payloads` those of datagram `at` begin. */
+  payloadAt(at: number): number {
+    return at * SLOT_BYTES;
+  }
+
   /** Payload bytes of datagram `at`, which was read before. */
   lengthOf(at: number): number {
     return this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
@@ -242,17 +254,22 @@ export class DatagramBatch implements Address {
     return this.#sendOne() ? 1 : this.#whyNot();
   }
 
-  /** Whether `count` datagrams of `length` bytes can go back as segments of one (UDP_SEGMENT). */
-  canSegment(count: number, length: number): boolean {
+  /** Whether `count` datagrams from `from` on, alike, can go back as segments of one (UDP_SEGMENT). */
+  canSegment(from: number, count: number): boolean {
+    if (count < RUN_MIN) return false;
+    const length = this.lengthOf(from);
     return (
-      count >= RUN_MIN && length > 0 && length <= this.#segmentMax && count * length <= SEGMENTED_BYTES_MAX
+      length > 0 &&
+      length <= SEGMENT_MAX &&
+      count * length <= SEGMENTED_BYTES_MAX &&
+      this.#refusals.allows(this.#names.words, from * (NAME_BYTES / 4), length)
     );
   }
 
   /**
    * Sends `count` datagrams from `from` on, all of one length, peer and local address, as one that the kernel cuts
    * up again as late as it can: the peer gets them as it sent them, and the way through the stack is gone once.
-   * Returns as `send`; -1 also where the path lets no such segments pass, and then no more of that size are tried.
+   * Returns as `send`; -1 also where the kernel lets no such segments go to that peer, which it is then remembered by.
    */
   sendSegmented(from: number, count: number): number {
     const { view } = this.#beside;
@@ -275,10 +292,11 @@ export class DatagramBatch implements Address {
     if (this.#sendOne()) return count;
     const errno = this.#libc.errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
-    // Longer than the path's MTU: shorter ones may still go. A device that cannot: none. Anything else (a filter, no
-    // route) is this peer's own, and the next one's run may go.
-    if (errno === EINVAL || errno === EMSGSIZE) this.#segmentMax = length - 1;
-    else if (errno === EIO || errno === EOPNOTSUPP) this.#segmentMax = 0;
+    // Longer than the device or the path takes: shorter ones may still go. A device that cannot: none. Anything else
+    // (a filter, no route) says nothing of segments.
+    const name = from * (NAME_BYTES / 4);
+    if (errno === EINVAL || errno === EMSGSIZE) this.#refusals.add(this.#names.words, name, length - 1);
+    else if (errno === EIO || errno === EOPNOTSUPP) this.#refusals.add(this.#names.words, name, 0);
     return -1;
   }
 

@@ -1,4 +1,5 @@
 import type { Pointer } from "bun:ffi";
+import { Clock } from "../../rules/clock.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
 import { type BoundSocket, bindUdp, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "../sockets.ts";
 import { DatagramBatch } from "./batch.ts";
@@ -51,7 +52,7 @@ function testUdp(opened: number[]): void {
   if (libc.connect(peer.fd, memory.address as Pointer, length) < 0) throw new Error("no loopback to test on");
   if (libc.send(peer.fd, (memory.address + 32) as Pointer, 3, 0) !== 3)
     throw new Error("send failed on loopback");
-  const batch = new DatagramBatch(socket, new Map());
+  const batch = new DatagramBatch(socket, new Map(), new Clock());
   const received = batch.receive();
   if (received !== 1) throw new Error("recvmmsg does not work here");
   batch.read(0);

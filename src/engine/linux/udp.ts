@@ -1,7 +1,8 @@
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { C } from "../../rules/counters.ts";
-import { DROP, ECHO, PROBE, UdpRules } from "../../rules/udp.ts";
+import { DROP, ECHO, PROBE, SUSPECT, type UdpRules } from "../../rules/udp.ts";
+import { makeUdpRules } from "../../rules/udp-rated.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, nativeMemory } from "../../sys/libc.ts";
 import type { LoopStart } from "../loop.ts";
 import type { BoundSocket } from "../sockets.ts";
@@ -9,7 +10,7 @@ import { BATCH, DatagramBatch } from "./batch.ts";
 import type { Interest } from "./interest.ts";
 
 /** The banner of this datagram is granted and paid for, but not sent yet. */
-const BANNER_DUE = 3;
+const BANNER_DUE = 4;
 
 /** Batches received per socket and turn: a flood must not keep the other sockets waiting. */
 const BATCHES_PER_TURN = 4;
@@ -31,7 +32,7 @@ export class LinuxUdp {
     this.#interest = interest;
     const { bannerFields } = start.settings;
     const banner = nativeMemory(bannerBytesMax(bannerFields));
-    this.rules = new UdpRules(
+    this.rules = makeUdpRules(
       start.settings,
       start.tables,
       start.index,
@@ -41,7 +42,7 @@ export class LinuxUdp {
     const locals = new Map<string, number>();
     for (const socket of sockets) {
       this.rules.guardOwnPort(socket.port);
-      const batch = new DatagramBatch(socket, locals);
+      const batch = new DatagramBatch(socket, locals, clock);
       this.#sockets.set(socket.fd, new UdpSocket(batch, this.rules, banner.address));
       interest.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
     }
@@ -97,12 +98,12 @@ class UdpSocket {
     for (let at = 0; at < this.#count; at++) {
       batch.read(at);
       if (batch.broadcast) {
-        rules.dropBroadcast(batch.length);
+        rules.dropUnseen("broadcast", batch.length);
         this.#verdicts[at] = DROP;
         plain = false;
         continue;
       }
-      const verdict = rules.admit(
+      let verdict = rules.admit(
         batch.a0,
         batch.a1,
         batch.a2,
@@ -111,6 +112,7 @@ class UdpSocket {
         batch.local,
         batch.length,
       );
+      if (verdict === SUSPECT) verdict = rules.inspect(batch.payloads, batch.payloadAt(at));
       this.#verdicts[at] = verdict;
       this.#runs[at] = batch.follows ? 1 : 0;
       if (verdict !== ECHO || batch.follows) plain = false;
@@ -161,7 +163,7 @@ class UdpSocket {
   }
 
   #segmentable(at: number): boolean {
-    return this.#batch.canSegment(this.#runs[at]!, this.#batch.lengthOf(at));
+    return this.#batch.canSegment(at, this.#runs[at]!);
   }
 
   /** Echoes the datagrams from `#at` up to `end`. False when the kernel takes no more. */
@@ -198,7 +200,7 @@ class UdpSocket {
     const { serverPort } = batch;
     const length =
       verdict === BANNER_DUE
-        ? this.#rules.banner.write(batch.server(), serverPort, batch, batch.port)
+        ? this.#rules.bannerAgain(batch.server(), serverPort, batch, batch.port)
         : this.#rules.bannerFor(batch.server(), serverPort, batch, batch.port, batch.length);
     if (length > 0) {
       const sent = batch.sendBeside(this.#at, this.#bannerAddress, length);
