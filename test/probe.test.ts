@@ -12,11 +12,14 @@ import { settings } from "./rules/fixtures.ts";
 
 /** The server's own probe is no session: no limit holds it back, and nothing but its own metrics knows it. */
 
-/** Each `echo_` number that is not 0, but for those that tell of the probe or of nothing that happened. */
+/** Each `echo_` number that is not 0, except those of the probe, of this very scrape, and of nothing that happened. */
 async function counted(server: EchoServer): Promise<string[]> {
   const { samples } = await server.metrics();
   return [...samples]
-    .filter(([key, value]) => value !== 0 && /^echo_(?!ready|probe|build|event_loop_lag)/.test(key))
+    .filter(
+      ([key, value]) =>
+        value !== 0 && /^echo_(?!ready|probe|admin_connections_active|build|event_loop_lag)/.test(key),
+    )
     .map(([key, value]) => `${key} ${value}`);
 }
 

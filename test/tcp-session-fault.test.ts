@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { BunTcp } from "../src/engine/bun/tcp.ts";
 import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../src/engine/linux/interest.ts";
 import { BLOCKED, ECHOING, LINGERING, LISTENER } from "../src/engine/linux/kinds.ts";
+import { PROBE_DESCRIPTORS } from "../src/engine/linux/probes.ts";
 import { LinuxTcp } from "../src/engine/linux/tcp.ts";
 import { listenTcp } from "../src/engine/sockets.ts";
 import { Clock } from "../src/rules/clock.ts";
@@ -52,7 +53,7 @@ function startLinux(): LinuxEngine {
   const events = { onSessionEnd: null, onFault: (fault: unknown) => void faults.push(fault) };
   const clock = new Clock();
   const interest = new Interest();
-  const kind = new Uint8Array(DESCRIPTORS_MAX);
+  const kind = new Uint8Array(DESCRIPTORS_MAX + PROBE_DESCRIPTORS);
   const listeners = listenTcp(["127.0.0.1"], 0, "alone");
   const start = { settings: SETTINGS, tables: makeTables(), index: 0 };
   const tcp = new LinuxTcp(start, clock, interest, kind, listeners, events);
