@@ -20,7 +20,7 @@ import { patternBytes } from "./bytes.ts";
 const PIECE_BYTES = 64 * 1024;
 
 /** Few enough for one segment on loopback, which is read whole. */
-const STEP_BYTES = 64 * 1024;
+const STEP_BYTES = 60 * 1024;
 
 const MSG_OOB = 1;
 
