@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { UsageError } from "../src/errors.ts";
-import { parseAddress } from "../src/rules/address.ts";
+import { parseAddress } from "../src/net/address.ts";
 import { SCALE, SCENARIOS } from "./scenarios.ts";
 
 /** What a run is asked to do: the command line, checked. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { listenTcp } from "../src/engine/sockets.ts";
+import { listenTcp } from "../src/engine/bind.ts";
 import { loadLibc } from "../src/sys/libc.ts";
 import { startServer } from "./harness.ts";
 

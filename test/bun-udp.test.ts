@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { AddressCache } from "../src/engine/bun/address-cache.ts";
 import { type Sender, UdpEndpoint } from "../src/engine/bun/udp.ts";
-import { parseAddress } from "../src/rules/address.ts";
+import { parseAddress } from "../src/net/address.ts";
 import { Clock } from "../src/rules/clock.ts";
 import { C, UDP_DROPS, type UdpDrop } from "../src/rules/counters.ts";
 import type { LoopSettings } from "../src/rules/settings.ts";

@@ -3,12 +3,12 @@ import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openFileLimit } from "../src/config/machine.ts";
 import { workerCount } from "../src/config.ts";
-import { Interest } from "../src/engine/linux/interest.ts";
+import { listenTcp } from "../src/engine/bind.ts";
 import { runLinuxLoop } from "../src/engine/linux/loop.ts";
-import { listenTcp } from "../src/engine/sockets.ts";
 import { planLoops } from "../src/engine/start.ts";
 import { UsageError } from "../src/errors.ts";
 import { makeSharedTables } from "../src/rules/shared.ts";
+import { EpollSet } from "../src/sys/epoll.ts";
 import { loadLibc, openFirst } from "../src/sys/libc.ts";
 import { connectMany } from "./clients/tcp.ts";
 import { UdpClient } from "./clients/udp.ts";
@@ -108,7 +108,7 @@ test.if(LINUX)("linux: a loop whose start fails gives back every descriptor that
 });
 
 test.if(LINUX)("linux: a wait on what is no epoll set throws and names the error", () => {
-  const interest = new Interest();
+  const interest = new EpollSet();
   expect(interest.wait(0)).toBe(0);
   interest.close();
   expect(() => interest.wait(0)).toThrow("epoll_wait failed: EBADF (9)");

@@ -6,7 +6,6 @@ import { UdpProbe } from "../src/admin/probe-udp.ts";
 import { drain } from "../src/drain.ts";
 import { PROBE_LIFE_MS } from "../src/engine/loop.ts";
 import { OwnSocket } from "../src/engine/own-socket.ts";
-import { setOption, writeSockaddr } from "../src/engine/sockets.ts";
 import { openLog } from "../src/log.ts";
 import { C, sumColumn, UDP_DROPS } from "../src/rules/counters.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../src/rules/probe-end.ts";
@@ -15,13 +14,15 @@ import {
   AF_INET,
   EADDRINUSE,
   loadLibc,
-  nativeMemory,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_DGRAM,
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../src/sys/libc.ts";
+import { nativeMemory } from "../src/sys/memory.ts";
+import { writeSockaddr } from "../src/sys/sockaddr.ts";
+import { setOption } from "../src/sys/socket.ts";
 import { Here } from "./clients/loops.ts";
 import { untilMetric } from "./clients/metrics.ts";
 import { sendForged } from "./clients/raw-udp.ts";

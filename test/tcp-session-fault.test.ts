@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import { listenTcp } from "../src/engine/bind.ts";
 import { BunTcp } from "../src/engine/bun/tcp.ts";
-import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../src/engine/linux/interest.ts";
 import { BLOCKED, ECHOING, LINGERING, LISTENER } from "../src/engine/linux/kinds.ts";
 import { PROBE_DESCRIPTORS } from "../src/engine/linux/probes.ts";
 import { LinuxTcp } from "../src/engine/linux/tcp.ts";
-import { listenTcp } from "../src/engine/sockets.ts";
 import { Clock } from "../src/rules/clock.ts";
 import { C, TCP_CLOSES } from "../src/rules/counters.ts";
 import { makeSharedTables } from "../src/rules/shared.ts";
 import type { TcpRules } from "../src/rules/tcp.ts";
+import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../src/sys/epoll.ts";
 import { loadLibc } from "../src/sys/libc.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { until } from "./harness.ts";
@@ -52,16 +52,16 @@ function startLinux(): LinuxEngine {
   const faults: unknown[] = [];
   const events = { onSessionEnd: null, onFault: (fault: unknown) => void faults.push(fault) };
   const clock = new Clock();
-  const interest = new Interest();
+  const epoll = new EpollSet();
   const kind = new Uint8Array(DESCRIPTORS_MAX + PROBE_DESCRIPTORS);
   const listeners = listenTcp(["127.0.0.1"], 0, "alone");
   const start = { settings: SETTINGS, tables: makeTables(), index: 0 };
-  const tcp = new LinuxTcp(start, clock, interest, kind, listeners, events);
+  const tcp = new LinuxTcp(start, clock, epoll, kind, listeners, events);
   const turn = (): void => {
-    const count = interest.wait(0);
+    const count = epoll.wait(0);
     clock.tick();
     for (let at = 0; at < count; at++) {
-      const fd = interest.words[at * EVENT_STRIDE_WORDS + EVENT_FD_WORD]!;
+      const fd = epoll.words[at * EVENT_STRIDE_WORDS + EVENT_FD_WORD]!;
       if (kind[fd] === ECHOING) tcp.readable(fd);
       else if (kind[fd] === LISTENER) tcp.acceptor.accept(fd);
       else tcp.notEchoing(kind[fd]!, fd);
@@ -78,7 +78,7 @@ function startLinux(): LinuxEngine {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       tcp.end();
-      interest.close();
+      epoll.close();
       for (const { fd } of listeners) loadLibc().close(fd);
     },
   };

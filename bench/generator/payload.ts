@@ -1,5 +1,6 @@
 import type { Pointer } from "bun:ffi";
-import { loadLibc, nativeMemory } from "../../src/sys/libc.ts";
+import { loadLibc } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 
 /**
  * What is sent, and whether what comes back is it. All sessions send windows of one block of random bytes: byte `p`

@@ -1,12 +1,10 @@
 import type { Pointer } from "bun:ffi";
-import { writeSockaddr } from "../../src/engine/sockets.ts";
-import { isIPv4, parseAddress } from "../../src/rules/address.ts";
+import { isIPv4, parseAddress } from "../../src/net/address.ts";
 import {
   AF_INET,
   AF_INET6,
   IPPROTO_TCP,
   loadLibc,
-  nativeMemory,
   SO_LINGER,
   SO_RCVBUF,
   SO_SNDBUF,
@@ -17,6 +15,8 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
 } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
+import { writeSockaddr } from "../../src/sys/sockaddr.ts";
 
 const EINPROGRESS = 115;
 const UDP_BUFFER_BYTES = 1024 * 1024;

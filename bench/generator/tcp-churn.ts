@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../../src/engine/linux/interest.ts";
+import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../src/sys/epoll.ts";
 import {
   EAGAIN,
   EINTR,
@@ -9,8 +9,8 @@ import {
   EPOLLOUT,
   loadLibc,
   MSG_NOSIGNAL,
-  nativeMemory,
 } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 import { BannerEnd } from "./banner.ts";
 import type { LoadJob, LoadResult } from "./job.ts";
 import { Measurement } from "./measure.ts";
@@ -45,7 +45,7 @@ export function runTcpChurn(job: LoadJob): LoadResult {
 class TcpChurn {
   readonly #job: LoadJob;
   readonly #measurement: Measurement;
-  readonly #interest = new Interest();
+  readonly #epoll = new EpollSet();
   readonly #dialer: Dialer;
   readonly #visits = new Map<number, Visit>();
   #count = 0;
@@ -69,7 +69,7 @@ class TcpChurn {
       now = this.#turn(20);
       this.#giveUp(now);
     }
-    this.#interest.close();
+    this.#epoll.close();
     return this.#measurement.result();
   }
 
@@ -97,7 +97,7 @@ class TcpChurn {
         received: 0,
       };
       this.#visits.set(fd, visit);
-      this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+      this.#epoll.set(EPOLL_CTL_ADD, fd, EPOLLIN);
       this.#measurement.sessions = this.#visits.size;
       this.#ask(visit);
     } catch {
@@ -106,8 +106,8 @@ class TcpChurn {
   }
 
   #turn(waitMs: number): number {
-    const count = this.#interest.wait(waitMs);
-    const words = this.#interest.words;
+    const count = this.#epoll.wait(waitMs);
+    const words = this.#epoll.words;
     for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
       const visit = this.#visits.get(words[word]!);
       if (visit === undefined) continue;
@@ -122,10 +122,10 @@ class TcpChurn {
     const sent = libc.send(visit.fd, windowAt(visit.start, 0), this.#job.size, MSG_NOSIGNAL);
     if (sent === this.#job.size) {
       visit.asked = true;
-      if (visit.waits) this.#interest.set(EPOLL_CTL_MOD, visit.fd, EPOLLIN);
+      if (visit.waits) this.#epoll.set(EPOLL_CTL_MOD, visit.fd, EPOLLIN);
     } else if (sent < 0 && libc.errno() === EAGAIN) {
       visit.waits = true;
-      this.#interest.set(EPOLL_CTL_MOD, visit.fd, EPOLLOUT);
+      this.#epoll.set(EPOLL_CTL_MOD, visit.fd, EPOLLOUT);
     } else {
       this.#end(visit, "errors");
     }

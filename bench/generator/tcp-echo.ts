@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../../src/engine/linux/interest.ts";
+import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../src/sys/epoll.ts";
 import {
   EAGAIN,
   EINTR,
@@ -9,8 +9,8 @@ import {
   EPOLLOUT,
   loadLibc,
   MSG_NOSIGNAL,
-  nativeMemory,
 } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 import type { LoadJob, LoadResult } from "./job.ts";
 import { Measurement } from "./measure.ts";
 import { BLOCK_LENGTH, isWindow, streamStart, windowAt, windowBytes } from "./payload.ts";
@@ -43,7 +43,7 @@ export function runTcpEcho(job: LoadJob): LoadResult {
 class TcpEcho {
   readonly #job: LoadJob;
   readonly #measurement: Measurement;
-  readonly #interest = new Interest();
+  readonly #epoll = new EpollSet();
   readonly #byDescriptor: (Session | undefined)[] = [];
   readonly #sessions: Session[] = [];
   #started = false;
@@ -77,7 +77,7 @@ class TcpEcho {
       session.tracker.finish(session.asked);
       if (!session.closed) libc.close(session.fd);
     }
-    this.#interest.close();
+    this.#epoll.close();
     return this.#measurement.result();
   }
 
@@ -107,7 +107,7 @@ class TcpEcho {
       );
       this.#byDescriptor[fd] = opened;
       this.#sessions.push(opened);
-      this.#interest.set(EPOLL_CTL_ADD, fd, this.#job.banner ? EPOLLIN : EPOLLOUT);
+      this.#epoll.set(EPOLL_CTL_ADD, fd, this.#job.banner ? EPOLLIN : EPOLLOUT);
       while (this.#pending() >= OPENING_MAX && performance.now() < deadline) this.#turn(50);
     }
     while (this.#pending() > 0 && performance.now() < deadline) this.#turn(50);
@@ -123,9 +123,9 @@ class TcpEcho {
 
   /** Handles what is there; returns the time. */
   #turn(waitMs: number): number {
-    const count = this.#interest.wait(waitMs);
+    const count = this.#epoll.wait(waitMs);
     const now = performance.now();
-    const words = this.#interest.words;
+    const words = this.#epoll.words;
     for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
       const session = this.#byDescriptor[words[word]!];
       if (session === undefined || session.closed) continue;
@@ -140,7 +140,7 @@ class TcpEcho {
     session.open = true;
     this.#openCount++;
     session.answeredMs = performance.now();
-    this.#interest.set(EPOLL_CTL_MOD, session.fd, EPOLLIN);
+    this.#epoll.set(EPOLL_CTL_MOD, session.fd, EPOLLIN);
   }
 
   #receive(session: Session): void {
@@ -252,7 +252,7 @@ class TcpEcho {
       return;
     }
     session.waitsToSend = waits;
-    this.#interest.set(EPOLL_CTL_MOD, session.fd, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    this.#epoll.set(EPOLL_CTL_MOD, session.fd, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
 
   /** Constant arrival: each message whose time has come is sent, its round trip counted from that time. */

@@ -1,6 +1,7 @@
 import type { Pointer } from "bun:ffi";
-import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "../../src/engine/linux/interest.ts";
-import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../src/sys/libc.ts";
+import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../src/sys/epoll.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 import type { LoadJob, LoadResult } from "./job.ts";
 import { Measurement } from "./measure.ts";
 import { streamStart, windowAt } from "./payload.ts";
@@ -51,7 +52,7 @@ export function runUdpEcho(job: LoadJob): LoadResult {
 class UdpEcho {
   readonly #job: LoadJob;
   readonly #measurement: Measurement;
-  readonly #interest = new Interest();
+  readonly #epoll = new EpollSet();
   readonly #byDescriptor: (Session | undefined)[] = [];
   readonly #sessions: Session[] = [];
   #asking = true;
@@ -84,7 +85,7 @@ class UdpEcho {
       session.tracker.finish(session.asked);
       libc.close(session.fd);
     }
-    this.#interest.close();
+    this.#epoll.close();
     return this.#measurement.result();
   }
 
@@ -119,7 +120,7 @@ class UdpEcho {
     for (let left = connections - lasting, from = 0; left > 0; left -= GREET_AT_ONCE) {
       from = this.#leaveSessions(dialer, from, Math.min(left, GREET_AT_ONCE));
     }
-    for (const { fd } of this.#sessions) this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+    for (const { fd } of this.#sessions) this.#epoll.set(EPOLL_CTL_ADD, fd, EPOLLIN);
     this.#measurement.sessions = connections;
   }
 
@@ -149,9 +150,9 @@ class UdpEcho {
   }
 
   #turn(waitMs: number): number {
-    const count = this.#interest.wait(waitMs);
+    const count = this.#epoll.wait(waitMs);
     const now = performance.now();
-    const words = this.#interest.words;
+    const words = this.#epoll.words;
     for (let at = 0, word = EVENT_FD_WORD; at < count; at++, word += EVENT_STRIDE_WORDS) {
       this.#receive(this.#byDescriptor[words[word]!]!, now);
     }

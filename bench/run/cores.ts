@@ -1,6 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { availableParallelism } from "node:os";
-import { loadLibc, nativeMemory } from "../../src/sys/libc.ts";
+import { loadLibc } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 
 /** Which core does what: the server has the first to itself, load the others. With one core, both share it. */
 export const SERVER_CORE = 0;

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { parseAddress } from "../../src/rules/address.ts";
+import { parseAddress } from "../../src/net/address.ts";
 import type { BenchOptions } from "../options.ts";
 import { Progress } from "../print/progress.ts";
 import { describeCell } from "../print/table.ts";

@@ -1,14 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../errors.ts";
-import {
-  IPPROTO_TCP,
-  loadLibc,
-  MSG_DONTWAIT,
-  type NativeMemory,
-  nativeMemory,
-  TCP_DEFER_ACCEPT,
-} from "../sys/libc.ts";
+import { IPPROTO_TCP, loadLibc, MSG_DONTWAIT, TCP_DEFER_ACCEPT } from "../sys/libc.ts";
+import { type NativeMemory, nativeMemory } from "../sys/memory.ts";
 import { type Endpoint, endpointText } from "./endpoint.ts";
 import { ADMIN_CLOSES, type AdminClose, type Answerer, HttpConnection } from "./http-connection.ts";
 import { HEAD_BYTES_MAX } from "./http-reader.ts";

@@ -1,4 +1,4 @@
-import { inCidr, parseAddress, parseCidr } from "../rules/address.ts";
+import { inCidr, parseAddress, parseCidr } from "../net/address.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { CLOSED, cannotConnect, judgeAnswer, makeNonce, type ProbeFault, timedOut } from "./probe.ts";

@@ -1,5 +1,5 @@
 import { OwnSocket } from "../engine/own-socket.ts";
-import { type Address, parseAddress } from "../rules/address.ts";
+import { type Address, parseAddress } from "../net/address.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../rules/probe-end.ts";
 import type { SharedTables } from "../rules/shared.ts";
 import type { Endpoint } from "./endpoint.ts";

@@ -1,5 +1,5 @@
 import type { udp } from "bun";
-import { parseAddress } from "../rules/address.ts";
+import { parseAddress } from "../net/address.ts";
 import { takeBackUdpEnd, tellUdpEnd } from "../rules/probe-end.ts";
 import type { SharedTables } from "../rules/shared.ts";
 import { hasLibc } from "../sys/libc.ts";

@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress, parseCidr } from "../rules/address.ts";
+import { formatAddress, parseAddress, parseCidr } from "../net/address.ts";
 
 /** A kind of value: how its text is read, and how an error says what is allowed. */
 export interface Kind<T> {

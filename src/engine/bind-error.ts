@@ -1,5 +1,5 @@
 import { StartError } from "../errors.ts";
-import { formatEndpoint, parseAddress } from "../rules/address.ts";
+import { formatEndpoint, parseAddress } from "../net/address.ts";
 
 const WHY: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is in use",

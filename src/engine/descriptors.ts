@@ -1,7 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import { sessionDescriptorsWithin } from "../rules/descriptors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc, nativeMemory, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc, RLIMIT_NOFILE } from "../sys/libc.ts";
+import { nativeMemory } from "../sys/memory.ts";
 
 /**
  * Sessions may have descriptors below this: a connection at or above it must be refused while accepting still works.

@@ -1,8 +1,8 @@
 import type { LoopSettings } from "../rules/settings.ts";
 import type { Serves } from "../rules/shared.ts";
 import { loadLibc } from "../sys/libc.ts";
+import { type BoundSocket, bindUdp, describe, listenTcp, type Sharing } from "./bind.ts";
 import type { BoundAddresses, LoopSockets } from "./loop.ts";
-import { type BoundSocket, bindUdp, describe, listenTcp, type Sharing } from "./sockets.ts";
 
 /**
  * Opens the sockets of all loops, each once: the first of a protocol chooses the port where any free one will do, and

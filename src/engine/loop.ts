@@ -1,6 +1,6 @@
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../rules/shared.ts";
-import type { BoundSocket } from "./sockets.ts";
+import type { BoundSocket } from "./bind.ts";
 
 /** The addresses a loop listens on, as `ip:port` or `[ip]:port`, with real ports where 0 was asked for. */
 export interface BoundAddresses {

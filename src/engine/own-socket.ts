@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { type Address, isIPv4 } from "../rules/address.ts";
+import { type Address, isIPv4 } from "../net/address.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -14,12 +14,13 @@ import {
   type Libc,
   loadLibc,
   MSG_NOSIGNAL,
-  nativeMemory,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from "../sys/libc.ts";
-import { abortiveClose, localEnd, SOCKADDR_BYTES, writeSockaddr } from "./sockets.ts";
+import { nativeMemory } from "../sys/memory.ts";
+import { SOCKADDR_BYTES, writeSockaddr } from "../sys/sockaddr.ts";
+import { abortiveClose, localEnd } from "../sys/socket.ts";
 
 /** Bytes that one `send` or `receive` moves at most. */
 export const OWN_SOCKET_BYTES = 1024;

@@ -1,15 +1,6 @@
 import type { Pointer } from "bun:ffi";
-import {
-  hasLibc,
-  IPPROTO_TCP,
-  type Libc,
-  loadLibc,
-  type NativeMemory,
-  nativeMemory,
-  SIOCINQ,
-  SIOCOUTQ,
-  TCP_INFO,
-} from "../sys/libc.ts";
+import { hasLibc, IPPROTO_TCP, type Libc, loadLibc, SIOCINQ, SIOCOUTQ, TCP_INFO } from "../sys/libc.ts";
+import { type NativeMemory, nativeMemory } from "../sys/memory.ts";
 
 /** Where in `struct tcp_info` (linux/tcp.h): milliseconds since data was last sent, bytes acknowledged (Linux 4.1). */
 const LAST_DATA_SENT = 44;

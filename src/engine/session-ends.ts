@@ -1,4 +1,4 @@
-import { type Address, formatEndpoint } from "../rules/address.ts";
+import { type Address, formatEndpoint } from "../net/address.ts";
 import type { ProxySource } from "../rules/proxy.ts";
 
 /** Both ends of a session as text, for the log: `ip:port`. */

@@ -1,5 +1,6 @@
 import { Clock } from "../rules/clock.ts";
-import { hasLibc, type MappingLedger, makeLedger, unmapBooked } from "../sys/libc.ts";
+import { hasLibc } from "../sys/libc.ts";
+import { type MappingLedger, makeLedger, unmapBooked } from "../sys/memory.ts";
 import { workerCanStart } from "./descriptors.ts";
 import type { SessionEnd } from "./loop.ts";
 import type { LoopEvents } from "./supervisor.ts";

@@ -1,5 +1,5 @@
 import { setThreadClock } from "../rules/clock.ts";
-import { bookMappings, type MappingLedger } from "../sys/libc.ts";
+import { bookMappings, type MappingLedger } from "../sys/memory.ts";
 import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
 import type { BoundAddresses, SessionEnd } from "./loop.ts";

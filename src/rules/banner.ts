@@ -1,4 +1,4 @@
-import { type Address, formatEndpoint, isIPv4, sameAddress } from "./address.ts";
+import { type Address, formatEndpoint, isIPv4, sameAddress } from "../net/address.ts";
 
 const NEWLINE = 10;
 const DOT = 46;

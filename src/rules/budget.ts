@@ -1,4 +1,4 @@
-import { type Address, isIPv4, MAPPED } from "./address.ts";
+import { type Address, isIPv4, MAPPED } from "../net/address.ts";
 import { KeyedHash } from "./hash.ts";
 import type { LoopSettings } from "./settings.ts";
 import { lock, PREFIX_BUCKETS, type SharedTables, unlock } from "./shared.ts";

@@ -1,4 +1,4 @@
-import type { Address } from "./address.ts";
+import type { Address } from "../net/address.ts";
 import type { TcpRefusal } from "./counters.ts";
 import { KeyedHash, PROBES_MAX } from "./hash.ts";
 import { CLIENT_ADDRESS_WORDS, lock, type SharedTables, unlock } from "./shared.ts";

@@ -1,4 +1,4 @@
-import { MAPPED } from "./address.ts";
+import { MAPPED } from "../net/address.ts";
 
 /** Words of the secret that one server's hashes are keyed with: two odd multipliers for each word of a key. */
 export const SEED_WORDS = 10;

@@ -1,4 +1,4 @@
-import { type Address, type Cidr, inCidr, parseCidr } from "./address.ts";
+import { type Address, type Cidr, inCidr, parseCidr } from "../net/address.ts";
 import type { LoopSettings } from "./settings.ts";
 
 /** A connection's end, as a copy: engines use the address that they pass in again. */

@@ -1,5 +1,5 @@
-import { type Address, MAPPED, parseAddress } from "./address.ts";
-import { crc32c } from "./crc32c.ts";
+import { type Address, MAPPED, parseAddress } from "../net/address.ts";
+import { crc32c } from "../net/crc32c.ts";
 
 /**
  * The PROXY protocol (HAProxy, doc/proxy-protocol.txt, revision of 2020/03/05), versions 1 and 2, parsed as bytes

@@ -1,4 +1,4 @@
-import type { Address } from "./address.ts";
+import type { Address } from "../net/address.ts";
 import { Banner, type Via } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import type { Clock } from "./clock.ts";

@@ -1,4 +1,4 @@
-import { type Address, isIPv4 } from "./address.ts";
+import { type Address, isIPv4 } from "../net/address.ts";
 import { Banner } from "./banner.ts";
 import { BannerBudget } from "./budget.ts";
 import type { Clock } from "./clock.ts";

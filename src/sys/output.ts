@@ -1,6 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
-import { loadLibc, nativeMemory, POLLOUT } from "./libc.ts";
+import { loadLibc, POLLOUT } from "./libc.ts";
+import { nativeMemory } from "./memory.ts";
 
 /** Bytes that wait for a reader that is behind; past it lines are lost. */
 const WAITING_BYTES_MAX = 1024 * 1024;

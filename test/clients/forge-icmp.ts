@@ -1,5 +1,5 @@
 import { dlopen, ptr } from "bun:ffi";
-import { parseAddress } from "../../src/rules/address.ts";
+import { parseAddress } from "../../src/net/address.ts";
 
 /**
  * A lie about the way, as a process for another network namespace: `forge-icmp.ts SERVER PORT CLIENT PORT MTU` tells

@@ -1,4 +1,4 @@
-import { crc32c } from "../../src/rules/crc32c.ts";
+import { crc32c } from "../../src/net/crc32c.ts";
 
 /** PROXY protocol headers, right and wrong, as bytes. */
 

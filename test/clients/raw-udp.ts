@@ -1,5 +1,5 @@
 import { dlopen, ptr } from "bun:ffi";
-import { parseAddress } from "../../src/rules/address.ts";
+import { parseAddress } from "../../src/net/address.ts";
 
 /**
  * Forged UDP datagrams over IPv4, from a raw socket (raw(7), IP_HDRINCL): any source address and port, port 0 too,

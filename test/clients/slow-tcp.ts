@@ -1,18 +1,19 @@
 import type { Pointer } from "bun:ffi";
-import { setOption, writeSockaddr } from "../../src/engine/sockets.ts";
-import { parseAddress } from "../../src/rules/address.ts";
+import { parseAddress } from "../../src/net/address.ts";
 import {
   AF_INET,
   EAGAIN,
   loadLibc,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
-  nativeMemory,
   SHUT_WR,
   SO_RCVBUF,
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
+import { writeSockaddr } from "../../src/sys/sockaddr.ts";
+import { setOption } from "../../src/sys/socket.ts";
 import { type EchoServer, until } from "../harness.ts";
 import { patternBytes } from "./bytes.ts";
 

@@ -5,8 +5,8 @@ import {
   EPOLL_CTL_ADD,
   EPOLL_EVENT,
   loadLibc,
-  nativeMemory,
 } from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
 
 /** A program that takes all epoll watches that its user may have, says `full`, and keeps them until it is killed. */
 

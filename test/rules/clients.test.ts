@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Address, MAPPED } from "../../src/rules/address.ts";
+import { type Address, MAPPED } from "../../src/net/address.ts";
 import { ClientTable } from "../../src/rules/clients.ts";
 import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
 import { makeSharedTables } from "../../src/rules/shared.ts";

@@ -1,5 +1,5 @@
 import { loopSettings, resolveConfig } from "../../src/config.ts";
-import { type Address, parseAddress } from "../../src/rules/address.ts";
+import { type Address, parseAddress } from "../../src/net/address.ts";
 import { Clock } from "../../src/rules/clock.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
 

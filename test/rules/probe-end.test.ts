@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Address } from "../../src/rules/address.ts";
+import type { Address } from "../../src/net/address.ts";
 import {
   isProbeEnd,
   PROBE_PORT,

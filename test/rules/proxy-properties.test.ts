@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Address, parseAddress } from "../../src/rules/address.ts";
+import { type Address, parseAddress } from "../../src/net/address.ts";
 import { hasFullSignature, parseProxyHeader } from "../../src/rules/proxy.ts";
 import { SIGNATURE_V2, text, v2 } from "../clients/proxy-headers.ts";
 

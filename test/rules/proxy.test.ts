@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { formatAddress } from "../../src/rules/address.ts";
+import { formatAddress } from "../../src/net/address.ts";
 import { hasFullSignature, PROXY_HEADER_MAX, parseProxyHeader } from "../../src/rules/proxy.ts";
 import { checksummed, INET, INET6, SIGNATURE_V2, text, UNIX, v2 } from "../clients/proxy-headers.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Address } from "../../src/rules/address.ts";
+import type { Address } from "../../src/net/address.ts";
 import { BANNER_SUPPRESSIONS, C, UDP_CLOSES, UDP_DROPS, UDP_REFUSALS } from "../../src/rules/counters.ts";
 import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";

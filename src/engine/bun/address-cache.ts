@@ -1,4 +1,4 @@
-import { type Address, MAPPED, parseAddress } from "../../rules/address.ts";
+import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
 
 /** A power of two: clients seen lately whose addresses need no parsing. */
 const PLACES = 1024;

@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { formatAddress, parseAddress } from "../../rules/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
 
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";

@@ -1,5 +1,5 @@
 import { SO_RCVBUF, SOL_SOCKET } from "../../sys/libc.ts";
-import { setOption } from "../sockets.ts";
+import { setOption } from "../../sys/socket.ts";
 
 /**
  * Bun reads up to this much at once, whatever one asks for: what a reader that stops can leave unsent. A receive

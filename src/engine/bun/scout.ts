@@ -1,7 +1,9 @@
 import type { Pointer } from "bun:ffi";
-import { type Address, formatAddress, MAPPED } from "../../rules/address.ts";
-import { loadLibc, MSG_DONTWAIT, type NativeMemory, nativeMemory } from "../../sys/libc.ts";
-import { type BoundSocket, Sockaddr } from "../sockets.ts";
+import { type Address, formatAddress, MAPPED } from "../../net/address.ts";
+import { loadLibc, MSG_DONTWAIT } from "../../sys/libc.ts";
+import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
+import { Sockaddr } from "../../sys/sockaddr.ts";
+import type { BoundSocket } from "../bind.ts";
 
 /** Datagrams taken at one look: what waits beyond that waits for the next one. */
 const DATAGRAMS_PER_LOOK = 256;

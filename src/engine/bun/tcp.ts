@@ -1,10 +1,10 @@
 import type { TCPSocketListener } from "bun";
-import { type Address, MAPPED, parseAddress } from "../../rules/address.ts";
+import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
+import { describe } from "../bind.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import { sessionEnds } from "../session-ends.ts";
-import { describe } from "../sockets.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, describeListener, listenTcp } from "./listen.ts";

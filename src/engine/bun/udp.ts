@@ -1,5 +1,5 @@
 import type { udp } from "bun";
-import { type Address, parseAddress } from "../../rules/address.ts";
+import { type Address, parseAddress } from "../../net/address.ts";
 import { C } from "../../rules/counters.ts";
 import { ECHO, FIRST, PROBE, SUSPECT, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
 import type { AddressCache } from "./address-cache.ts";

@@ -1,4 +1,5 @@
 import type { Pointer } from "bun:ffi";
+import type { EpollSet } from "../../sys/epoll.ts";
 import {
   EAGAIN,
   ECONNABORTED,
@@ -8,12 +9,13 @@ import {
   EPOLLIN,
   type Libc,
   loadLibc,
-  nativeMemory,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
 } from "../../sys/libc.ts";
-import { abortiveClose, BACKLOG, type BoundSocket, SOCKADDR_BYTES, Sockaddr } from "../sockets.ts";
-import type { Interest } from "./interest.ts";
+import { nativeMemory } from "../../sys/memory.ts";
+import { SOCKADDR_BYTES, Sockaddr } from "../../sys/sockaddr.ts";
+import { abortiveClose } from "../../sys/socket.ts";
+import { BACKLOG, type BoundSocket } from "../bind.ts";
 import { LISTENER, NONE } from "./kinds.ts";
 
 /** Connections accepted per turn and listener: a burst of newcomers must not keep those that are here waiting. */
@@ -35,7 +37,7 @@ export interface Newcomers {
 export class Acceptor {
   readonly #libc: Libc = loadLibc();
   readonly #listeners: readonly BoundSocket[];
-  readonly #interest: Interest;
+  readonly #epoll: EpollSet;
   readonly #kind: Uint8Array;
   readonly #newcomers: Newcomers;
   readonly #scratch = nativeMemory(LENGTH + 4);
@@ -50,15 +52,15 @@ export class Acceptor {
   #exhausted = false;
   #stopped = false;
 
-  constructor(listeners: readonly BoundSocket[], interest: Interest, kind: Uint8Array, newcomers: Newcomers) {
+  constructor(listeners: readonly BoundSocket[], epoll: EpollSet, kind: Uint8Array, newcomers: Newcomers) {
     this.#listeners = listeners;
-    this.#interest = interest;
+    this.#epoll = epoll;
     this.#kind = kind;
     this.#newcomers = newcomers;
     try {
       for (const { fd } of listeners) {
         kind[fd] = LISTENER;
-        interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+        epoll.set(EPOLL_CTL_ADD, fd, EPOLLIN);
       }
     } catch (fault) {
       this.close();
@@ -75,7 +77,7 @@ export class Acceptor {
   retry(): void {
     if (!this.#exhausted || this.#stopped) return;
     this.#exhausted = false;
-    for (const { fd } of this.#listeners) this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLIN);
+    for (const { fd } of this.#listeners) this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLIN);
   }
 
   /** Takes those that the kernel has already let in, then no more. */
@@ -84,7 +86,7 @@ export class Acceptor {
     for (const listener of this.#listeners) {
       for (let left = BACKLOG; left > 0 && this.#acceptTurn(listener); left -= ACCEPTS_PER_TURN);
       this.#kind[listener.fd] = NONE;
-      this.#interest.remove(listener.fd);
+      this.#epoll.remove(listener.fd);
     }
   }
 
@@ -106,7 +108,7 @@ export class Acceptor {
       if (errno !== ECONNABORTED && !this.#refuseOne(listener.fd)) {
         // Not even the reserve helps. A listener with newcomers is always ready, so the loop would spin.
         this.#exhausted = true;
-        this.#interest.set(EPOLL_CTL_MOD, listener.fd, 0);
+        this.#epoll.set(EPOLL_CTL_MOD, listener.fd, 0);
         return false;
       }
     }

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { type Address, MAPPED } from "../../rules/address.ts";
+import { type Address, MAPPED } from "../../net/address.ts";
 import type { Clock } from "../../rules/clock.ts";
 import {
   AF_INET,
@@ -14,11 +14,10 @@ import {
   loadLibc,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
-  type NativeMemory,
-  nativeMemory,
   UDP_SEGMENT,
 } from "../../sys/libc.ts";
-import type { BoundSocket } from "../sockets.ts";
+import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
+import type { BoundSocket } from "../bind.ts";
 import { SegmentRefusals } from "./segment-refusals.ts";
 
 /** Datagrams received by one recvmmsg(2). */

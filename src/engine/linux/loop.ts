@@ -2,10 +2,11 @@ import type { Pointer } from "bun:ffi";
 import { Clock } from "../../rules/clock.ts";
 import { C, counterRow } from "../../rules/counters.ts";
 import { COMMAND, WORD } from "../../rules/shared.ts";
-import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
+import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
+import { nativeMemory } from "../../sys/memory.ts";
+import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
-import type { BoundSocket } from "../sockets.ts";
-import { EVENT_FD_WORD, EVENT_STRIDE_WORDS, Interest } from "./interest.ts";
 import { ECHOING, LINGERING, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
 import { PROBE_DESCRIPTORS } from "./probes.ts";
 import type { LinuxTcpEvents } from "./sessions.ts";
@@ -42,12 +43,12 @@ export interface LinuxLoopEvents extends LinuxTcpEvents {
  * session was closed.
  */
 export function runLinuxLoop(start: LinuxLoopStart, events: LinuxLoopEvents): void {
-  const interest = new Interest();
+  const epoll = new EpollSet();
   let loop: LinuxLoop;
   try {
-    loop = new LinuxLoop(start, events, interest);
+    loop = new LinuxLoop(start, events, epoll);
   } catch (fault) {
-    interest.close();
+    epoll.close();
     throw fault;
   }
   try {
@@ -64,7 +65,7 @@ class LinuxLoop {
   readonly #start: LinuxLoopStart;
   readonly #events: LinuxLoopEvents;
   readonly #clock = new Clock();
-  readonly #interest: Interest;
+  readonly #epoll: EpollSet;
   readonly #kind: Uint8Array;
   readonly #tcp: LinuxTcp | null;
   readonly #udp: LinuxUdp | null;
@@ -74,9 +75,9 @@ class LinuxLoop {
   #command: number = COMMAND.run;
   #nextTickMs: number;
 
-  constructor(start: LinuxLoopStart, events: LinuxLoopEvents, interest: Interest) {
+  constructor(start: LinuxLoopStart, events: LinuxLoopEvents, epoll: EpollSet) {
     this.#start = start;
-    this.#interest = interest;
+    this.#epoll = epoll;
     this.#events = events;
     this.#row = counterRow(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
@@ -85,12 +86,12 @@ class LinuxLoop {
     this.#tcp =
       start.tcp.length === 0
         ? null
-        : new LinuxTcp(start, this.#clock, this.#interest, this.#kind, start.tcp, events);
+        : new LinuxTcp(start, this.#clock, this.#epoll, this.#kind, start.tcp, events);
     try {
-      this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, interest, start.udp);
+      this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, epoll, start.udp);
       for (const { fd } of start.udp) this.#kind[fd] = UDP;
       this.#kind[start.wake] = WAKE;
-      interest.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
+      epoll.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
     } catch (fault) {
       this.#tcp?.acceptor.close();
       throw fault;
@@ -101,7 +102,7 @@ class LinuxLoop {
 
   run(): void {
     this.#obey(); // a loop that takes a dead one's place may find the server draining
-    const words = this.#interest.words;
+    const words = this.#epoll.words;
     const kind = this.#kind;
     const tcp = this.#tcp!;
     while (this.#command !== COMMAND.stop) {
@@ -125,11 +126,11 @@ class LinuxLoop {
     if (busyPollMs > 0) {
       const endMs = performance.now() + busyPollMs;
       do {
-        const count = this.#interest.wait(0);
+        const count = this.#epoll.wait(0);
         if (count > 0) return count;
       } while (performance.now() < endMs);
     }
-    return this.#interest.wait(Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs)));
+    return this.#epoll.wait(Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs)));
   }
 
   /** Everything but the hot path. */
@@ -180,6 +181,6 @@ class LinuxLoop {
     if (reason === "cut") this.#tcp?.end();
     else this.#tcp?.die();
     this.#udp?.rules.endAll(reason === "cut" ? "drained" : reason);
-    this.#interest.close();
+    this.#epoll.close();
   }
 }

@@ -1,18 +1,10 @@
 import type { Pointer } from "bun:ffi";
 import type { Clock } from "../../rules/clock.ts";
-import {
-  EAGAIN,
-  EINTR,
-  EPOLL_CTL_ADD,
-  EPOLLIN,
-  type Libc,
-  loadLibc,
-  MSG_NOSIGNAL,
-  type NativeMemory,
-} from "../../sys/libc.ts";
+import type { EpollSet } from "../../sys/epoll.ts";
+import { EAGAIN, EINTR, EPOLL_CTL_ADD, EPOLLIN, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
+import type { NativeMemory } from "../../sys/memory.ts";
+import { abortiveClose } from "../../sys/socket.ts";
 import { PROBE_LIFE_MS } from "../loop.ts";
-import { abortiveClose } from "../sockets.ts";
-import type { Interest } from "./interest.ts";
 import { NONE, PROBE } from "./kinds.ts";
 
 /** Descriptors above those that sessions may have: they are kept for the likes of the probe. */
@@ -28,16 +20,16 @@ const READ_BYTES = 1024;
 export class LinuxProbes {
   readonly #libc: Libc = loadLibc();
   readonly #clock: Clock;
-  readonly #interest: Interest;
+  readonly #epoll: EpollSet;
   readonly #kind: Uint8Array;
   readonly #bufferAddress: Pointer;
   /** When each began. */
   readonly #begun = new Map<number, number>();
 
   /** @param buffer memory of the loop that is free between two calls */
-  constructor(clock: Clock, interest: Interest, kind: Uint8Array, buffer: NativeMemory) {
+  constructor(clock: Clock, epoll: EpollSet, kind: Uint8Array, buffer: NativeMemory) {
     this.#clock = clock;
-    this.#interest = interest;
+    this.#epoll = epoll;
     this.#kind = kind;
     this.#bufferAddress = buffer.address as Pointer;
   }
@@ -51,7 +43,7 @@ export class LinuxProbes {
     this.#begun.set(fd, this.#clock.nowMs);
     this.#kind[fd] = PROBE;
     try {
-      this.#interest.set(EPOLL_CTL_ADD, fd, EPOLLIN);
+      this.#epoll.set(EPOLL_CTL_ADD, fd, EPOLLIN);
     } catch {
       this.#end(fd); // the kernel has no room to wait for it: the probe will tell
       return;

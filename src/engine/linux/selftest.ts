@@ -1,9 +1,11 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../rules/clock.ts";
-import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, nativeMemory } from "../../sys/libc.ts";
-import { type BoundSocket, bindUdp, listenTcp, SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "../sockets.ts";
+import { EpollSet, EVENT_FD_WORD } from "../../sys/epoll.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
+import { nativeMemory } from "../../sys/memory.ts";
+import { SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "../../sys/sockaddr.ts";
+import { type BoundSocket, bindUdp, listenTcp } from "../bind.ts";
 import { DatagramBatch } from "./batch.ts";
-import { EVENT_FD_WORD, Interest } from "./interest.ts";
 
 /**
  * Whether the Linux engine can work here: null, or the reason why not in a few words. Makes each kind of system
@@ -14,13 +16,13 @@ export function linuxEngineFault(): string | null {
   const opened: number[] = [];
   try {
     const libc = loadLibc();
-    const interest = new Interest();
+    const epoll = new EpollSet();
     try {
-      testEvents(interest, opened);
+      testEvents(epoll, opened);
       testUdp(opened);
       testTcp(opened);
     } finally {
-      interest.close();
+      epoll.close();
       for (const fd of opened) libc.close(fd);
     }
     return null;
@@ -30,12 +32,12 @@ export function linuxEngineFault(): string | null {
 }
 
 /** An eventfd that was written to shows up in the epoll set, under its own descriptor. */
-function testEvents(interest: Interest, opened: number[]): void {
+function testEvents(epoll: EpollSet, opened: number[]): void {
   const libc = loadLibc();
   const wake = libc.eventfd(1, 0);
   opened.push(wake);
-  interest.set(EPOLL_CTL_ADD, wake, EPOLLIN);
-  if (interest.wait(100) !== 1 || interest.words[EVENT_FD_WORD] !== wake)
+  epoll.set(EPOLL_CTL_ADD, wake, EPOLLIN);
+  if (epoll.wait(100) !== 1 || epoll.words[EVENT_FD_WORD] !== wake)
     throw new Error("epoll events are misread");
 }
 

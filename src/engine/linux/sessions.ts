@@ -1,12 +1,12 @@
-import type { Address } from "../../rules/address.ts";
+import type { Address } from "../../net/address.ts";
 import type { TcpClose } from "../../rules/counters.ts";
 import type { TcpRules } from "../../rules/tcp.ts";
+import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
+import { abortiveClose } from "../../sys/socket.ts";
 import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
-import { abortiveClose } from "../sockets.ts";
-import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, type HEADER, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
 
@@ -23,7 +23,7 @@ export class LinuxSessions {
   readonly progress: TcpProgress;
   readonly #libc: Libc = loadLibc();
   readonly #rules: TcpRules;
-  readonly #interest: Interest;
+  readonly #epoll: EpollSet;
   readonly #kind: Uint8Array;
   readonly #queues: SendQueues;
   readonly #events: LinuxTcpEvents;
@@ -32,14 +32,14 @@ export class LinuxSessions {
 
   constructor(
     rules: TcpRules,
-    interest: Interest,
+    epoll: EpollSet,
     kind: Uint8Array,
     queues: SendQueues,
     events: LinuxTcpEvents,
   ) {
     this.progress = new TcpProgress(kind.length);
     this.#rules = rules;
-    this.#interest = interest;
+    this.#epoll = epoll;
     this.#kind = kind;
     this.#queues = queues;
     this.#events = events;
@@ -56,7 +56,7 @@ export class LinuxSessions {
     if (this.#events.onSessionEnd !== null) {
       this.#ends.set(fd, sessionEnds(peer, peer.port, local, local.port));
     }
-    if (this.#interest.add(fd, EPOLLIN)) return true;
+    if (this.#epoll.add(fd, EPOLLIN)) return true;
     this.#rules.countRefusal("no_epoll_watch");
     this.abort(fd, "refused");
     return false;
@@ -78,13 +78,13 @@ export class LinuxSessions {
   block(fd: number): void {
     if (this.#kind[fd] === BLOCKED) return;
     this.#kind[fd] = BLOCKED;
-    this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLOUT);
+    this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLOUT);
   }
 
   /** What was owed is sent. */
   unblock(fd: number, kind: typeof ECHOING | typeof HEADER): void {
     this.#kind[fd] = kind;
-    this.#interest.set(EPOLL_CTL_MOD, fd, EPOLLIN);
+    this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLIN);
   }
 
   /** Sends FIN: what comes from here on is thrown away. */
@@ -95,7 +95,7 @@ export class LinuxSessions {
 
   /** Both ends have sent their FIN, which would show in every turn (EPOLLHUP), whatever is waited for. */
   deafen(fd: number): void {
-    this.#interest.remove(fd);
+    this.#epoll.remove(fd);
   }
 
   /** Whether bytes of the peer's are still to be sent back: what was not sent, or part of what may be a header. */

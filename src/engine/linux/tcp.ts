@@ -3,20 +3,15 @@ import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import type { Clock } from "../../rules/clock.ts";
 import { C } from "../../rules/counters.ts";
 import { AWAITING_LATE_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
-import {
-  EAGAIN,
-  EINTR,
-  type Libc,
-  loadLibc,
-  MSG_NOSIGNAL,
-  type NativeMemory,
-  nativeMemory,
-} from "../../sys/libc.ts";
+import type { EpollSet } from "../../sys/epoll.ts";
+import { EAGAIN, EINTR, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
+import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
+import type { Sockaddr } from "../../sys/sockaddr.ts";
+import { abortiveClose } from "../../sys/socket.ts";
+import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
-import { abortiveClose, type BoundSocket, type Sockaddr } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Endings } from "./endings.ts";
-import type { Interest } from "./interest.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
 import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
@@ -53,7 +48,7 @@ export class LinuxTcp implements TcpDeadlines {
   constructor(
     start: LoopStart,
     clock: Clock,
-    interest: Interest,
+    epoll: EpollSet,
     kind: Uint8Array,
     listeners: readonly BoundSocket[],
     events: LinuxTcpEvents,
@@ -73,10 +68,10 @@ export class LinuxTcp implements TcpDeadlines {
     );
     this.#queues = new SendQueues(this.rules.row, start.settings.maxQueuedBytes);
     this.#windowBytes = this.#queues.windowBytes();
-    this.#sessions = new LinuxSessions(this.rules, interest, kind, this.#queues, events);
+    this.#sessions = new LinuxSessions(this.rules, epoll, kind, this.#queues, events);
     this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
-    this.probes = new LinuxProbes(clock, interest, kind, this.#buffer);
-    this.acceptor = new Acceptor(listeners, interest, kind, {
+    this.probes = new LinuxProbes(clock, epoll, kind, this.#buffer);
+    this.acceptor = new Acceptor(listeners, epoll, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
       turnedAway: () => this.rules.countRefusal("no_descriptors"),
     });

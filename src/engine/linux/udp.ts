@@ -3,11 +3,12 @@ import type { Clock } from "../../rules/clock.ts";
 import { C } from "../../rules/counters.ts";
 import { DROP, ECHO, PROBE, SUSPECT, type UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
-import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, nativeMemory } from "../../sys/libc.ts";
+import type { EpollSet } from "../../sys/epoll.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT } from "../../sys/libc.ts";
+import { nativeMemory } from "../../sys/memory.ts";
+import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
-import type { BoundSocket } from "../sockets.ts";
 import { BATCH, DatagramBatch } from "./batch.ts";
-import type { Interest } from "./interest.ts";
 
 /** The banner of this datagram is granted and paid for, but not sent yet. */
 const BANNER_DUE = 4;
@@ -25,11 +26,11 @@ const BATCHES_PER_TURN = 4;
  */
 export class LinuxUdp {
   readonly rules: UdpRules;
-  readonly #interest: Interest;
+  readonly #epoll: EpollSet;
   readonly #sockets = new Map<number, UdpSocket>();
 
-  constructor(start: LoopStart, clock: Clock, interest: Interest, sockets: readonly BoundSocket[]) {
-    this.#interest = interest;
+  constructor(start: LoopStart, clock: Clock, epoll: EpollSet, sockets: readonly BoundSocket[]) {
+    this.#epoll = epoll;
     const { bannerFields } = start.settings;
     const banner = nativeMemory(bannerBytesMax(bannerFields));
     this.rules = makeUdpRules(
@@ -44,7 +45,7 @@ export class LinuxUdp {
       this.rules.guardOwnPort(socket.port);
       const batch = new DatagramBatch(socket, locals, clock);
       this.#sockets.set(socket.fd, new UdpSocket(batch, this.rules, banner.address));
-      interest.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
+      epoll.set(EPOLL_CTL_ADD, socket.fd, EPOLLIN);
     }
   }
 
@@ -54,7 +55,7 @@ export class LinuxUdp {
     const wasBlocked = socket.blocked;
     socket.turn();
     if (socket.blocked !== wasBlocked) {
-      this.#interest.set(EPOLL_CTL_MOD, fd, socket.blocked ? EPOLLOUT : EPOLLIN);
+      this.#epoll.set(EPOLL_CTL_MOD, fd, socket.blocked ? EPOLLOUT : EPOLLIN);
     }
   }
 }

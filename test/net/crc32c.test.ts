@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { crc32c } from "../../src/rules/crc32c.ts";
+import { crc32c } from "../../src/net/crc32c.ts";
 
 const upwards = Uint8Array.from({ length: 32 }, (_, at) => at);
 

@@ -8,14 +8,14 @@ import {
   errnoText,
   type Libc,
   loadLibc,
-  nativeMemory,
-} from "../../sys/libc.ts";
+} from "./libc.ts";
+import { nativeMemory } from "./memory.ts";
 
 /** Events fetched by one epoll_wait(2). */
 export const EVENTS_PER_TURN = 1024;
 
 /** The epoll set of one loop: what each descriptor is waited for, and the events that came. */
-export class Interest {
+export class EpollSet {
   readonly #libc: Libc = loadLibc();
   readonly #epoll: number;
   readonly #event = nativeMemory(EPOLL_EVENT.size);

@@ -8,8 +8,8 @@ import {
   parseAddress,
   parseCidr,
   sameAddress,
-} from "../../src/rules/address.ts";
-import { ip } from "./fixtures.ts";
+} from "../../src/net/address.ts";
+import { ip } from "../rules/fixtures.ts";
 
 const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 /** Half of the groups zero, so that runs of zeros of every length and place come up. */

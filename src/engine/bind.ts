@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { StartError } from "../errors.ts";
-import { type Address, formatEndpoint, isIPv4, MAPPED, parseAddress } from "../rules/address.ts";
+import { type Address, formatEndpoint, isIPv4, parseAddress } from "../net/address.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -9,18 +9,13 @@ import {
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
   EPERM,
-  IP_MTU_DISCOVER,
   IP_PKTINFO,
-  IP_PMTUDISC_OMIT,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
   loadLibc,
-  nativeMemory,
-  SO_KEEPALIVE,
-  SO_LINGER,
   SO_OOBINLINE,
   SO_RCVBUF,
   SO_REUSEADDR,
@@ -31,11 +26,10 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
-  TCP_KEEPCNT,
-  TCP_KEEPIDLE,
-  TCP_KEEPINTVL,
   TCP_NODELAY,
 } from "../sys/libc.ts";
+import { writeSockaddr } from "../sys/sockaddr.ts";
+import { ignorePathMtu, localEnd, setKeepAlive, setOption, socketScratch } from "../sys/socket.ts";
 import { bindFailure } from "./bind-error.ts";
 
 /** A bound socket that a loop reads from. Plain data: it is handed to the loop's Worker. */
@@ -48,72 +42,14 @@ export interface BoundSocket {
   readonly wildcard: boolean;
 }
 
-/** Room for any sockaddr; `sockaddr_in6` has 28 bytes, `sockaddr_in` 16. */
-export const SOCKADDR_BYTES = 28;
-
 /** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
 export const BACKLOG = 4096;
 
-/** Keepalive probes in a row that must go unanswered, and the time between two, if the idle time is not less. */
-const KEEPALIVE_PROBES = 4;
-const KEEPALIVE_INTERVAL_S = 15;
-
 /** Tries to find one free port for all of a host's sockets, where any will do. */
 const PORT_TRIES = 20;
-
-/** Writes a sockaddr at `at` of `view`; returns its length. */
-export function writeSockaddr(
-  view: DataView,
-  at: number,
-  family: number,
-  address: Address,
-  port: number,
-): number {
-  view.setUint16(at, family, true);
-  view.setUint16(at + 2, port);
-  if (family === AF_INET) {
-    view.setInt32(at + 4, address.a3);
-    view.setInt32(at + 8, 0);
-    view.setInt32(at + 12, 0);
-    return 16;
-  }
-  view.setInt32(at + 4, 0);
-  view.setInt32(at + 8, address.a0);
-  view.setInt32(at + 12, address.a1);
-  view.setInt32(at + 16, address.a2);
-  view.setInt32(at + 20, address.a3);
-  view.setInt32(at + 24, 0);
-  return 28;
-}
-
-/** A sockaddr read into numbers; one is made per loop and used again for every connection. */
-export class Sockaddr implements Address {
-  a0 = 0;
-  a1 = 0;
-  a2 = 0;
-  a3 = 0;
-  port = 0;
-
-  /** Reads the sockaddr at `at` of `view`. */
-  read(view: DataView, at: number): this {
-    this.port = view.getUint16(at + 2);
-    if (view.getUint16(at, true) === AF_INET) {
-      this.a0 = 0;
-      this.a1 = 0;
-      this.a2 = MAPPED;
-      this.a3 = view.getInt32(at + 4);
-    } else {
-      this.a0 = view.getInt32(at + 8);
-      this.a1 = view.getInt32(at + 12);
-      this.a2 = view.getInt32(at + 16);
-      this.a3 = view.getInt32(at + 20);
-    }
-    return this;
-  }
-}
 
 /**
  * Who shares a port. `alone`: nobody can. `first`: it is bound as if alone, so that a port in use shows, and opened to
@@ -206,7 +142,7 @@ function bindOne(
     if (wildcard && family === AF_INET) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     if (wildcard && family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   }
-  const memory = scratch();
+  const memory = socketScratch();
   const length = writeSockaddr(memory.view, 0, family, address, port);
   const bound = libc.bind(fd, memory.address as Pointer, length) === 0;
   if (bound && sharing === "first") setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -216,49 +152,6 @@ function bindOne(
     throw failure(protocol, host, port, errno);
   }
   return { fd, address, port: localEnd(fd).port, family, wildcard };
-}
-
-/** The address a socket is bound to. */
-export function localEnd(fd: number): Sockaddr {
-  const memory = scratch();
-  memory.view.setInt32(64, SOCKADDR_BYTES, true);
-  const address = memory.address as Pointer;
-  if (loadLibc().getsockname(fd, address, (memory.address + 64) as Pointer) < 0) return new Sockaddr();
-  return new Sockaddr().read(memory.view, 0);
-}
-
-/** setsockopt(2) of an int; false where the kernel refuses. */
-export function setOption(fd: number, level: number, option: number, value: number): boolean {
-  const memory = scratch();
-  memory.view.setInt32(96, value, true);
-  return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
-}
-
-/** Has the kernel ask a silent peer whether it is still there, and end the connection where it is not (tcp(7)). */
-function setKeepAlive(fd: number, idleMs: number): void {
-  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  const idleSeconds = Math.round(idleMs / 1000);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, idleSeconds);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, Math.min(idleSeconds, KEEPALIVE_INTERVAL_S));
-  setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
-}
-
-/**
- * An IPv4 UDP socket sends as long datagrams as its device takes, which routers may cut (ip(7)): the kernel keeps no
- * path MTU for it, since anybody can forge the news of a narrower one, and true news costs the echo it is about.
- * IPv6 has no such choice: only the sender may cut, so Packet Too Big counts there (RFC 8201).
- */
-export function ignorePathMtu(fd: number): void {
-  setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
-}
-
-/** Closes a connection by a reset: SO_LINGER of no time (socket(7)). */
-export function abortiveClose(fd: number): void {
-  const memory = scratch();
-  memory.view.setInt32(100, 1, true);
-  memory.view.setInt32(104, 0, true);
-  loadLibc().setsockopt(fd, SOL_SOCKET, SO_LINGER, (memory.address + 100) as Pointer, 8);
-  loadLibc().close(fd);
 }
 
 /** `0.0.0.0:80` or `[::]:80`. */
@@ -277,11 +170,4 @@ const CODES: Readonly<Record<number, string>> = {
 
 function failure(protocol: "tcp" | "udp", host: string, port: number, errno: number): StartError {
   return bindFailure(protocol, host, port, CODES[errno] ?? `error ${errno}`);
-}
-
-let scratchMemory: ReturnType<typeof nativeMemory> | null = null;
-
-function scratch() {
-  scratchMemory ??= nativeMemory(128);
-  return scratchMemory;
 }
