@@ -1,9 +1,10 @@
 import { BANNER_VARIABLES, type Environment, optionText } from "./config/environment.ts";
-import { defaultHost, openFileLimit, usableCores } from "./config/machine.ts";
+import { defaultHost, usableCores } from "./config/machine.ts";
 import { type Config, OPTIONS, type Option, variableOf } from "./config/options.ts";
 import { UsageError } from "./errors.ts";
-import { sessionsWithin } from "./rules/descriptors.ts";
 import type { LoopSettings } from "./rules/settings.ts";
+import { sessionsWithin } from "./state/descriptors.ts";
+import { openFileLimit } from "./sys/limits.ts";
 
 export type { Config } from "./config/options.ts";
 

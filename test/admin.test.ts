@@ -6,9 +6,9 @@ import type { ProbeFault } from "../src/admin/probe.ts";
 import { TcpProbe } from "../src/admin/probe-tcp.ts";
 import { type ProxySettings, probeTcpPortably } from "../src/admin/probe-tcp-portable.ts";
 import { UdpProbe } from "../src/admin/probe-udp.ts";
-import { Clock } from "../src/rules/clock.ts";
-import { C, counterRow } from "../src/rules/counters.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../src/rules/shared.ts";
+import { Clock } from "../src/state/clock.ts";
+import { C, counterRow } from "../src/state/counters.ts";
+import { makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 

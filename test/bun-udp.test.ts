@@ -2,11 +2,11 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { AddressCache } from "../src/engine/bun/address-cache.ts";
 import { type Sender, UdpEndpoint } from "../src/engine/bun/udp.ts";
 import { parseAddress } from "../src/net/address.ts";
-import { Clock } from "../src/rules/clock.ts";
-import { C, UDP_DROPS, type UdpDrop } from "../src/rules/counters.ts";
 import type { LoopSettings } from "../src/rules/settings.ts";
-import { makeSharedTables } from "../src/rules/shared.ts";
 import { UdpRules } from "../src/rules/udp.ts";
+import { Clock } from "../src/state/clock.ts";
+import { C, UDP_DROPS, type UdpDrop } from "../src/state/counters.ts";
+import { makeSharedTables } from "../src/state/shared.ts";
 
 /** The portable engine's UDP endpoint on a socket whose kernel does what a test wants: takes, refuses, or fails. */
 

@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openFileLimit } from "../src/config/machine.ts";
 import { workerCount } from "../src/config.ts";
 import { listenTcp } from "../src/engine/bind.ts";
 import { runLinuxLoop } from "../src/engine/linux/loop.ts";
 import { planLoops } from "../src/engine/start.ts";
 import { UsageError } from "../src/errors.ts";
-import { makeSharedTables } from "../src/rules/shared.ts";
+import { makeSharedTables } from "../src/state/shared.ts";
 import { EpollSet } from "../src/sys/epoll.ts";
 import { loadLibc, openFirst } from "../src/sys/libc.ts";
+import { openFileLimit } from "../src/sys/limits.ts";
 import { connectMany } from "./clients/tcp.ts";
 import { UdpClient } from "./clients/udp.ts";
 import { MAIN, run, startServer } from "./harness.ts";

@@ -8,7 +8,7 @@ import {
   UDP_CLOSES,
   UDP_DROPS,
   UDP_REFUSALS,
-} from "../src/rules/counters.ts";
+} from "../src/state/counters.ts";
 import { connectMany, TcpClient } from "./clients/tcp.ts";
 import { type Metrics, startServer, until } from "./harness.ts";
 

@@ -7,9 +7,9 @@ import { drain } from "../src/drain.ts";
 import { PROBE_LIFE_MS } from "../src/engine/loop.ts";
 import { OwnSocket } from "../src/engine/own-socket.ts";
 import { openLog } from "../src/log.ts";
-import { C, sumColumn, UDP_DROPS } from "../src/rules/counters.ts";
-import { takeBackTcpEnd, tellTcpEnd } from "../src/rules/probe-end.ts";
-import { makeSharedTables, WORD } from "../src/rules/shared.ts";
+import { C, sumColumn, UDP_DROPS } from "../src/state/counters.ts";
+import { takeBackTcpEnd, tellTcpEnd } from "../src/state/probe-end.ts";
+import { makeSharedTables, WORD } from "../src/state/shared.ts";
 import {
   AF_INET,
   EADDRINUSE,

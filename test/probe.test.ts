@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { Readiness } from "../src/admin/health.ts";
 import { PROBE_RESULTS } from "../src/admin/probe.ts";
-import { makeSharedTables } from "../src/rules/shared.ts";
+import { makeSharedTables } from "../src/state/shared.ts";
 import { untilMetric } from "./clients/metrics.ts";
 import { probed, readiness } from "./clients/readiness.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";

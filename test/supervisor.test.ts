@@ -11,8 +11,8 @@ import {
   type SupervisorClock,
 } from "../src/engine/supervisor.ts";
 import { StartError } from "../src/errors.ts";
-import { C, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/rules/counters.ts";
-import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../src/rules/shared.ts";
+import { C, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
+import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
 
 /** The supervisor alone, over loops that do what a test wants, with the clock in hand. */
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { UDP_DROPS } from "../src/rules/counters.ts";
+import { UDP_DROPS } from "../src/state/counters.ts";
 import { ownLoopback } from "./clients/loopback.ts";
 import { activeSessions, drops, refusals, untilActive, untilMetric } from "./clients/metrics.ts";
 import { sendForged } from "./clients/raw-udp.ts";

@@ -1,6 +1,6 @@
 import { BunLoop } from "../../src/engine/bun/loop.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { makeSharedTables } from "../../src/rules/shared.ts";
+import { makeSharedTables } from "../../src/state/shared.ts";
 
 /** The two servers that `overhead.ts` compares. Each prints its TCP and UDP port and serves until it is killed. */
 

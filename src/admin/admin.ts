@@ -1,7 +1,7 @@
 import type { Environment } from "../config/environment.ts";
 import type { BoundAddresses } from "../engine/loop.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import type { SharedTables } from "../state/shared.ts";
 import { endpointText } from "./endpoint.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";

@@ -1,6 +1,6 @@
 import Histogram from "prom-client/lib/histogram.js";
-import { C, DURATION_BOUNDS_S, sumColumn } from "../rules/counters.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import { C, DURATION_BOUNDS_S, sumColumn } from "../state/counters.ts";
+import type { SharedTables } from "../state/shared.ts";
 
 const NAME = "echo_session_duration_seconds";
 const HELP = "How long sessions lasted.";

@@ -1,7 +1,7 @@
 import { hostname, networkInterfaces } from "node:os";
 import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
-import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../rules/counters.ts";
-import { WORD } from "../rules/shared.ts";
+import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
+import { WORD } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";
 import { fleet } from "./fleet.ts";
 import type { PageFacts, SessionFacts } from "./page.ts";

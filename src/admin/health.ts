@@ -1,8 +1,8 @@
 import type { BoundAddresses } from "../engine/loop.ts";
-import { Clock } from "../rules/clock.ts";
-import { C, counterRow } from "../rules/counters.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import { type SharedTables, WORD } from "../rules/shared.ts";
+import { Clock } from "../state/clock.ts";
+import { C, counterRow } from "../state/counters.ts";
+import { type SharedTables, WORD } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { dialable, type Endpoint } from "./endpoint.ts";
 import { PROBE_RESULTS, type ProbeFault, type ProbeResult } from "./probe.ts";

@@ -9,8 +9,8 @@ import {
   UDP_CLOSES,
   UDP_DROPS,
   UDP_REFUSALS,
-} from "../rules/counters.ts";
-import type { SharedTables } from "../rules/shared.ts";
+} from "../state/counters.ts";
+import type { SharedTables } from "../state/shared.ts";
 
 /** One number of a scrape. */
 export interface Sample {

@@ -8,7 +8,7 @@ import processCpuTotal from "prom-client/lib/metrics/processCpuTotal.js";
 import processMaxFileDescriptors from "prom-client/lib/metrics/processMaxFileDescriptors.js";
 import processStartTime from "prom-client/lib/metrics/processStartTime.js";
 import Registry from "prom-client/lib/registry.js";
-import type { SharedTables } from "../rules/shared.ts";
+import type { SharedTables } from "../state/shared.ts";
 import { DurationHistogram } from "./duration-histogram.ts";
 import { ADMIN_CLOSES } from "./http-connection.ts";
 import type { ConnectionCounts } from "./http-server.ts";

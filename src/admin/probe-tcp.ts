@@ -1,7 +1,7 @@
 import { OwnSocket } from "../engine/own-socket.ts";
 import { type Address, parseAddress } from "../net/address.ts";
-import { takeBackTcpEnd, tellTcpEnd } from "../rules/probe-end.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import { takeBackTcpEnd, tellTcpEnd } from "../state/probe-end.ts";
+import type { SharedTables } from "../state/shared.ts";
 import type { Endpoint } from "./endpoint.ts";
 import {
   CLOSED,

@@ -1,7 +1,7 @@
 import type { udp } from "bun";
 import { parseAddress } from "../net/address.ts";
-import { takeBackUdpEnd, tellUdpEnd } from "../rules/probe-end.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import { takeBackUdpEnd, tellUdpEnd } from "../state/probe-end.ts";
+import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { CLOSED, cannotOpen, makeNonce, type ProbeFault, timedOut } from "./probe.ts";

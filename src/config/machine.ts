@@ -1,30 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { SESSIONS_MAX } from "../rules/descriptors.ts";
 
 /** What this machine, or this container, lets the process have. */
-
-/**
- * The soft limit of open files, which Bun has raised to the hard one by now; 1024 where nobody says. Off Linux a shell
- * is asked, which inherits it.
- * @param platform as `process.platform` names it
- */
-export function openFileLimit(platform = process.platform): number {
-  const text =
-    platform === "linux"
-      ? /^Max open files\s+(\S+)/m.exec(readOr("/proc/self/limits", ""))?.[1]
-      : outputOf(["sh", "-c", "ulimit -n"]);
-  if (text === "unlimited") return SESSIONS_MAX;
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : 1024;
-}
-
-function outputOf(command: string[]): string | undefined {
-  try {
-    return Bun.spawnSync(command).stdout.toString().trim();
-  } catch {
-    return undefined; // there is no shell
-  }
-}
 
 /** `::` is of use only where some interface has an IPv6 address, be it `::1`; off Linux it is taken for granted. */
 export function defaultHost(): string {

@@ -1,5 +1,5 @@
 import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { isWildcard } from "./bun/local-addresses.ts";
 import type { BoundAddresses, LoopSockets, SessionEnd } from "./loop.ts";

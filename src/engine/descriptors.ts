@@ -1,23 +1,15 @@
-import type { Pointer } from "bun:ffi";
-import { sessionDescriptorsWithin } from "../rules/descriptors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc, RLIMIT_NOFILE } from "../sys/libc.ts";
-import { nativeMemory } from "../sys/memory.ts";
+import { sessionDescriptorsWithin } from "../state/descriptors.ts";
+import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc } from "../sys/libc.ts";
+import { openFileLimit } from "../sys/limits.ts";
 
 /**
  * Sessions may have descriptors below this: a connection at or above it must be refused while accepting still works.
  * Once accept(2) fails for want of a descriptor, Bun's loop spins on the listener without telling anybody; and a
  * session that had the last one would leave none to a scrape or a probe.
- * Infinity where the limit cannot be asked for.
  */
 export function sessionDescriptorsMax({ maxAdminConnections }: LoopSettings): number {
-  try {
-    const limit = nativeMemory(16);
-    if (loadLibc().getrlimit(RLIMIT_NOFILE, limit.address as Pointer) < 0) return Number.POSITIVE_INFINITY;
-    return sessionDescriptorsWithin(Number(limit.view.getBigUint64(0, true)), maxAdminConnections);
-  } catch {
-    return Number.POSITIVE_INFINITY; // not Linux
-  }
+  return sessionDescriptorsWithin(openFileLimit(), maxAdminConnections);
 }
 
 /** Descriptors that a Worker and its loop need to start: event loops, epoll sets, a reserve. */

@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { StartError } from "../errors.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import type { SharedTables } from "../state/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, errnoText, loadLibc } from "../sys/libc.ts";
 import { nativeMemory } from "../sys/memory.ts";
 import { sessionDescriptorsMax } from "./descriptors.ts";

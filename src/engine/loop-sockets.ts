@@ -1,5 +1,5 @@
 import type { LoopSettings } from "../rules/settings.ts";
-import type { Serves } from "../rules/shared.ts";
+import type { Serves } from "../state/shared.ts";
 import { loadLibc } from "../sys/libc.ts";
 import { type BoundSocket, bindUdp, describe, listenTcp, type Sharing } from "./bind.ts";
 import type { BoundAddresses, LoopSockets } from "./loop.ts";

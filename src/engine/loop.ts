@@ -1,5 +1,5 @@
 import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../rules/shared.ts";
+import type { SharedTables } from "../state/shared.ts";
 import type { BoundSocket } from "./bind.ts";
 
 /** The addresses a loop listens on, as `ip:port` or `[ip]:port`, with real ports where 0 was asked for. */

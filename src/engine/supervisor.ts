@@ -1,6 +1,6 @@
 import { StartError } from "../errors.ts";
-import { COMMAND, type SharedTables, WORD } from "../rules/shared.ts";
-import { giveBackSessions } from "./dead-loop.ts";
+import { giveBackSessions } from "../state/settle.ts";
+import { COMMAND, type SharedTables, WORD } from "../state/shared.ts";
 import type { LoopsEvents } from "./loop.ts";
 
 /** Time until a dead loop is replaced; it doubles with each start in a row that fails, up to the longest. */

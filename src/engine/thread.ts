@@ -1,4 +1,4 @@
-import { Clock } from "../rules/clock.ts";
+import { Clock } from "../state/clock.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { type MappingLedger, makeLedger, unmapBooked } from "../sys/memory.ts";
 import { workerCanStart } from "./descriptors.ts";

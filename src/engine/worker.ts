@@ -1,4 +1,4 @@
-import { setThreadClock } from "../rules/clock.ts";
+import { setThreadClock } from "../state/clock.ts";
 import { bookMappings, type MappingLedger } from "../sys/memory.ts";
 import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";

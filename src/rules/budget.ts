@@ -1,7 +1,7 @@
 import { type Address, isIPv4, MAPPED } from "../net/address.ts";
-import { KeyedHash } from "./hash.ts";
+import { KeyedHash } from "../state/hash.ts";
+import { lock, PREFIX_BUCKETS, type SharedTables, unlock } from "../state/shared.ts";
 import type { LoopSettings } from "./settings.ts";
-import { lock, PREFIX_BUCKETS, type SharedTables, unlock } from "./shared.ts";
 
 /** How much of the rate may be spent at once: a second's worth, so a burst of new clients gets its banners. */
 const BURST_MS = 1000;

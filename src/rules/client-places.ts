@@ -1,6 +1,6 @@
 import type { Address } from "../net/address.ts";
-import { type ClientRefusal, ClientTable } from "./clients.ts";
-import type { SharedTables } from "./shared.ts";
+import { type ClientRefusal, ClientTable } from "../state/clients.ts";
+import type { SharedTables } from "../state/shared.ts";
 
 /** Which client each session of a loop counts for, where sessions per client are capped. */
 export class ClientPlaces {

@@ -1,5 +1,5 @@
-import { KeyedHash } from "./hash.ts";
-import { CLIENT_ADDRESS_WORDS, RATED_CLIENTS, type SharedTables } from "./shared.ts";
+import { KeyedHash } from "../state/hash.ts";
+import { CLIENT_ADDRESS_WORDS, RATED_CLIENTS, type SharedTables } from "../state/shared.ts";
 
 /** How much of the rate may be used at once: a second's worth. */
 const BURST_MS = 1000;

@@ -1,6 +1,6 @@
+import type { SharedTables } from "../state/shared.ts";
 import { SentBanners } from "./sent-banners.ts";
 import type { LoopSettings } from "./settings.ts";
-import type { SharedTables } from "./shared.ts";
 
 /**
  * A session is watched in its first datagrams: so many of them, and all of those within so long, since what a forger

@@ -1,5 +1,5 @@
+import { SENT_BANNERS, type SharedTables } from "../state/shared.ts";
 import { bannerBytesMax } from "./banner.ts";
-import { SENT_BANNERS, type SharedTables } from "./shared.ts";
 
 const NEWLINE = 10;
 

@@ -1,7 +1,5 @@
 import type { Address } from "../net/address.ts";
-import { Banner, type Via } from "./banner.ts";
-import { ClientPlaces } from "./client-places.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../state/clock.ts";
 import {
   C,
   counterRow,
@@ -11,12 +9,14 @@ import {
   TCP_REFUSALS,
   type TcpClose,
   type TcpRefusal,
-} from "./counters.ts";
+} from "../state/counters.ts";
+import { isProbeEnd } from "../state/probe-end.ts";
+import { type SharedTables, WORD } from "../state/shared.ts";
+import { Banner, type Via } from "./banner.ts";
+import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
-import { isProbeEnd } from "./probe-end.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
-import { type SharedTables, WORD } from "./shared.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 /** Where a session stands. An engine echoes only in `OPEN`. */

@@ -1,8 +1,8 @@
+import type { Clock } from "../state/clock.ts";
+import type { SharedTables } from "../state/shared.ts";
 import type { Banner } from "./banner.ts";
 import { ClientRate } from "./client-rate.ts";
-import type { Clock } from "./clock.ts";
 import type { LoopSettings } from "./settings.ts";
-import type { SharedTables } from "./shared.ts";
 import { DROP, UdpRules, type UdpVerdict } from "./udp.ts";
 
 /** The rules of UDP as the settings want them: without a rate per client nothing is asked about one. */

@@ -1,4 +1,4 @@
-import { KeyedHash, PROBES_MAX } from "./hash.ts";
+import { KeyedHash, PROBES_MAX } from "../state/hash.ts";
 
 /** Words of a session's key: the client's address (4), then its port in the low half and the local address's number. */
 export const KEY_WORDS = 5;

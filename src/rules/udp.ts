@@ -1,7 +1,5 @@
 import { type Address, isIPv4 } from "../net/address.ts";
-import { Banner } from "./banner.ts";
-import { BannerBudget } from "./budget.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../state/clock.ts";
 import {
   BANNER_SUPPRESSIONS,
   type BannerSuppression,
@@ -14,12 +12,14 @@ import {
   type UdpClose,
   type UdpDrop,
   type UdpRefusal,
-} from "./counters.ts";
-import type { KeyedHash } from "./hash.ts";
-import { isProbeEnd, PROBE_PORT } from "./probe-end.ts";
+} from "../state/counters.ts";
+import type { KeyedHash } from "../state/hash.ts";
+import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
+import { type SharedTables, WORD } from "../state/shared.ts";
+import { Banner } from "./banner.ts";
+import { BannerBudget } from "./budget.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
 import type { LoopSettings } from "./settings.ts";
-import { type SharedTables, WORD } from "./shared.ts";
 import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 

@@ -1,8 +1,8 @@
 import type { Loops } from "../../src/engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "../../src/engine/start.ts";
-import { C, COLUMNS, sumColumn } from "../../src/rules/counters.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { makeSharedTables, type SharedTables } from "../../src/rules/shared.ts";
+import { C, COLUMNS, sumColumn } from "../../src/state/counters.ts";
+import { makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { settings } from "../rules/fixtures.ts";
 
 /** The data plane in this process: its tables can be seen, and a probe's end is whatever a test tells it. */

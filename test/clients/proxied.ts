@@ -1,4 +1,4 @@
-import { PROXY_KINDS, TCP_REFUSALS } from "../../src/rules/counters.ts";
+import { PROXY_KINDS, TCP_REFUSALS } from "../../src/state/counters.ts";
 import { type EchoServer, until } from "../harness.ts";
 import { TcpClient, type TcpClientOptions } from "./tcp.ts";
 

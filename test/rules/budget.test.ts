@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BannerBudget } from "../../src/rules/budget.ts";
-import { makeSharedTables, WORD } from "../../src/rules/shared.ts";
+import { makeSharedTables, WORD } from "../../src/state/shared.ts";
 import { ip, settings } from "./fixtures.ts";
 
 const START_MS = 1_700_000_000_000;

@@ -1,7 +1,7 @@
 import { loopSettings, resolveConfig } from "../../src/config.ts";
 import { type Address, parseAddress } from "../../src/net/address.ts";
-import { Clock } from "../../src/rules/clock.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
+import { Clock } from "../../src/state/clock.ts";
 
 /** What the unit tests of the rules share. */
 

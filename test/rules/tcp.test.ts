@@ -1,7 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { C, PROXY_KINDS, TCP_CLOSES, TCP_REFUSALS } from "../../src/rules/counters.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/rules/shared.ts";
 import {
   AWAITING_HEADER,
   AWAITING_LATE_HEADER,
@@ -11,6 +9,8 @@ import {
   REFUSED,
   TcpRules,
 } from "../../src/rules/tcp.ts";
+import { C, PROXY_KINDS, TCP_CLOSES, TCP_REFUSALS } from "../../src/state/counters.ts";
+import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Address } from "../../src/net/address.ts";
-import { BANNER_SUPPRESSIONS, C, UDP_CLOSES, UDP_DROPS, UDP_REFUSALS } from "../../src/rules/counters.ts";
-import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/rules/shared.ts";
 import { DROP, ECHO, FIRST, SUSPECT, type UdpRules, type UdpVerdict } from "../../src/rules/udp.ts";
 import { makeUdpRules } from "../../src/rules/udp-rated.ts";
+import { BANNER_SUPPRESSIONS, C, UDP_CLOSES, UDP_DROPS, UDP_REFUSALS } from "../../src/state/counters.ts";
+import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/state/hash.ts";
+import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");

@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import type { TcpClose } from "../../rules/counters.ts";
+import type { TcpClose } from "../../state/counters.ts";
 import type { Session } from "./session.ts";
 
 /** A connection: `data` is its session, null while there is none. */

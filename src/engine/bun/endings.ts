@@ -1,6 +1,6 @@
-import type { Clock } from "../../rules/clock.ts";
-import type { TcpClose } from "../../rules/counters.ts";
 import type { TcpRules } from "../../rules/tcp.ts";
+import type { Clock } from "../../state/clock.ts";
+import type { TcpClose } from "../../state/counters.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import type { TcpProgress } from "../progress.ts";
 import { descriptorOf } from "./bind.ts";

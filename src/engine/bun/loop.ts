@@ -1,8 +1,8 @@
-import { Clock } from "../../rules/clock.ts";
-import { C, counterRow } from "../../rules/counters.ts";
 import type { LoopSettings } from "../../rules/settings.ts";
-import { COMMAND, WORD } from "../../rules/shared.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
+import { Clock } from "../../state/clock.ts";
+import { C, counterRow } from "../../state/counters.ts";
+import { COMMAND, WORD } from "../../state/shared.ts";
 import type { BoundAddresses, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import type { BunTcpEvents } from "./tcp-sessions.ts";

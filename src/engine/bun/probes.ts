@@ -1,4 +1,4 @@
-import type { Clock } from "../../rules/clock.ts";
+import type { Clock } from "../../state/clock.ts";
 import { PROBE_LIFE_MS } from "../loop.ts";
 import type { Connection } from "./connections.ts";
 import { PROBE, Session } from "./session.ts";

@@ -1,4 +1,4 @@
-import type { TcpClose } from "../../rules/counters.ts";
+import type { TcpClose } from "../../state/counters.ts";
 import type { SessionEnds } from "../session-ends.ts";
 import { release } from "./memory.ts";
 

@@ -1,6 +1,4 @@
 import type { SocketHandler } from "bun";
-import type { Clock } from "../../rules/clock.ts";
-import { C } from "../../rules/counters.ts";
 import {
   AWAITING_LATE_HEADER,
   OPEN,
@@ -9,6 +7,8 @@ import {
   type TcpDeadlines,
   type TcpRules,
 } from "../../rules/tcp.ts";
+import type { Clock } from "../../state/clock.ts";
+import { C } from "../../state/counters.ts";
 import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds } from "../session-ends.ts";

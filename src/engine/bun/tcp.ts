@@ -1,7 +1,7 @@
 import type { TCPSocketListener } from "bun";
 import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
-import type { Clock } from "../../rules/clock.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
+import type { Clock } from "../../state/clock.ts";
 import { describe } from "../bind.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import { sessionEnds } from "../session-ends.ts";

@@ -1,9 +1,9 @@
 import type { udp } from "bun";
 import { StartError } from "../../errors.ts";
 import { formatAddress, formatEndpoint, parseAddress } from "../../net/address.ts";
-import type { Clock } from "../../rules/clock.ts";
 import type { UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
+import type { Clock } from "../../state/clock.ts";
 import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import { ignorePathMtu, setOption } from "../../sys/socket.ts";
 import { type BoundSocket, describe } from "../bind.ts";

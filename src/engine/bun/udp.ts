@@ -1,7 +1,7 @@
 import type { udp } from "bun";
 import { type Address, parseAddress } from "../../net/address.ts";
-import { C } from "../../rules/counters.ts";
 import { ECHO, FIRST, PROBE, SUSPECT, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
+import { C } from "../../state/counters.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 

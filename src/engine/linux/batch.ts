@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { type Address, MAPPED } from "../../net/address.ts";
-import type { Clock } from "../../rules/clock.ts";
+import type { Clock } from "../../state/clock.ts";
 import {
   AF_INET,
   EAGAIN,

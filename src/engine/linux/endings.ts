@@ -1,4 +1,4 @@
-import type { Clock } from "../../rules/clock.ts";
+import type { Clock } from "../../state/clock.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
 import type { LinuxSessions } from "./sessions.ts";

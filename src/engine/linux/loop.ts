@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
-import { Clock } from "../../rules/clock.ts";
-import { C, counterRow } from "../../rules/counters.ts";
-import { COMMAND, WORD } from "../../rules/shared.ts";
+import { Clock } from "../../state/clock.ts";
+import { C, counterRow } from "../../state/counters.ts";
+import { COMMAND, WORD } from "../../state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import type { Clock } from "../../rules/clock.ts";
+import type { Clock } from "../../state/clock.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EAGAIN, EINTR, EPOLL_CTL_ADD, EPOLLIN, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
 import type { NativeMemory } from "../../sys/memory.ts";

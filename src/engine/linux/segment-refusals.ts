@@ -1,4 +1,4 @@
-import type { Clock } from "../../rules/clock.ts";
+import type { Clock } from "../../state/clock.ts";
 
 /** A power of two: peers whose refusal is remembered. A newer one takes an older one's place. */
 const PLACES = 256;

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { Clock } from "../../rules/clock.ts";
+import { Clock } from "../../state/clock.ts";
 import { EpollSet, EVENT_FD_WORD } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";

@@ -1,4 +1,4 @@
-import { C } from "../../rules/counters.ts";
+import { C } from "../../state/counters.ts";
 
 /** The most that is read or sent at once: what a slow reader can leave unsent, and so what it can cost. */
 export const WINDOW_BYTES = 64 * 1024;

@@ -1,6 +1,6 @@
 import type { Address } from "../../net/address.ts";
-import type { TcpClose } from "../../rules/counters.ts";
 import type { TcpRules } from "../../rules/tcp.ts";
+import type { TcpClose } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
 import { abortiveClose } from "../../sys/socket.ts";

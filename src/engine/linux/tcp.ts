@@ -1,8 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
-import type { Clock } from "../../rules/clock.ts";
-import { C } from "../../rules/counters.ts";
 import { AWAITING_LATE_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import type { Clock } from "../../state/clock.ts";
+import { C } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EAGAIN, EINTR, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";

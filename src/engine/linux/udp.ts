@@ -1,8 +1,8 @@
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
-import type { Clock } from "../../rules/clock.ts";
-import { C } from "../../rules/counters.ts";
 import { DROP, ECHO, PROBE, SUSPECT, type UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
+import type { Clock } from "../../state/clock.ts";
+import { C } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";

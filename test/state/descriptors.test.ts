@@ -3,7 +3,7 @@ import {
   adminConnectionsWithin,
   sessionDescriptorsWithin,
   sessionsWithin,
-} from "../../src/rules/descriptors.ts";
+} from "../../src/state/descriptors.ts";
 
 test("the session cap fits the open-file limit", () => {
   expect(sessionsWithin(1024, 64)).toBe(896);

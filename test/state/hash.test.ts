@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
+import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/state/hash.ts";
 
 /** Hashes by a secret: under any, what a peer can choose of its address and port spreads as if by chance. */
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Address, MAPPED } from "../../src/net/address.ts";
-import { ClientTable } from "../../src/rules/clients.ts";
-import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/rules/hash.ts";
-import { makeSharedTables } from "../../src/rules/shared.ts";
-import { ip } from "./fixtures.ts";
+import { ClientTable } from "../../src/state/clients.ts";
+import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/state/hash.ts";
+import { makeSharedTables } from "../../src/state/shared.ts";
+import { ip } from "../rules/fixtures.ts";
 
 const FULL = "max_sessions_per_client";
 const UNLIMITED = Number.MAX_SAFE_INTEGER;

@@ -1,6 +1,6 @@
-import { ClientTable } from "../rules/clients.ts";
-import { C, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "../rules/counters.ts";
-import { type SharedTables, WORD } from "../rules/shared.ts";
+import { ClientTable } from "./clients.ts";
+import { C, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
+import { type SharedTables, WORD } from "./shared.ts";
 
 /**
  * Books what a dead loop had not given back as ended, so that caps and counters are true again: the sessions it

@@ -14,7 +14,7 @@ import {
   UDP_CLOSES,
   UDP_DROPS,
   UDP_REFUSALS,
-} from "../../src/rules/counters.ts";
+} from "../../src/state/counters.ts";
 
 test("columns of several numbers do not overlap, and fill the row", () => {
   const durations = DURATION_BOUNDS_S.length + 2;

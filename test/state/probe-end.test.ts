@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Address } from "../../src/net/address.ts";
+import { TcpRules } from "../../src/rules/tcp.ts";
+import { DROP, FIRST, PROBE, UdpRules } from "../../src/rules/udp.ts";
 import {
   isProbeEnd,
   PROBE_PORT,
@@ -7,11 +9,9 @@ import {
   takeBackUdpEnd,
   tellTcpEnd,
   tellUdpEnd,
-} from "../../src/rules/probe-end.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/rules/shared.ts";
-import { TcpRules } from "../../src/rules/tcp.ts";
-import { DROP, FIRST, PROBE, UdpRules } from "../../src/rules/udp.ts";
-import { HandClock, ip, settings, text } from "./fixtures.ts";
+} from "../../src/state/probe-end.ts";
+import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
+import { HandClock, ip, settings, text } from "../rules/fixtures.ts";
 
 const END = ip("fd00:1:2:3:4:5:6:7");
 
