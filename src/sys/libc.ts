@@ -23,7 +23,6 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: ptr },
   fcntl: { args: [i32, i32, i32], returns: i32 },
   eventfd: { args: [u32, i32], returns: i32 },
-  getrlimit: { args: [i32, ptr], returns: i32 },
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   ioctl: { args: [i32, u64, ptr], returns: i32 },
@@ -140,7 +139,6 @@ export const EPOLLOUT = 4;
 export const POLLOUT = 4;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x80800;
-export const RLIMIT_NOFILE = 7;
 export const F_DUPFD_CLOEXEC = 1030;
 export const SHUT_WR = 1;
 /** ioctl(2) of a TCP socket (tcp(7)): bytes that came and were not read yet. */

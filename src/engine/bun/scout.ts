@@ -1,7 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import { type Address, formatAddress, MAPPED } from "../../net/address.ts";
-import { loadLibc, MSG_DONTWAIT } from "../../sys/libc.ts";
+import { IPPROTO_IP, loadLibc, MSG_DONTWAIT } from "../../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
+import { CMSG, IN_PKTINFO, IOVEC, MMSGHDR, MSGHDR, writeIovec, writeMsghdr } from "../../sys/msghdr.ts";
 import { Sockaddr } from "../../sys/sockaddr.ts";
 import type { BoundSocket } from "../bind.ts";
 
@@ -15,11 +16,9 @@ const NAME = PAYLOAD_BYTES;
 const NAME_BYTES = 32;
 const CONTROL = NAME + NAME_BYTES;
 const CONTROL_BYTES = 64;
-const IOVEC = CONTROL + CONTROL_BYTES;
-const HEADER = IOVEC + 16;
-const HEADER_BYTES = 64;
-/** Behind a `struct cmsghdr` of 16 bytes. */
-const PKTINFO = CONTROL + 16;
+const VECTOR = CONTROL + CONTROL_BYTES;
+const HEADER = VECTOR + IOVEC.bytes;
+const PKTINFO = CONTROL + CMSG.data;
 
 /** A datagram for an address of this host that no socket is bound to. */
 export interface Stray {
@@ -38,19 +37,22 @@ export interface Stray {
  */
 export class Scout {
   readonly #sockets: readonly BoundSocket[];
-  readonly #memory: NativeMemory = nativeMemory(HEADER + HEADER_BYTES);
+  readonly #memory: NativeMemory = nativeMemory(HEADER + MMSGHDR.bytes);
   readonly #peer = new Sockaddr();
 
   /** @param sockets bound to wildcards, with IP_PKTINFO */
   constructor(sockets: readonly BoundSocket[]) {
     this.#sockets = sockets;
     const { address, view } = this.#memory;
-    view.setBigUint64(IOVEC, BigInt(address), true);
-    view.setBigUint64(IOVEC + 8, BigInt(PAYLOAD_BYTES), true);
-    view.setBigUint64(HEADER, BigInt(address + NAME), true);
-    view.setBigUint64(HEADER + 16, BigInt(address + IOVEC), true);
-    view.setBigUint64(HEADER + 24, 1n, true);
-    view.setBigUint64(HEADER + 32, BigInt(address + CONTROL), true);
+    writeIovec(view, VECTOR, address, PAYLOAD_BYTES);
+    writeMsghdr(view, HEADER, {
+      name: address + NAME,
+      nameLength: NAME_BYTES,
+      iovecs: address + VECTOR,
+      iovecCount: 1,
+      control: address + CONTROL,
+      controlLength: CONTROL_BYTES,
+    });
   }
 
   /** What came since the last look. */
@@ -65,8 +67,8 @@ export class Scout {
 
   #receive({ fd }: BoundSocket): boolean {
     const { address, view } = this.#memory;
-    view.setUint32(HEADER + 8, NAME_BYTES, true);
-    view.setBigUint64(HEADER + 40, BigInt(CONTROL_BYTES), true);
+    view.setUint32(HEADER + MSGHDR.nameLength, NAME_BYTES, true);
+    view.setBigUint64(HEADER + MSGHDR.controlLength, BigInt(CONTROL_BYTES), true);
     return loadLibc().recvmmsg(fd, (address + HEADER) as Pointer, 1, MSG_DONTWAIT, 0) === 1;
   }
 
@@ -78,7 +80,7 @@ export class Scout {
     if (local === null) return null;
     return {
       local: formatAddress(local),
-      bytes: bytes.slice(0, view.getUint32(HEADER + 56, true)),
+      bytes: bytes.slice(0, view.getUint32(HEADER + MMSGHDR.received, true)),
       port: peer.port,
       address: formatAddress(peer),
     };
@@ -87,10 +89,10 @@ export class Scout {
   #local(): Address | null {
     const { view } = this.#memory;
     const word = (at: number): number => view.getInt32(PKTINFO + at);
-    const isV4 = view.getInt32(CONTROL + 8, true) === 0; // IPPROTO_IP
+    const isV4 = view.getInt32(CONTROL + CMSG.level, true) === IPPROTO_IP;
     if (isV4) {
-      // ipi_spec_dst is the local address, ipi_addr the one in the header: they differ for broadcast and multicast.
-      return word(4) === word(8) ? { a0: 0, a1: 0, a2: MAPPED, a3: word(4) } : null;
+      const local = word(IN_PKTINFO.local); // where it was sent to differs for broadcast and multicast
+      return local === word(IN_PKTINFO.destination) ? { a0: 0, a1: 0, a2: MAPPED, a3: local } : null;
     }
     const first = word(0) >>> 24;
     return first === 0xff || first === 0xfe ? null : { a0: word(0), a1: word(4), a2: word(8), a3: word(12) };

@@ -17,6 +17,18 @@ import {
   UDP_SEGMENT,
 } from "../../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
+import {
+  CMSG,
+  cmsgSpace,
+  IN_PKTINFO,
+  IN6_PKTINFO,
+  IOVEC,
+  MMSGHDR,
+  MSGHDR,
+  writeCmsg,
+  writeIovec,
+  writeMsghdr,
+} from "../../sys/msghdr.ts";
 import type { BoundSocket } from "../bind.ts";
 import { SegmentRefusals } from "./segment-refusals.ts";
 
@@ -25,23 +37,31 @@ export const BATCH = 64;
 
 /** Room for the largest datagram: 65,507 bytes over IPv4, 65,527 over IPv6. Only what is used takes memory. */
 const SLOT_BYTES = 65536;
-/** `struct msghdr` has 56 bytes on 64-bit Linux, `struct mmsghdr` adds the length and padding. */
-const HEADER_BYTES = 64;
-const IOVEC_BYTES = 16;
+/** Room for a `sockaddr_in6` of 28 bytes. */
 const NAME_BYTES = 32;
-/** `CMSG_SPACE` of `in_pktinfo` (12 bytes) and `in6_pktinfo` (20), each behind a `cmsghdr` of 16. */
+/** Room for the control messages of one datagram. */
 const CONTROL_BYTES = 64;
-const CONTROL_LENGTH_V4 = 32;
-const CONTROL_LENGTH_V6 = 40;
-/** `CMSG_SPACE` of the uint16 that UDP_SEGMENT takes. */
-const SEGMENT_CONTROL_LENGTH = 24;
+/** The kernel says which local address a datagram went to; UDP_SEGMENT is given a uint16. */
+const IPV4_CONTROL_BYTES = cmsgSpace(IN_PKTINFO.bytes);
+const IPV6_CONTROL_BYTES = cmsgSpace(IN6_PKTINFO.bytes);
+const SEGMENT_CONTROL_BYTES = cmsgSpace(Uint16Array.BYTES_PER_ELEMENT);
 /** Shorter runs are not worth a system call of their own. */
 const RUN_MIN = 4;
 /** An Ethernet frame's worth; longer datagrams are rarely cut without fragments. */
 const SEGMENT_MAX = 1472;
 const SEGMENTED_BYTES_MAX = 65000;
-const LENGTH_WORD = 14;
-const CONTROL_LENGTH_WORD = 10;
+/** The same in words, as the loop over a batch counts. */
+const HEADER_WORDS = MMSGHDR.bytes / 4;
+const RECEIVED_WORD = MMSGHDR.received / 4;
+const CONTROL_LENGTH_WORD = MSGHDR.controlLength / 4;
+const IOVEC_WORDS = IOVEC.bytes / 4;
+const IOVEC_LENGTH_WORD = IOVEC.length / 4;
+const NAME_WORDS = NAME_BYTES / 4;
+const CONTROL_WORDS = CONTROL_BYTES / 4;
+const CONTROL_DATA_WORD = CMSG.data / 4;
+const IN_LOCAL = IN_PKTINFO.local / 4;
+const IN_DESTINATION = IN_PKTINFO.destination / 4;
+const IN6_INTERFACE = IN6_PKTINFO.interface / 4;
 
 /** More local addresses than a host has; 127.0.0.0/8 has more, and there two may then share a number. */
 const LOCALS_MAX = 65536;
@@ -77,13 +97,13 @@ export class DatagramBatch implements Address {
   readonly #nameLength: number;
   readonly #controlLength: number;
   readonly #payloads = nativeMemory(BATCH * SLOT_BYTES);
-  readonly #received: NativeMemory = nativeMemory(BATCH * HEADER_BYTES);
-  readonly #answers: NativeMemory = nativeMemory(BATCH * HEADER_BYTES);
-  readonly #iovecs: NativeMemory = nativeMemory(2 * BATCH * IOVEC_BYTES);
+  readonly #received: NativeMemory = nativeMemory(BATCH * MMSGHDR.bytes);
+  readonly #answers: NativeMemory = nativeMemory(BATCH * MMSGHDR.bytes);
+  readonly #iovecs: NativeMemory = nativeMemory(2 * BATCH * IOVEC.bytes);
   readonly #names: NativeMemory = nativeMemory(BATCH * NAME_BYTES);
   readonly #controls: NativeMemory = nativeMemory(BATCH * CONTROL_BYTES);
   /** A header and a control message for what is not sent back one by one. */
-  readonly #beside: NativeMemory = nativeMemory(HEADER_BYTES + IOVEC_BYTES + CONTROL_BYTES);
+  readonly #beside: NativeMemory = nativeMemory(MMSGHDR.bytes + IOVEC.bytes + CONTROL_BYTES);
   readonly #refusals: SegmentRefusals;
   readonly #locals: Map<string, number>;
   readonly #lastLocal = new Int32Array(4);
@@ -99,7 +119,7 @@ export class DatagramBatch implements Address {
     this.#isV4 = socket.family === AF_INET;
     this.serverPort = socket.port;
     this.#nameLength = this.#isV4 ? 16 : 28;
-    this.#controlLength = socket.wildcard ? (this.#isV4 ? CONTROL_LENGTH_V4 : CONTROL_LENGTH_V6) : 0;
+    this.#controlLength = socket.wildcard ? (this.#isV4 ? IPV4_CONTROL_BYTES : IPV6_CONTROL_BYTES) : 0;
     if (!socket.wildcard) this.local = this.#numberOf(`socket ${socket.fd}`);
     for (let at = 0; at < BATCH; at++) {
       const payload = this.#payloads.address + at * SLOT_BYTES;
@@ -110,28 +130,30 @@ export class DatagramBatch implements Address {
 
   /** Points header `at` of `headers` to its name, control and payload, the last through iovec `iovec`. */
   #layOut(headers: NativeMemory, at: number, iovec: number, payload: number, length: number): void {
-    const iovecAt = iovec * IOVEC_BYTES;
-    this.#iovecs.view.setBigUint64(iovecAt, BigInt(payload), true);
-    this.#iovecs.view.setBigUint64(iovecAt + 8, BigInt(length), true);
+    const iovecAt = iovec * IOVEC.bytes;
+    writeIovec(this.#iovecs.view, iovecAt, payload, length);
     const control = this.#controls.address + at * CONTROL_BYTES;
-    this.#writeHeader(headers.view, at * HEADER_BYTES, at, this.#iovecs.address + iovecAt, 1, control);
+    this.#writeHeader(headers.view, at * MMSGHDR.bytes, at, this.#iovecs.address + iovecAt, 1, control);
   }
 
-  /** Writes a `struct msghdr` to or from the peer of datagram `at`, over `iovecs` iovecs. */
+  /** Writes a `struct msghdr` to or from the peer of datagram `at`, over `iovecCount` iovecs. */
   #writeHeader(
     view: DataView,
     header: number,
     at: number,
-    iovec: number,
     iovecs: number,
+    iovecCount: number,
     control: number,
+    controlLength = this.#controlLength,
   ): void {
-    view.setBigUint64(header, BigInt(this.#names.address + at * NAME_BYTES), true);
-    view.setUint32(header + 8, this.#nameLength, true);
-    view.setBigUint64(header + 16, BigInt(iovec), true);
-    view.setBigUint64(header + 24, BigInt(iovecs), true);
-    view.setBigUint64(header + 32, BigInt(this.#controlLength > 0 ? control : 0), true);
-    view.setBigUint64(header + 40, BigInt(this.#controlLength), true);
+    writeMsghdr(view, header, {
+      name: this.#names.address + at * NAME_BYTES,
+      nameLength: this.#nameLength,
+      iovecs,
+      iovecCount,
+      control: controlLength > 0 ? control : 0,
+      controlLength,
+    });
   }
 
   /** Receives what is there, up to BATCH datagrams; how many, or -1 for none. */
@@ -139,7 +161,7 @@ export class DatagramBatch implements Address {
     if (this.#controlLength > 0) {
       const words = this.#received.words; // the kernel left there what the batch before used
       for (let at = 0; at < this.#count; at++) {
-        words[at * (HEADER_BYTES / 4) + CONTROL_LENGTH_WORD] = this.#controlLength;
+        words[at * HEADER_WORDS + CONTROL_LENGTH_WORD] = this.#controlLength;
       }
     }
     const count = this.#libc.recvmmsg(this.#fd, this.#received.address as Pointer, BATCH, MSG_DONTWAIT, 0);
@@ -150,10 +172,10 @@ export class DatagramBatch implements Address {
   /** Reads datagram `at` into the fields, and readies its answer. Those before it were read before it. */
   read(at: number): void {
     const { a0, a1, a2, a3, port, length, local } = this;
-    this.length = this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
-    this.#iovecs.words[(BATCH + at) * (IOVEC_BYTES / 4) + 2] = this.length;
+    this.length = this.#received.words[at * HEADER_WORDS + RECEIVED_WORD]!;
+    this.#iovecs.words[(BATCH + at) * IOVEC_WORDS + IOVEC_LENGTH_WORD] = this.length;
     const names = this.#names.words;
-    const name = at * (NAME_BYTES / 4);
+    const name = at * NAME_WORDS;
     this.port = swap16(names[name]! >>> 16);
     let same = at > 0 && port === this.port && length === this.length;
     if (this.#isV4) {
@@ -181,7 +203,7 @@ export class DatagramBatch implements Address {
 
   /** Payload bytes of datagram `at`, which was read before. */
   lengthOf(at: number): number {
-    return this.#received.words[at * (HEADER_BYTES / 4) + LENGTH_WORD]!;
+    return this.#received.words[at * HEADER_WORDS + RECEIVED_WORD]!;
   }
 
   /**
@@ -191,18 +213,18 @@ export class DatagramBatch implements Address {
    */
   #readLocal(at: number): void {
     const words = this.#controls.words;
-    const control = at * (CONTROL_BYTES / 4) + 4;
+    const control = at * CONTROL_WORDS + CONTROL_DATA_WORD;
     const last = this.#lastLocal;
     if (this.#isV4) {
-      words[control] = 0; // ipi_ifindex; ipi_spec_dst follows
-      const local = words[control + 1]!;
-      this.broadcast = words[control + 2] !== local; // ipi_addr, where it went; ipi_spec_dst, which of ours that is
+      words[control] = 0; // the interface
+      const local = words[control + IN_LOCAL]!;
+      this.broadcast = words[control + IN_DESTINATION] !== local;
       if (local !== last[0]) {
         last[0] = local;
         this.#lastLocalNumber = -1;
       }
     } else {
-      if ((words[control]! & 0xc0ff) !== 0x80fe) words[control + 4] = 0; // not fe80::/10: ipi6_ifindex
+      if ((words[control]! & 0xc0ff) !== 0x80fe) words[control + IN6_INTERFACE] = 0; // not fe80::/10
       if (
         words[control] !== last[0] ||
         words[control + 1] !== last[1] ||
@@ -238,7 +260,7 @@ export class DatagramBatch implements Address {
    * none now; -1 where the first one cannot go at all.
    */
   send(from: number, count: number): number {
-    const headers = (this.#answers.address + from * HEADER_BYTES) as Pointer;
+    const headers = (this.#answers.address + from * MMSGHDR.bytes) as Pointer;
     const sent = this.#libc.sendmmsg(this.#fd, headers, count, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent > 0 ? sent : this.#whyNot();
   }
@@ -246,9 +268,8 @@ export class DatagramBatch implements Address {
   /** Sends `length` bytes at `address` to the peer of datagram `at`, from the same local address. Returns as `send`. */
   sendBeside(at: number, address: number, length: number): number {
     const { view } = this.#beside;
-    view.setBigUint64(HEADER_BYTES, BigInt(address), true);
-    view.setBigUint64(HEADER_BYTES + 8, BigInt(length), true);
-    const iovec = this.#beside.address + HEADER_BYTES;
+    writeIovec(view, MMSGHDR.bytes, address, length);
+    const iovec = this.#beside.address + MMSGHDR.bytes;
     this.#writeHeader(view, 0, at, iovec, 1, this.#controls.address + at * CONTROL_BYTES);
     return this.#sendOne() ? 1 : this.#whyNot();
   }
@@ -261,7 +282,7 @@ export class DatagramBatch implements Address {
       length > 0 &&
       length <= SEGMENT_MAX &&
       count * length <= SEGMENTED_BYTES_MAX &&
-      this.#refusals.allows(this.#names.words, from * (NAME_BYTES / 4), length)
+      this.#refusals.allows(this.#names.words, from * NAME_WORDS, length)
     );
   }
 
@@ -273,27 +294,23 @@ export class DatagramBatch implements Address {
   sendSegmented(from: number, count: number): number {
     const { view } = this.#beside;
     const length = this.lengthOf(from);
-    const control = HEADER_BYTES + IOVEC_BYTES;
-    const pktinfo = from * (CONTROL_BYTES / 4);
+    const control = MMSGHDR.bytes + IOVEC.bytes;
+    const pktinfo = from * CONTROL_WORDS;
     this.#beside.words.set(
       this.#controls.words.subarray(pktinfo, pktinfo + this.#controlLength / 4),
       control / 4,
     );
-    const iovec = this.#iovecs.address + (BATCH + from) * IOVEC_BYTES;
-    this.#writeHeader(view, 0, from, iovec, count, 0);
-    view.setBigUint64(32, BigInt(this.#beside.address + control), true);
-    view.setBigUint64(40, BigInt(this.#controlLength + SEGMENT_CONTROL_LENGTH), true);
+    const iovec = this.#iovecs.address + (BATCH + from) * IOVEC.bytes;
+    const controlLength = this.#controlLength + SEGMENT_CONTROL_BYTES;
+    this.#writeHeader(view, 0, from, iovec, count, this.#beside.address + control, controlLength);
     const segment = control + this.#controlLength;
-    view.setBigUint64(segment, 18n, true); // CMSG_LEN of a uint16
-    view.setInt32(segment + 8, IPPROTO_UDP, true);
-    view.setInt32(segment + 12, UDP_SEGMENT, true);
-    view.setUint16(segment + 16, length, true);
+    view.setUint16(writeCmsg(view, segment, IPPROTO_UDP, UDP_SEGMENT, 2), length, true);
     if (this.#sendOne()) return count;
     const errno = this.#libc.errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
     // Longer than the device or the path takes: shorter ones may still go. A device that cannot: none. Anything else
     // (a filter, no route) says nothing of segments.
-    const name = from * (NAME_BYTES / 4);
+    const name = from * NAME_WORDS;
     if (errno === EINVAL || errno === EMSGSIZE) this.#refusals.add(this.#names.words, name, length - 1);
     else if (errno === EIO || errno === EOPNOTSUPP) this.#refusals.add(this.#names.words, name, 0);
     return -1;
