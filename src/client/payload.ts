@@ -148,6 +148,7 @@ function makeSmall({ run, flow }: FlowKey, number: number, size: number): Uint8A
   const modulus = 2 ** (8 * digits - 1);
   const residue = number % modulus;
   putNumber(bytes, 0, digits, modulus + ((residue + maskOf(run, flow, size)) % modulus));
+  bytes.subarray(0, digits).reverse(); // the first bit first
   fillPattern(bytes.subarray(digits), seedOf(run, flow, residue, size));
   return bytes;
 }
@@ -170,7 +171,7 @@ function readSmall(
 function newestLike(bytes: Uint8Array, { run, flow }: FlowKey, sent: number): number {
   const digits = digitBytes(bytes.length);
   const modulus = 2 ** (8 * digits - 1);
-  const masked = takeNumber(bytes, 0, digits) % modulus;
+  const masked = takeNumber(bytes.slice(0, digits).reverse(), 0, digits) % modulus;
   const residue = (masked - (maskOf(run, flow, bytes.length) % modulus) + modulus) % modulus;
   const newest = sent - 1;
   return newest - ((((newest - residue) % modulus) + modulus) % modulus);

@@ -93,6 +93,7 @@ export class TcpSession implements AsyncDisposable {
   /** Connects to `target`. The session, or why there is none. */
   static async open(target: Endpoint, options: TcpOptions): Promise<TcpSession | Failure> {
     const { source = {}, signal, connectTimeoutMs, preamble = new Uint8Array(0) } = options;
+    if (signal?.aborted) return new Failure("aborted");
     const { address } = source;
     if (address !== undefined && isIPv4(address) !== isIPv4(target.address))
       return new Failure("no_such_address");
@@ -261,6 +262,10 @@ export class TcpSession implements AsyncDisposable {
   }
 
   #connected(socket: Bun.Socket<undefined>, startMs: number): void {
+    if (this.#ending !== null) {
+      socket.terminate();
+      return;
+    }
     this.#connectedAtMs = performance.now();
     this.connectMs = this.#connectedAtMs - startMs;
     this.#socket = socket;
@@ -302,7 +307,6 @@ export class TcpSession implements AsyncDisposable {
     };
     signal.addEventListener("abort", abort);
     this.#forgetSignal = () => signal.removeEventListener("abort", abort);
-    if (signal.aborted) abort();
   }
 
   /** The first reason for the end is the one that counts. */

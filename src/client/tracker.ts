@@ -41,8 +41,8 @@ const WINDOW = 4096;
  * Times of sending never go back. A time of arrival may lie before one that was given already (the kernel stamped it
  * and it was read later): a message that was counted lost meanwhile is then answered after all.
  *
- * Memory is a ring of states: the last `window` messages, or all that are under way, if those are more. Each call is
- * O(1), amortised over the messages sent.
+ * Memory is a ring of states: of the last `window` messages, or of all since the oldest one under way, if those are
+ * more. Each call is O(1), amortised over the messages sent.
  */
 export class Tracker {
   readonly #counts: Counts = {

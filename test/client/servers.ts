@@ -1,0 +1,133 @@
+import type { Dial } from "../../src/client/dial.ts";
+import { dialByBun } from "../../src/client/dial-bun.ts";
+import { linuxDial } from "../../src/client/dial-linux.ts";
+import { Failure } from "../../src/client/failure.ts";
+import { type Endpoint, parseEndpoint } from "../../src/net/endpoint.ts";
+
+/** Servers that the tests of the client ask: small ones, right or wrong on purpose. */
+
+/** Longer than anything takes that works; what waits for so long has failed. */
+export const PATIENCE_MS = 15_000;
+
+/** Every way of making a connection that there is on this machine. */
+export const DIALS: [string, Dial][] = [["Bun alone", dialByBun]];
+const byLinux = linuxDial();
+if (byLinux !== null) DIALS.unshift(["system calls", byLinux]);
+
+export function endpoint(text: string): Endpoint {
+  const end = parseEndpoint(text);
+  if (end === null) throw new Error(`${text} is no endpoint`);
+  return end;
+}
+
+/** What is no failure. @throws with the failure's code where it is one */
+export function good<T>(value: T | Failure): T {
+  if (value instanceof Failure) throw new Error(`${value.code} after ${value.bytes} bytes ${value.detail}`);
+  return value;
+}
+
+/** A failure. @throws where there is none */
+export function bad(value: unknown): Failure {
+  if (value instanceof Failure) return value;
+  throw new Error(`no failure but ${JSON.stringify(value)}`);
+}
+
+export interface TcpServer extends Disposable {
+  readonly endpoint: Endpoint;
+}
+
+/** What a test's server does with its sessions. */
+export interface TcpBehaviour {
+  opened?(socket: Bun.Socket<undefined>): void;
+  /** Default: echoes, as long as the kernel takes it. */
+  received?(socket: Bun.Socket<undefined>, bytes: Buffer): void;
+  /** The client's FIN. Default: FIN back. */
+  finished?(socket: Bun.Socket<undefined>): void;
+}
+
+/** A TCP server on loopback that keeps its end open until told otherwise. */
+export function tcpServer(behaviour: TcpBehaviour = {}): TcpServer {
+  const listener = Bun.listen<undefined>({
+    hostname: "127.0.0.1",
+    port: 0,
+    allowHalfOpen: true,
+    socket: {
+      open: (socket) => behaviour.opened?.(socket),
+      data: behaviour.received ?? ((socket, bytes) => void socket.write(bytes)),
+      end: behaviour.finished ?? ((socket) => socket.end()),
+      error() {},
+    },
+  });
+  return {
+    endpoint: endpoint(`127.0.0.1:${listener.port}`),
+    [Symbol.dispose]: () => listener.stop(true),
+  };
+}
+
+export type UdpAnswer = (
+  bytes: Buffer,
+  from: Endpoint & { host: string },
+  socket: Bun.udp.Socket<"buffer">,
+) => void;
+
+/** A UDP server on loopback. */
+export async function udpServer(
+  answer: (datagram: Buffer, send: (bytes: Uint8Array) => void) => void,
+): Promise<TcpServer> {
+  const socket = await Bun.udpSocket({
+    hostname: "127.0.0.1",
+    socket: {
+      data: (own, datagram, port, host) => answer(datagram, (bytes) => void own.send(bytes, port, host)),
+      error() {},
+    },
+  });
+  return {
+    endpoint: endpoint(`127.0.0.1:${socket.port}`),
+    [Symbol.dispose]: () => socket.close(),
+  };
+}
+
+/** A port on which nobody listens: it was free a moment ago. */
+export function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  listener.stop(true);
+  return listener.port;
+}
+
+export interface Socat extends AsyncDisposable {
+  readonly endpoint: Endpoint;
+  readonly pid: number;
+}
+
+/**
+ * A plain echo by socat on loopback: `cat` or a pipe answers.
+ * @param options of its listening address, each after a comma: `,backlog=1`
+ */
+export async function socatEcho(protocol: "TCP" | "UDP", options = ""): Promise<Socat> {
+  const listen = `${protocol}4-LISTEN:0,bind=127.0.0.1,fork${options}`;
+  const child = Bun.spawn(["socat", "-dd", listen, "PIPE"], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const port = await listeningPort(child.stderr);
+  return {
+    endpoint: endpoint(`127.0.0.1:${port}`),
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+/** The port in socat's "listening on AF=2 127.0.0.1:41234". */
+async function listeningPort(log: ReadableStream<Uint8Array>): Promise<number> {
+  let text = "";
+  for await (const chunk of log) {
+    text += new TextDecoder().decode(chunk);
+    const match = /(?:listening|bound) on AF=2 127\.0\.0\.1:(\d+)/.exec(text);
+    if (match !== null) return Number(match[1]);
+  }
+  throw new Error(`socat does not listen: ${text}`);
+}
