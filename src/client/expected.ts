@@ -1,60 +1,70 @@
 /** Bytes that came in place of a message, kept to be looked at: as many as a datagram can have. */
 const WRONG_BYTES_MAX = 65_536;
 
+const NOTHING = new Uint8Array(0);
+
 /**
- * Holds what comes back on a stream against the messages that were sent on it, one after the other, byte by byte.
- * After the first wrong byte nothing is compared any more: where the stream stands is not known.
+ * Holds what comes back on a stream against the messages that were sent on it, in their order and byte by byte. A
+ * stream loses nothing: what is due from an earlier message comes first, however late. After the first wrong byte
+ * nothing is compared any more: where the stream stands is not known then.
  */
 export class Expected {
-  /** Right bytes of all messages. */
+  /** Right bytes so far. */
   total = 0;
-  /** Right bytes of this message. */
-  matched = 0;
-  /** What came in place of this message, from its first byte on; null as long as all is right. */
+  /** Bytes that were sent and did not come back yet. */
+  due = 0;
+  /** What came in place of a message, from that message's first byte on; null as long as all is right. */
   wrong: Uint8Array | null = null;
-  /** Bytes that came before their message was sent, or that no message was sent for. */
+  /** Bytes that came before a message was sent that they could be the echo of. */
   earlyBytes = 0;
   #early: Uint8Array[] = [];
-  #message: Uint8Array = new Uint8Array(0);
+  /** Messages due; of the first, `#matched` bytes came. */
+  readonly #messages: Uint8Array[] = [];
+  #matched = 0;
 
-  /** Whether all of this message came. */
-  get whole(): boolean {
-    return this.wrong === null && this.matched === this.#message.length;
-  }
-
-  /** The next message is sent; the one before is whole, or not waited for any more. */
-  begin(message: Uint8Array): void {
+  /** A message is sent. It must not change until its echo has come. */
+  send(message: Uint8Array): void {
+    if (message.length > 0) this.#messages.push(message);
+    this.due += message.length;
     const early = this.#early;
     this.#early = [];
     this.earlyBytes = 0;
-    this.#message = message;
-    this.matched = 0;
     for (const bytes of early) this.take(bytes);
   }
 
   /** Takes the next bytes of the stream. */
   take(bytes: Uint8Array): void {
-    if (this.wrong !== null) {
-      this.#keepWrong(this.wrong, bytes);
-      return;
+    for (let rest = bytes; rest.length > 0; ) rest = this.#takeSome(rest);
+  }
+
+  /** Holds bytes against the first message due; returns those beyond it. */
+  #takeSome(bytes: Uint8Array): Uint8Array {
+    const message = this.#messages[0] ?? NOTHING;
+    if (this.wrong !== null || message.length === 0) {
+      this.#keep(bytes);
+      return NOTHING;
     }
-    const due = this.#message.subarray(this.matched, this.matched + bytes.length);
-    const right = commonLength(due, bytes);
+    const expected = message.subarray(this.#matched, this.#matched + bytes.length);
+    const right = commonLength(expected, bytes);
     this.total += right;
-    if (right < due.length) {
-      this.#keepWrong(this.#message.subarray(0, this.matched), bytes);
+    this.due -= right;
+    if (right < expected.length) {
+      this.wrong = Buffer.concat([message.subarray(0, this.#matched), bytes]).subarray(0, WRONG_BYTES_MAX);
+      return NOTHING;
+    }
+    this.#matched += right;
+    if (this.#matched === message.length) {
+      this.#messages.shift();
+      this.#matched = 0;
+    }
+    return bytes.subarray(right);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.wrong !== null) {
+      this.wrong = Buffer.concat([this.wrong, bytes]).subarray(0, WRONG_BYTES_MAX);
       return;
     }
-    this.matched += right;
-    if (right < bytes.length) this.#keepEarly(bytes.subarray(right));
-  }
-
-  #keepWrong(before: Uint8Array, bytes: Uint8Array): void {
-    const length = Math.min(WRONG_BYTES_MAX, this.#message.length);
-    this.wrong = Buffer.concat([before, bytes]).subarray(0, length);
-  }
-
-  #keepEarly(bytes: Uint8Array): void {
     this.#early.push(bytes);
     this.earlyBytes += bytes.length;
   }

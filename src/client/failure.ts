@@ -59,6 +59,7 @@ const BY_ERROR: Readonly<Record<string, FailureCode>> = {
   ENETUNREACH: "unreachable",
   EHOSTDOWN: "unreachable",
   ENETDOWN: "unreachable",
+  ENOTFOUND: "unreachable", // this machine has no such interface as the zone names
   EAFNOSUPPORT: "unreachable", // this machine has no IPv6, or no IPv4
   ETIMEDOUT: "timeout",
   ECONNRESET: "reset",

@@ -32,8 +32,9 @@ export interface Echo {
 export interface HalfClose {
   /** `whole`: all came, then the end. `cut`: the end came first. `no_end`: all came, and then no end. */
   readonly tail: "whole" | "cut" | "no_end";
-  /** Bytes of the message that came back. */
+  /** Bytes that came back, of those that were `due` when the FIN was sent: the last message, and what was not back yet. */
   readonly bytes: number;
+  readonly due: number;
   readonly endedBy: "fin" | "reset" | null;
 }
 
@@ -130,7 +131,8 @@ export class TcpSession implements AsyncDisposable {
   }
 
   /**
-   * Sends a message and waits for its echo.
+   * Sends a message and waits for its echo. One that does not come in time (`silent`) is still due, since a stream
+   * loses nothing: it comes before the echo of the next message.
    * @param message one byte or more, which must not change meanwhile
    * @param timeoutMs from now to the last byte of the echo
    */
@@ -144,22 +146,32 @@ export class TcpSession implements AsyncDisposable {
     return this.#exchange(message, (look) => this.#untilStalled(look, stallMs));
   }
 
+  /** Sends nothing, and waits for what is still due from messages whose echo did not come in time. Null: all came. */
+  overdue(timeoutMs: number): Promise<Failure | null> {
+    const patience = new Patience(timeoutMs);
+    return this.#allThatIsDue((look) => this.#wake.until(look, patience));
+  }
+
   /**
    * Sends a last message (it may be empty) and a FIN, and waits for the rest of the echo and for the other end's FIN.
    * Fails with `silent` when for `stallMs` nothing happened and bytes are missing, and with `corrupted`.
    */
   async halfClose(message: Uint8Array, stallMs: number): Promise<HalfClose | Failure> {
-    const before = this.#fault();
-    if (before !== null) return before;
+    const fault = this.#fault();
+    if (fault !== null) return fault;
     this.#finDue = true;
     this.#send(message);
+    const { total: before, due } = this.#expected;
     await this.#untilStalled(() => this.#fault(), stallMs);
-    const { matched: bytes, whole, wrong, earlyBytes } = this.#expected;
+    const { total, wrong, earlyBytes } = this.#expected;
     if (wrong !== null || earlyBytes > 0) return this.#failure("corrupted", "", wrong);
+    const tail = { bytes: total - before, due };
+    const whole = tail.bytes === due;
     const { code } = this.#ending ?? {};
-    if (code === undefined) return whole ? { tail: "no_end", bytes, endedBy: null } : this.#failure("silent");
+    if (code === undefined)
+      return whole ? { tail: "no_end", ...tail, endedBy: null } : this.#failure("silent");
     if (code !== "closed" && code !== "reset") return this.#failure(code);
-    return { tail: whole ? "whole" : "cut", bytes, endedBy: code === "closed" ? "fin" : "reset" };
+    return { tail: whole ? "whole" : "cut", ...tail, endedBy: code === "closed" ? "fin" : "reset" };
   }
 
   /** Ends the session by a FIN. This end is then in TIME-WAIT, unless the other's FIN came first. */
@@ -187,13 +199,20 @@ export class TcpSession implements AsyncDisposable {
     until: (look: () => true | null) => Promise<unknown>,
   ): Promise<Echo | Failure> {
     if (message.length === 0) throw new RangeError("an empty message has no echo in a stream");
-    const before = this.#fault();
-    if (before !== null) return before;
+    const fault = this.#fault();
+    if (fault !== null) return fault;
     const sentAtMs = performance.now();
     this.#send(message);
-    await until(() => (this.#expected.whole || this.#fault() !== null ? true : null));
-    if (!this.#expected.whole) return this.#fault() ?? this.#failure("silent");
+    const failure = await this.#allThatIsDue(until);
+    if (failure !== null) return failure;
     return { bytes: message.length, roundTripMs: this.#lastByteAtMs - sentAtMs };
+  }
+
+  /** Waits until all is back that was sent; why not, where it does not come. */
+  async #allThatIsDue(until: (look: () => true | null) => Promise<unknown>): Promise<Failure | null> {
+    const isAll = (): boolean => this.#expected.due === 0 && this.#expected.wrong === null;
+    await until(() => (isAll() || this.#fault() !== null ? true : null));
+    return isAll() ? null : (this.#fault() ?? this.#failure("silent"));
   }
 
   /** Waits as `Wake.until` does, with all of the time again after each byte that went or came. */
@@ -218,7 +237,7 @@ export class TcpSession implements AsyncDisposable {
   }
 
   #send(message: Uint8Array): void {
-    this.#expected.begin(message);
+    this.#expected.send(message);
     this.#unsent = this.#unsent.length === 0 ? message : Buffer.concat([this.#unsent, message]);
     if (this.#paused) this.#socket?.resume();
     this.#paused = false;

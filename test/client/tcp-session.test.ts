@@ -80,7 +80,7 @@ for (const [name, dial] of DIALS) {
       expect(good(await session.bulk(bulk, PATIENCE_MS)).bytes).toBe(bulk.length);
       const tail = makePayload(KEY, 1, 4 * MEBIBYTE);
       const halfClose = good(await session.halfClose(tail, PATIENCE_MS));
-      expect(halfClose).toEqual({ tail: "whole", bytes: tail.length, endedBy: "fin" });
+      expect(halfClose).toEqual({ tail: "whole", bytes: tail.length, due: tail.length, endedBy: "fin" });
       expect(session.ended?.code).toBe("closed");
       expect(bad(await session.echo(tail, PATIENCE_MS)).code).toBe("closed");
     });
@@ -92,7 +92,7 @@ for (const [name, dial] of DIALS) {
       await using silent = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
       for (const session of [spoken, silent]) {
         const halfClose = good(await session.halfClose(new Uint8Array(0), PATIENCE_MS));
-        expect(halfClose).toEqual({ tail: "whole", bytes: 0, endedBy: "fin" });
+        expect(halfClose).toEqual({ tail: "whole", bytes: 0, due: 0, endedBy: "fin" });
         expect(session.banner).not.toBeNull();
       }
     });
