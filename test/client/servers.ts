@@ -32,7 +32,7 @@ export function bad(value: unknown): Failure {
   throw new Error(`no failure but ${JSON.stringify(value)}`);
 }
 
-export interface TcpServer extends Disposable {
+export interface TestServer extends Disposable {
   readonly endpoint: Endpoint;
 }
 
@@ -46,7 +46,7 @@ export interface TcpBehaviour {
 }
 
 /** A TCP server on loopback that keeps its end open until told otherwise. */
-export function tcpServer(behaviour: TcpBehaviour = {}): TcpServer {
+export function tcpServer(behaviour: TcpBehaviour = {}): TestServer {
   const listener = Bun.listen<undefined>({
     hostname: "127.0.0.1",
     port: 0,
@@ -64,16 +64,13 @@ export function tcpServer(behaviour: TcpBehaviour = {}): TcpServer {
   };
 }
 
-export type UdpAnswer = (
-  bytes: Buffer,
-  from: Endpoint & { host: string },
-  socket: Bun.udp.Socket<"buffer">,
-) => void;
+/** What a UDP server of a test does with a datagram. */
+export type UdpBehaviour = (datagram: Buffer, send: (bytes: Uint8Array) => void) => void;
 
-/** A UDP server on loopback. */
+/** A UDP server on loopback. Default: it echoes. */
 export async function udpServer(
-  answer: (datagram: Buffer, send: (bytes: Uint8Array) => void) => void,
-): Promise<TcpServer> {
+  answer: UdpBehaviour = (datagram, send) => send(datagram),
+): Promise<TestServer> {
   const socket = await Bun.udpSocket({
     hostname: "127.0.0.1",
     socket: {
@@ -81,10 +78,7 @@ export async function udpServer(
       error() {},
     },
   });
-  return {
-    endpoint: endpoint(`127.0.0.1:${socket.port}`),
-    [Symbol.dispose]: () => socket.close(),
-  };
+  return { endpoint: endpoint(`127.0.0.1:${socket.port}`), [Symbol.dispose]: () => socket.close() };
 }
 
 /** A port on which nobody listens: it was free a moment ago. */
@@ -126,7 +120,7 @@ async function listeningPort(log: ReadableStream<Uint8Array>): Promise<number> {
   let text = "";
   for await (const chunk of log) {
     text += new TextDecoder().decode(chunk);
-    const match = /(?:listening|bound) on AF=2 127\.0\.0\.1:(\d+)/.exec(text);
+    const match = /listening on (?:UDP )?AF=2 127\.0\.0\.1:(\d+)/.exec(text);
     if (match !== null) return Number(match[1]);
   }
   throw new Error(`socat does not listen: ${text}`);
