@@ -7,13 +7,14 @@ import { endpoint } from "./servers.ts";
 
 /**
  * Asks from inside a process of its own, whose network or limits are not the test's, and prints what became of each
- * as JSON: a failure's code, or "well". To a target that ends in `/bun` Bun connects alone.
+ * as JSON: a failure's code, or "well". To a target that ends in `/bun` Bun connects alone. It ends when nothing of what
+ * it did is left, and not before; with `--leave` at once.
  *
- *     ask.ts [--full] [--hold] [--timeout MS] tcp://10.0.0.1:7 tcp://10.0.0.1:7/bun udp://10.0.0.1:7 way://10.0.0.1:7
+ *     ask.ts [--full] [--hold] [--leave] [--timeout MS] tcp://10.0.0.1:7 tcp://10.0.0.1:7/bun udp://10.0.0.1:7 way://10.0.0.1:7
  */
 const args = process.argv.slice(2);
 const has = (flag: string): boolean => args.includes(flag);
-const timeoutMs = has("--timeout") ? Number(args[args.indexOf("--timeout") + 1]) : 10_000;
+const timeoutMs = has("--timeout") ? Number(args[args.indexOf("--timeout") + 1]) : 600_000;
 const held: AsyncDisposable[] = [];
 
 async function askTcp(text: string, byBun: boolean): Promise<string> {
@@ -60,6 +61,7 @@ for (const target of targets) {
   if (has("--hold")) continue;
   for (const each of held.splice(0)) await each[Symbol.asyncDispose]();
 }
+for (const each of held) await each[Symbol.asyncDispose]();
 for (const fd of taken) closeSync(fd);
 process.stdout.write(JSON.stringify(said));
-process.exit(0); // Bun alone cannot take back a connect that is under way
+if (has("--leave")) process.exit(0);

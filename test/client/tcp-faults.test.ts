@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { makePayload, newRun, readPayload } from "../../src/client/payload.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import { type Endpoint, formatEndpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
+import { until } from "../harness.ts";
 import { bad, DIALS, endpoint, freePort, good, PATIENCE_MS, socatEcho, tcpServer } from "./servers.ts";
 
 await requireTools();
@@ -202,6 +204,23 @@ for (const [name, dial] of DIALS) {
       expect(session.excessBytes).toBeLessThan(3 * 1024 * 1024);
       expect(bad(await session.echo(message(0), PATIENCE_MS)).code).toBe("corrupted");
     });
+  });
+
+  test(`many sessions made by ${name} leave no descriptor behind`, async () => {
+    using server = tcpServer();
+    const descriptors = (): number => readdirSync("/proc/self/fd").length;
+    const nobody = endpoint(`127.0.0.1:${freePort()}`);
+    const visit = async (): Promise<void> => {
+      await using session = await open(server.endpoint);
+      good(await session.echo(message(0), PATIENCE_MS));
+      bad(await TcpSession.open(nobody, options));
+      await (await open(server.endpoint)).end();
+    };
+    await visit();
+    const before = descriptors();
+    for (let count = 0; count < 100; count++) await visit();
+    // The server's end of the latest sessions may still be open.
+    await until("descriptors are given back", () => descriptors() <= before);
   });
 
   describe(`a session made by ${name} that begins`, () => {
