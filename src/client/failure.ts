@@ -50,6 +50,12 @@ export class Failure {
     readonly detail = "",
     readonly received: Uint8Array | null = null,
   ) {}
+
+  /** `reset after 40 bytes (ECONNRESET)` */
+  toString(): string {
+    const bytes = this.bytes > 0 ? ` after ${this.bytes} bytes` : "";
+    return `${this.code}${bytes}${this.detail === "" ? "" : ` (${this.detail})`}`;
+  }
 }
 
 /** Codes of system errors that mean the same wherever they come from. */

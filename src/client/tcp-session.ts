@@ -1,12 +1,12 @@
 import { isIPv4 } from "../net/address.ts";
-import { type Banner, BannerReader } from "../net/banner.ts";
-import { type Endpoint, endpointOf, isLinkLocal } from "../net/endpoint.ts";
-import type { ConnectionEvents, Dial, Source } from "./dial.ts";
+import type { Banner } from "../net/banner.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import type { Dial, Source } from "./dial.ts";
 import { dialByBun } from "./dial-bun.ts";
 import { linuxDial } from "./dial-linux.ts";
-import { Expected } from "./expected.ts";
-import { Failure, type FailureCode, meaningOf } from "./failure.ts";
-import { Patience, Wake } from "./wake.ts";
+import { Failure } from "./failure.ts";
+import { TcpStream } from "./tcp-stream.ts";
+import { Patience } from "./wake.ts";
 
 export interface TcpOptions {
   /** From the first SYN until there is a connection. */
@@ -38,13 +38,13 @@ export interface HalfClose {
   readonly endedBy: "fin" | "reset" | null;
 }
 
-/** Bytes that nobody asked for yet are kept up to here; then reading stops until they are. */
-const EARLY_BYTES_MAX = 1024 * 1024;
-
 /** How long a FIN of ours may take to close a session; then it is reset. */
 const END_MS = 1000;
 
 let preferredDial: Dial | null = null;
+
+/** Waits until `look` gives something, or time is up. */
+type Until = (look: () => true | null) => Promise<unknown>;
 
 /**
  * One TCP session with an echo server: any that answers with what it was sent, after a banner or without one.
@@ -55,40 +55,17 @@ let preferredDial: Dial | null = null;
  *     const echo = await session.echo(makePayload(key, 0, 64), 2000);
  *
  * What the network does is a `Failure` that is returned, never thrown. Whether a banner comes is seen from the answer
- * to the first message. Every byte is compared with what was sent; after one that is wrong the session stays
- * `corrupted`. One question at a time. A session that is disposed of is reset, so that no port stays in TIME-WAIT.
+ * to the first message, which for that must not start as banners do (none of `makePayload` does). Every byte is
+ * compared with what was sent; after one that is wrong the session stays `corrupted`. One question at a time. A session
+ * that is disposed of is reset, so that no port stays in TIME-WAIT.
  */
 export class TcpSession implements AsyncDisposable {
-  readonly target: Endpoint;
-  /** This end, as this machine sees it. */
-  local: Endpoint;
-  /** From the first SYN to the connection. */
-  connectMs = 0;
-  /** From the connection to the first byte that came, be it of a banner; null while none has. */
-  firstByteMs: number | null = null;
-  /** What the server said first; null if nothing, and while that is not known: see `greeted`. */
-  banner: Banner | null = null;
-  readonly #expected = new Expected();
-  readonly #wake = new Wake();
-  readonly #closed = Promise.withResolvers<void>();
-  #socket: Bun.Socket<undefined> | null = null;
-  #reader: BannerReader | null = new BannerReader();
-  #unsent: Uint8Array;
-  #finDue = false;
-  #paused = false;
-  /** A write was refused: the other end has reset, and the socket's close does not always say so. */
-  #broken = false;
-  #connectedAtMs = 0;
-  #lastByteAtMs = 0;
-  /** Rises with all that is taken by the kernel or comes from it. */
-  #progress = 0;
-  #ending: { readonly code: FailureCode; readonly detail: string } | null = null;
-  #forgetSignal = (): void => {};
+  readonly #stream: TcpStream;
+  /** This end has said that it sends no more. */
+  #halfClosed = false;
 
-  private constructor(target: Endpoint, preamble: Uint8Array) {
-    this.target = target;
-    this.local = { ...target, port: 0 };
-    this.#unsent = preamble;
+  private constructor(stream: TcpStream) {
+    this.#stream = stream;
   }
 
   /** Connects to `target`. The session, or why there is none. */
@@ -96,60 +73,82 @@ export class TcpSession implements AsyncDisposable {
     const { source = {}, signal, connectTimeoutMs, preamble = new Uint8Array(0) } = options;
     if (signal?.aborted) return new Failure("aborted");
     const { address } = source;
-    if (address !== undefined && isIPv4(address) !== isIPv4(target.address))
-      return new Failure("no_such_address");
-    const session = new TcpSession(target, preamble);
-    session.#heed(signal);
+    const otherFamily = address !== undefined && isIPv4(address) !== isIPv4(target.address);
+    if (otherFamily) return new Failure("no_such_address");
+    const stream = new TcpStream(target, preamble);
+    if (signal !== undefined) stream.heed(signal);
     preferredDial ??= linuxDial() ?? dialByBun;
-    const giveUp = (options.dial ?? preferredDial)(target, source, session.#events(performance.now()));
-    const connected = (): true | null => (session.#ending !== null || session.#socket !== null ? true : null);
-    await session.#wake.until(connected, new Patience(connectTimeoutMs));
-    if (session.#socket !== null) return session;
+    const giveUp = (options.dial ?? preferredDial)(target, source, stream.events);
+    const decided = (): true | null => (stream.wasConnected || stream.ended !== null ? true : null);
+    await stream.wake.until(decided, new Patience(connectTimeoutMs));
+    if (stream.wasConnected && stream.ended?.code !== "aborted") return new TcpSession(stream);
     giveUp();
-    session.#over("timeout"); // unless there is a better reason already
-    return session.ended ?? session.#failure("timeout");
+    stream.over("timeout"); // unless there is a better reason already
+    return stream.ended ?? stream.failure("timeout");
+  }
+
+  get target(): Endpoint {
+    return this.#stream.target;
+  }
+
+  /** This end, as this machine sees it. */
+  get local(): Endpoint {
+    return this.#stream.local;
+  }
+
+  /** From the first SYN to the connection. */
+  get connectMs(): number {
+    return this.#stream.connectMs;
+  }
+
+  /** From the connection to the first byte that came, be it of a banner; null while none has. */
+  get firstByteMs(): number | null {
+    return this.#stream.firstByteMs;
+  }
+
+  /** What the server said first; null if nothing, and while that is not known: see `greeted`. */
+  get banner(): Banner | null {
+    return this.#stream.banner;
   }
 
   /** Whether it is known by now if there is a banner. */
   get greeted(): boolean {
-    return this.#reader === null;
+    return this.#stream.greeted;
   }
 
   /** Payload bytes that came back and were right. */
   get echoedBytes(): number {
-    return this.#expected.total;
+    return this.#stream.expected.total;
   }
 
   /** Bytes that came beyond all that was sent so far. */
   get excessBytes(): number {
-    return this.#expected.earlyBytes;
+    return this.#stream.expected.earlyBytes;
   }
 
   /** How the session came to its end; null while it has not. */
   get ended(): Failure | null {
-    return this.#ending === null ? null : this.#failure(this.#ending.code, this.#ending.detail);
+    return this.#stream.ended;
   }
 
   /**
    * Sends a message and waits for its echo. One that does not come in time (`silent`) is still due, since a stream
    * loses nothing: it comes before the echo of the next message.
-   * @param message one byte or more, which must not change meanwhile
+   * @param message one byte or more, which must not change until its echo has come
    * @param timeoutMs from now to the last byte of the echo
    */
   echo(message: Uint8Array, timeoutMs: number): Promise<Echo | Failure> {
-    const patience = new Patience(timeoutMs);
-    return this.#exchange(message, (look) => this.#wake.until(look, patience));
+    return this.#exchange(message, this.#within(timeoutMs));
   }
 
   /** As `echo`, for many bytes: fails when for `stallMs` none was sent and none came. */
   bulk(message: Uint8Array, stallMs: number): Promise<Echo | Failure> {
-    return this.#exchange(message, (look) => this.#untilStalled(look, stallMs));
+    return this.#exchange(message, this.#unlessStalled(stallMs));
   }
 
   /** Sends nothing, and waits for what is still due from messages whose echo did not come in time. Null: all came. */
   overdue(timeoutMs: number): Promise<Failure | null> {
-    const patience = new Patience(timeoutMs);
-    return this.#allThatIsDue((look) => this.#wake.until(look, patience));
+    return this.#allThatIsDue(this.#within(timeoutMs));
   }
 
   /**
@@ -157,182 +156,90 @@ export class TcpSession implements AsyncDisposable {
    * Fails with `silent` when for `stallMs` nothing happened and bytes are missing, and with `corrupted`.
    */
   async halfClose(message: Uint8Array, stallMs: number): Promise<HalfClose | Failure> {
-    const fault = this.#fault();
+    const fault = this.#cannotSend();
     if (fault !== null) return fault;
-    this.#finDue = true;
-    this.#send(message);
-    const { total: before, due } = this.#expected;
-    await this.#untilStalled(() => this.#fault(), stallMs);
-    const { total, wrong, earlyBytes } = this.#expected;
-    if (wrong !== null || earlyBytes > 0) return this.#failure("corrupted", "", wrong);
-    const tail = { bytes: total - before, due };
-    const whole = tail.bytes === due;
-    const { code } = this.#ending ?? {};
-    if (code === undefined)
-      return whole ? { tail: "no_end", ...tail, endedBy: null } : this.#failure("silent");
-    if (code !== "closed" && code !== "reset") return this.#failure(code);
-    return { tail: whole ? "whole" : "cut", ...tail, endedBy: code === "closed" ? "fin" : "reset" };
+    this.#halfClosed = true;
+    this.#stream.send(message);
+    this.#stream.shutdown();
+    const { total: before, due } = this.#stream.expected;
+    await this.#unlessStalled(stallMs)(() => (this.#fault() === null ? null : true));
+    return this.#judgeTail(before, due);
   }
 
   /** Ends the session by a FIN. This end is then in TIME-WAIT, unless the other's FIN came first. */
-  async end(): Promise<void> {
-    this.#over("ended");
-    this.#socket?.end();
-    const timer = setTimeout(() => this.#socket?.terminate(), END_MS);
-    await this.#closed.promise;
-    clearTimeout(timer);
+  end(): Promise<void> {
+    return this.#stream.end(END_MS);
   }
 
   /** Ends the session by a reset, which leaves nothing behind on this machine. */
-  async reset(): Promise<void> {
-    this.#over("ended");
-    this.#socket?.terminate();
-    await this.#closed.promise;
+  reset(): Promise<void> {
+    return this.#stream.reset("ended");
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.reset();
   }
 
-  async #exchange(
-    message: Uint8Array,
-    until: (look: () => true | null) => Promise<unknown>,
-  ): Promise<Echo | Failure> {
+  async #exchange(message: Uint8Array, until: Until): Promise<Echo | Failure> {
     if (message.length === 0) throw new RangeError("an empty message has no echo in a stream");
-    const fault = this.#fault();
+    const fault = this.#cannotSend();
     if (fault !== null) return fault;
     const sentAtMs = performance.now();
-    this.#send(message);
+    this.#stream.send(message);
     const failure = await this.#allThatIsDue(until);
-    if (failure !== null) return failure;
-    return { bytes: message.length, roundTripMs: this.#lastByteAtMs - sentAtMs };
+    return failure ?? { bytes: message.length, roundTripMs: this.#stream.lastByteAtMs - sentAtMs };
   }
 
   /** Waits until all is back that was sent; why not, where it does not come. */
-  async #allThatIsDue(until: (look: () => true | null) => Promise<unknown>): Promise<Failure | null> {
-    const isAll = (): boolean => this.#expected.due === 0 && this.#expected.wrong === null;
+  async #allThatIsDue(until: Until): Promise<Failure | null> {
+    const { expected } = this.#stream;
+    const isAll = (): boolean => expected.due === 0 && expected.wrong === null;
     await until(() => (isAll() || this.#fault() !== null ? true : null));
-    return isAll() ? null : (this.#fault() ?? this.#failure("silent"));
+    return isAll() ? null : (this.#fault() ?? this.#stream.failure("silent"));
   }
 
-  /** Waits as `Wake.until` does, with all of the time again after each byte that went or came. */
-  #untilStalled<T>(look: () => T | null, stallMs: number): Promise<T | null> {
+  /** What the tail is, of which `due` bytes were to come after the first `before` of the session. */
+  #judgeTail(before: number, due: number): HalfClose | Failure {
+    const { expected, ended } = this.#stream;
+    if (expected.wrong !== null || expected.earlyBytes > 0) return this.#corrupted();
+    const bytes = expected.total - before;
+    const whole = bytes === due;
+    if (ended === null) {
+      return whole ? { tail: "no_end", bytes, due, endedBy: null } : this.#stream.failure("silent");
+    }
+    if (ended.code !== "closed" && ended.code !== "reset") return ended;
+    return { tail: whole ? "whole" : "cut", bytes, due, endedBy: ended.code === "closed" ? "fin" : "reset" };
+  }
+
+  #within(timeoutMs: number): Until {
+    const patience = new Patience(timeoutMs);
+    return (look) => this.#stream.wake.until(look, patience);
+  }
+
+  /** With all of the time again after each byte that went or came. */
+  #unlessStalled(stallMs: number): Until {
+    const stream = this.#stream;
     const patience = new Patience(stallMs);
-    let seen = this.#progress;
-    return this.#wake.until(() => {
-      if (this.#progress !== seen) patience.renew();
-      seen = this.#progress;
-      return look();
-    }, patience);
+    let seen = stream.progress;
+    return (look) =>
+      stream.wake.until(() => {
+        if (stream.progress !== seen) patience.renew();
+        seen = stream.progress;
+        return look();
+      }, patience);
   }
 
-  /** Why nothing more can be asked; null while it can. */
+  /** Why nothing more will come back; null while something may. */
   #fault(): Failure | null {
-    const { wrong } = this.#expected;
-    return wrong === null ? this.ended : this.#failure("corrupted", "", wrong);
+    return this.#stream.expected.wrong === null ? this.#stream.ended : this.#corrupted();
   }
 
-  #failure(code: FailureCode, detail = "", received: Uint8Array | null = null): Failure {
-    return new Failure(code, this.#expected.total, detail, received);
+  /** Why nothing more can be sent; null while it can. */
+  #cannotSend(): Failure | null {
+    return this.#fault() ?? (this.#halfClosed ? this.#stream.failure("ended", "half-closed") : null);
   }
 
-  #send(message: Uint8Array): void {
-    this.#expected.send(message);
-    this.#unsent = this.#unsent.length === 0 ? message : Buffer.concat([this.#unsent, message]);
-    if (this.#paused) this.#socket?.resume();
-    this.#paused = false;
-    this.#pump();
-  }
-
-  /** Gives the kernel what it takes; the rest waits until the socket is writable. */
-  #pump(): void {
-    const socket = this.#socket;
-    if (socket === null) return;
-    while (this.#unsent.length > 0) {
-      const taken = socket.write(this.#unsent);
-      if (taken < 0) this.#broken = true;
-      if (taken <= 0) return;
-      this.#unsent = this.#unsent.subarray(taken);
-      this.#progress++;
-    }
-    if (this.#finDue) socket.shutdown();
-    this.#finDue = false;
-  }
-
-  #events(startMs: number): ConnectionEvents {
-    return {
-      connected: (socket) => this.#connected(socket, startMs),
-      failed: ({ code, detail }) => {
-        this.#over(code, detail);
-        this.#closed.resolve();
-      },
-      data: (bytes) => this.#take(bytes),
-      writable: () => {
-        this.#pump();
-        this.#wake.notify();
-      },
-      fin: () => this.#over(this.#broken ? "reset" : "closed"),
-      closed: (error) => {
-        const code = error === null ? (this.#broken ? "reset" : "closed") : meaningOf(error);
-        this.#over(code, error ?? "");
-        this.#closed.resolve();
-      },
-    };
-  }
-
-  #connected(socket: Bun.Socket<undefined>, startMs: number): void {
-    if (this.#ending !== null) {
-      socket.terminate();
-      return;
-    }
-    this.#connectedAtMs = performance.now();
-    this.connectMs = this.#connectedAtMs - startMs;
-    this.#socket = socket;
-    const local = endpointOf(socket.localAddress, socket.localPort);
-    const { zone } = this.target;
-    if (local !== null)
-      this.local = zone !== undefined && isLinkLocal(local.address) ? { ...local, zone } : local;
-    this.#pump();
-    this.#wake.notify();
-  }
-
-  #take(bytes: Uint8Array): void {
-    this.#lastByteAtMs = performance.now();
-    this.firstByteMs ??= this.#lastByteAtMs - this.#connectedAtMs;
-    this.#progress++;
-    this.#expected.take(this.#reader === null ? bytes : this.#afterBanner(this.#reader, bytes));
-    if (this.#expected.earlyBytes > EARLY_BYTES_MAX && !this.#paused) {
-      this.#paused = true;
-      this.#socket?.pause();
-    }
-    this.#wake.notify();
-  }
-
-  /** The bytes that are payload. None while what comes may still be a banner. */
-  #afterBanner(reader: BannerReader, bytes: Uint8Array): Uint8Array {
-    const beginning = reader.take(bytes);
-    if (beginning === null) return new Uint8Array(0);
-    this.#reader = null;
-    this.banner = beginning.banner;
-    return beginning.rest;
-  }
-
-  /** Resets the session when its owner's signal says so. */
-  #heed(signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
-    const abort = (): void => {
-      this.#over("aborted");
-      this.#socket?.terminate();
-    };
-    signal.addEventListener("abort", abort);
-    this.#forgetSignal = () => signal.removeEventListener("abort", abort);
-  }
-
-  /** The first reason for the end is the one that counts. */
-  #over(code: FailureCode, detail = ""): void {
-    this.#ending ??= { code, detail };
-    this.#forgetSignal();
-    if (this.#socket === null) this.#closed.resolve();
-    this.#wake.notify();
+  #corrupted(): Failure {
+    return this.#stream.failure("corrupted", "", this.#stream.expected.wrong);
   }
 }

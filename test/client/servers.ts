@@ -22,7 +22,7 @@ export function endpoint(text: string): Endpoint {
 
 /** What is no failure. @throws with the failure's code where it is one */
 export function good<T>(value: T | Failure): T {
-  if (value instanceof Failure) throw new Error(`${value.code} after ${value.bytes} bytes ${value.detail}`);
+  if (value instanceof Failure) throw new Error(`${value}`);
   return value;
 }
 

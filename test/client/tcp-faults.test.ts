@@ -284,6 +284,8 @@ for (const [name, dial] of DIALS) {
       await using session = await open(server.endpoint);
       const halfClose = good(await session.halfClose(message(0), SHORT_MS));
       expect(halfClose).toEqual({ tail: "no_end", bytes: 64, due: 64, endedBy: null });
+      const more = bad(await session.echo(message(1), PATIENCE_MS));
+      expect(`${more}`).toBe("ended after 64 bytes (half-closed)");
     });
 
     test("is silent where neither the tail nor an end comes", async () => {

@@ -4,7 +4,7 @@ import { makePayload, newRun } from "../../src/client/payload.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
-import { startServer } from "../harness.ts";
+import { startServer, until } from "../harness.ts";
 import { bad, DIALS, endpoint, freePort, good, PATIENCE_MS, socatEcho, tcpServer } from "./servers.ts";
 
 await requireTools();
@@ -126,7 +126,7 @@ for (const [name, dial] of DIALS) {
       const closed = await open(server.endpoint);
       good(await closed.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
       await closed.end();
-      expect(await inTimeWait(closed.local, server.endpoint)).toBe(true);
+      await until("the server's FIN has come", () => inTimeWait(closed.local, server.endpoint));
       for (const session of [reset, closed]) {
         expect(session.ended?.code).toBe("ended");
         expect(bad(await session.echo(makePayload(KEY, 1, 64), PATIENCE_MS)).code).toBe("ended");
