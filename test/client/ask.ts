@@ -3,7 +3,7 @@ import { dialByBun } from "../../src/client/dial-bun.ts";
 import { Failure } from "../../src/client/failure.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import { UdpFlow, wayTo } from "../../src/client/udp-flow.ts";
-import { endpoint } from "./servers.ts";
+import { endpoint } from "./fixtures.ts";
 
 /**
  * Asks from inside a process of its own, whose network or limits are not the test's, and prints what became of each

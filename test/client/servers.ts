@@ -1,36 +1,16 @@
 import type { Dial } from "../../src/client/dial.ts";
 import { dialByBun } from "../../src/client/dial-bun.ts";
 import { linuxDial } from "../../src/client/dial-linux.ts";
-import { Failure } from "../../src/client/failure.ts";
-import { type Endpoint, parseEndpoint } from "../../src/net/endpoint.ts";
+import type { Endpoint } from "../../src/net/endpoint.ts";
+
+import { endpoint } from "./fixtures.ts";
 
 /** Servers that the tests of the client ask: small ones, right or wrong on purpose. */
-
-/** Longer than anything takes that works; what waits for so long has failed. */
-export const PATIENCE_MS = 15_000;
 
 /** Every way of making a connection that there is on this machine. */
 export const DIALS: [string, Dial][] = [["Bun alone", dialByBun]];
 const byLinux = linuxDial();
 if (byLinux !== null) DIALS.unshift(["system calls", byLinux]);
-
-export function endpoint(text: string): Endpoint {
-  const end = parseEndpoint(text);
-  if (end === null) throw new Error(`${text} is no endpoint`);
-  return end;
-}
-
-/** What is no failure. @throws with the failure's code where it is one */
-export function good<T>(value: T | Failure): T {
-  if (value instanceof Failure) throw new Error(`${value}`);
-  return value;
-}
-
-/** A failure. @throws where there is none */
-export function bad(value: unknown): Failure {
-  if (value instanceof Failure) return value;
-  throw new Error(`no failure but ${JSON.stringify(value)}`);
-}
 
 export interface TestServer extends Disposable {
   readonly endpoint: Endpoint;

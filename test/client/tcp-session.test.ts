@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { Failure } from "../../src/client/failure.ts";
-import { makePayload, newRun } from "../../src/client/payload.ts";
+import { makePayload } from "../../src/client/payload.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer, until } from "../harness.ts";
-import { bad, DIALS, endpoint, freePort, good, PATIENCE_MS, socatEcho, tcpServer } from "./servers.ts";
+import { bad, endpoint, good, KEY, message, PATIENCE_MS, SIZE } from "./fixtures.ts";
+import { DIALS, freePort, socatEcho, tcpServer } from "./servers.ts";
 
 await requireTools();
 
-const KEY = { run: newRun(), flow: 1 };
 const MEBIBYTE = 1024 * 1024;
 
 /** Whether this end of a session over 127.0.0.1 is in TIME-WAIT (proc(5), state 06). */
@@ -29,14 +29,14 @@ for (const [name, dial] of DIALS) {
       await using session = await open(target);
       expect(session.greeted).toBe(false);
       for (let number = 0; number < 20; number++) {
-        const echo = good(await session.echo(makePayload(KEY, number, 64), PATIENCE_MS));
-        expect(echo.bytes).toBe(64);
+        const echo = good(await session.echo(message(number), PATIENCE_MS));
+        expect(echo.bytes).toBe(SIZE);
         expect(echo.roundTripMs).toBeGreaterThan(0);
       }
       expect(session.greeted).toBe(true);
       expect(sameEndpoint(session.banner!.client, session.local)).toBe(true);
       expect(sameEndpoint(session.banner!.server, target)).toBe(true);
-      expect(session.echoedBytes).toBe(20 * 64);
+      expect(session.echoedBytes).toBe(20 * SIZE);
       expect(session.excessBytes).toBe(0);
       expect(session.connectMs).toBeGreaterThan(0);
       expect(session.firstByteMs).toBeGreaterThan(0);
@@ -46,7 +46,7 @@ for (const [name, dial] of DIALS) {
       await using server = await startServer(["--host", "::1"]);
       const target = endpoint(`[::1]:${server.tcpPort}`);
       await using session = await open(target);
-      good(await session.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+      good(await session.echo(message(0), PATIENCE_MS));
       expect(formatEndpoint(session.banner!.client)).toBe(formatEndpoint(session.local));
       expect(formatEndpoint(session.banner!.server)).toBe(formatEndpoint(target));
     });
@@ -56,7 +56,7 @@ for (const [name, dial] of DIALS) {
       await using socat = await socatEcho("TCP");
       for (const target of [endpoint(`127.0.0.1:${server.tcpPort}`), socat.endpoint]) {
         await using session = await open(target);
-        good(await session.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+        good(await session.echo(message(0), PATIENCE_MS));
         expect(session.greeted).toBe(true);
         expect(session.banner).toBeNull();
         good(await session.echo(makePayload(KEY, 1, 1), PATIENCE_MS));
@@ -68,7 +68,7 @@ for (const [name, dial] of DIALS) {
       const preamble = Buffer.from("PROXY TCP4 10.1.2.3 10.9.8.7 4660 80\r\n");
       const target = endpoint(`127.0.0.1:${server.tcpPort}`);
       await using session = good(await TcpSession.open(target, { ...options, preamble }));
-      good(await session.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+      good(await session.echo(message(0), PATIENCE_MS));
       expect(formatEndpoint(session.banner!.client)).toBe("10.1.2.3:4660");
       expect(sameEndpoint(session.banner!.via!, session.local)).toBe(true);
     });
@@ -88,7 +88,7 @@ for (const [name, dial] of DIALS) {
     test("half-closes with nothing more to say, before a word was said too", async () => {
       await using server = await startServer();
       await using spoken = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
-      good(await spoken.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+      good(await spoken.echo(message(0), PATIENCE_MS));
       await using silent = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
       for (const session of [spoken, silent]) {
         const halfClose = good(await session.halfClose(new Uint8Array(0), PATIENCE_MS));
@@ -112,7 +112,7 @@ for (const [name, dial] of DIALS) {
       ];
       for (const [at, source] of sources.entries()) {
         await using session = good(await TcpSession.open(server.endpoint, { ...options, source }));
-        good(await session.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+        good(await session.echo(message(0), PATIENCE_MS));
         expect(formatEndpoint(session.local)).toMatch(locals[at]!);
       }
     });
@@ -120,16 +120,16 @@ for (const [name, dial] of DIALS) {
     test("leaves no TIME-WAIT when it is disposed of, and one when it ends by a FIN", async () => {
       using server = tcpServer();
       const reset = await open(server.endpoint);
-      good(await reset.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+      good(await reset.echo(message(0), PATIENCE_MS));
       await reset[Symbol.asyncDispose]();
       expect(await inTimeWait(reset.local, server.endpoint)).toBe(false);
       const closed = await open(server.endpoint);
-      good(await closed.echo(makePayload(KEY, 0, 64), PATIENCE_MS));
+      good(await closed.echo(message(0), PATIENCE_MS));
       await closed.end();
       await until("the server's FIN has come", () => inTimeWait(closed.local, server.endpoint));
       for (const session of [reset, closed]) {
         expect(session.ended?.code).toBe("ended");
-        expect(bad(await session.echo(makePayload(KEY, 1, 64), PATIENCE_MS)).code).toBe("ended");
+        expect(bad(await session.echo(message(1), PATIENCE_MS)).code).toBe("ended");
         await session.end(); // once more does no harm
       }
     });
@@ -138,10 +138,10 @@ for (const [name, dial] of DIALS) {
       using mute = tcpServer({ received() {} });
       const { signal, ...abort } = controller();
       await using session = good(await TcpSession.open(mute.endpoint, { ...options, signal }));
-      const waiting = session.echo(makePayload(KEY, 0, 64), PATIENCE_MS);
+      const waiting = session.echo(message(0), PATIENCE_MS);
       abort.now();
       expect(bad(await waiting).code).toBe("aborted");
-      expect(bad(await session.echo(makePayload(KEY, 0, 64), PATIENCE_MS)).code).toBe("aborted");
+      expect(bad(await session.echo(message(0), PATIENCE_MS)).code).toBe("aborted");
       expect(bad(await TcpSession.open(mute.endpoint, { ...options, signal })).code).toBe("aborted");
       await using unconcerned = await open(mute.endpoint);
       expect(unconcerned.ended).toBeNull();
@@ -150,8 +150,8 @@ for (const [name, dial] of DIALS) {
     test("has one question at a time", async () => {
       using mute = tcpServer({ received() {} });
       await using session = await open(mute.endpoint);
-      const first = session.echo(makePayload(KEY, 0, 64), PATIENCE_MS);
-      expect(session.echo(makePayload(KEY, 1, 64), PATIENCE_MS)).rejects.toThrow("one question at a time");
+      const first = session.echo(message(0), PATIENCE_MS);
+      expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
       await session.reset();
       expect(await first).toBeInstanceOf(Failure);
       expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");

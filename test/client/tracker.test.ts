@@ -1,21 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
-import { type Counts, Tracker } from "../../src/client/tracker.ts";
+import { Tracker } from "../../src/client/tracker.ts";
+import { NO_COUNTS } from "./fixtures.ts";
 
 const TIMEOUT_MS = 100;
-
-const none: Counts = {
-  sent: 0,
-  answered: 0,
-  late: 0,
-  lost: 0,
-  replaced: 0,
-  duplicated: 0,
-  reordered: 0,
-  corrupted: 0,
-  foreign: 0,
-  forgotten: 0,
-};
 
 /** A tracker with so many messages sent, one each ms from 0 on. */
 function sentMany(count: number, window?: number): Tracker {
@@ -29,7 +16,7 @@ describe("a message", () => {
     const tracker = sentMany(2);
     expect(tracker.echo(0, 100)).toBe("answered");
     expect(tracker.echo(1, 101.01)).toBe("late");
-    expect(tracker.counts).toEqual({ ...none, sent: 2, answered: 1, late: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, answered: 1, late: 1 });
   });
 
   test("is under way until its deadline, then lost, and no more lost once it came late", () => {
@@ -41,14 +28,14 @@ describe("a message", () => {
     tracker.settle(1000);
     expect([tracker.counts.lost, tracker.underWay, tracker.nextDeadlineMs]).toEqual([2, 0, Infinity]);
     expect(tracker.echo(1, 2000)).toBe("late");
-    expect(tracker.counts).toEqual({ ...none, sent: 2, late: 1, lost: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, late: 1, lost: 1 });
   });
 
   test("that the kernel saw in time is answered, though it was read after it had been counted lost", () => {
     const tracker = sentMany(1);
     tracker.settle(150);
     expect(tracker.echo(0, 99)).toBe("answered");
-    expect(tracker.counts).toEqual({ ...none, sent: 1, answered: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 1, answered: 1 });
   });
 
   test("that comes again is duplicated, as often as it does", () => {
@@ -58,13 +45,13 @@ describe("a message", () => {
       "duplicated",
       "duplicated",
     ]);
-    expect(tracker.counts).toEqual({ ...none, sent: 1, answered: 1, duplicated: 2 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 1, answered: 1, duplicated: 2 });
   });
 
   test("that a later one overtook is reordered, the later one is not", () => {
     const tracker = sentMany(3);
     for (const number of [1, 0, 2]) tracker.echo(number, 10);
-    expect(tracker.counts).toEqual({ ...none, sent: 3, answered: 3, reordered: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 3, answered: 3, reordered: 1 });
   });
 
   test("that was never sent is foreign", () => {
@@ -76,7 +63,7 @@ describe("a message", () => {
     tracker.corrupted(1, 5);
     tracker.echo(0, 6);
     tracker.finish();
-    expect(tracker.counts).toEqual({ ...none, sent: 2, answered: 1, corrupted: 1, replaced: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, answered: 1, corrupted: 1, replaced: 1 });
     expect(tracker.echo(1, 7)).toBe("duplicated");
   });
 
@@ -94,7 +81,7 @@ describe("what came in a message's place", () => {
     tracker.foreign(5);
     tracker.echo(0, 6);
     tracker.finish();
-    expect(tracker.counts).toEqual({ ...none, sent: 2, answered: 1, foreign: 1, replaced: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, answered: 1, foreign: 1, replaced: 1 });
   });
 
   test("takes no place when all come", () => {
@@ -103,7 +90,7 @@ describe("what came in a message's place", () => {
     tracker.echo(1, 6);
     tracker.echo(0, 6);
     tracker.finish();
-    expect(tracker.counts).toEqual({ ...none, sent: 2, answered: 2, corrupted: 1, reordered: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, answered: 2, corrupted: 1, reordered: 1 });
   });
 
   test("takes no place of a message sent after it came, nor of one that was lost before", () => {
@@ -111,7 +98,7 @@ describe("what came in a message's place", () => {
     tracker.foreign(500);
     tracker.send(501);
     tracker.finish();
-    expect(tracker.counts).toEqual({ ...none, sent: 2, foreign: 1, lost: 2 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 2, foreign: 1, lost: 2 });
   });
 
   test("gives the place back to a message that comes late after all", () => {
@@ -120,7 +107,7 @@ describe("what came in a message's place", () => {
     tracker.settle(500);
     expect(tracker.counts.replaced).toBe(1);
     tracker.echo(0, 501);
-    expect(tracker.counts).toEqual({ ...none, sent: 1, foreign: 1, late: 1 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 1, foreign: 1, late: 1 });
   });
 });
 
@@ -136,7 +123,7 @@ describe("memory", () => {
     expect(tracker.echo(871, 2000)).toBe("forgotten");
     expect(tracker.echo(872, 2000)).toBe("duplicated");
     expect(tracker.counts).toEqual({
-      ...none,
+      ...NO_COUNTS,
       sent: 1000,
       answered: 999,
       lost: 1,
@@ -149,7 +136,7 @@ describe("memory", () => {
     const tracker = new Tracker(TIMEOUT_MS, 2);
     for (let number = 0; number < 100; number++) tracker.send(number / 10);
     for (let number = 99; number >= 0; number--) expect(tracker.echo(number, 50)).toBe("answered");
-    expect(tracker.counts).toEqual({ ...none, sent: 100, answered: 100, reordered: 99 });
+    expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 100, answered: 100, reordered: 99 });
   });
 
   test("does not grow in a run of days", () => {
@@ -164,165 +151,5 @@ describe("memory", () => {
     tracker.finish();
     expect(tracker.counts.lost + tracker.counts.replaced).toBe(10_000);
     expect(process.memoryUsage().rss - before).toBeLessThan(30 * 1024 * 1024);
-  });
-});
-
-/** The same, without bounds and by looking at everything each time. */
-class Model {
-  readonly counts = { ...none };
-  readonly messages: { sentMs: number; state: "underWay" | "came" | "lost" | "replaced" | "corrupted" }[] =
-    [];
-  /** How many messages were sent when each came that stands for one of them. */
-  places: number[] = [];
-  front = 0;
-
-  send(nowMs: number): void {
-    this.settle(nowMs);
-    this.messages.push({ sentMs: nowMs, state: "underWay" });
-    this.counts.sent++;
-  }
-
-  settle(nowMs: number): void {
-    for (const [number, message] of this.messages.entries()) {
-      if (message.state !== "underWay" || nowMs - message.sentMs <= TIMEOUT_MS) continue;
-      const place = this.places.findIndex((sent) => sent > number);
-      message.state = place === -1 ? "lost" : "replaced";
-      this.counts[message.state]++;
-      if (place !== -1) this.places.splice(place, 1);
-    }
-  }
-
-  echo(number: number, nowMs: number): void {
-    this.settle(nowMs);
-    const message = this.messages[number];
-    if (message === undefined) {
-      this.foreign(nowMs);
-    } else if (message.state === "came" || message.state === "corrupted") {
-      this.counts.duplicated++;
-    } else {
-      if (message.state !== "underWay") this.counts[message.state]--;
-      message.state = "came";
-      this.counts[nowMs - message.sentMs <= TIMEOUT_MS ? "answered" : "late"]++;
-      if (number < this.front) this.counts.reordered++;
-      this.front = Math.max(this.front, number + 1);
-    }
-  }
-
-  corrupted(number: number | null, nowMs: number): void {
-    this.settle(nowMs);
-    this.counts.corrupted++;
-    if (number === null) {
-      this.#replaceAny();
-      return;
-    }
-    const message = this.messages[number];
-    if (message === undefined || message.state === "came" || message.state === "corrupted") return;
-    if (message.state === "lost") this.counts.lost--;
-    if (message.state !== "replaced") this.counts.replaced++;
-    message.state = "corrupted";
-  }
-
-  foreign(nowMs: number): void {
-    this.settle(nowMs);
-    this.counts.foreign++;
-    this.#replaceAny();
-  }
-
-  #replaceAny(): void {
-    const underWay = this.messages.flatMap(({ state }, number) => (state === "underWay" ? [number] : []));
-    this.places = this.places.filter((sent) => underWay.some((number) => number < sent));
-    if (this.places.length < underWay.length) this.places.push(this.messages.length);
-  }
-}
-
-/** What a network does to one message: when it answers, if at all, and how. */
-const fate = fc.record({
-  /** Between this message's sending and the next one's. */
-  pauseMs: fc.oneof(fc.nat(5), fc.nat(60), fc.nat(300)),
-  answers: fc.array(
-    fc.record({
-      delayMs: fc.oneof(fc.nat(20), fc.nat(99), fc.nat(400)),
-      kind: fc.constantFrom("echo", "echo", "echo", "corrupted", "unreadable", "crossed"),
-    }),
-    { maxLength: 3 },
-  ),
-});
-
-type Fate = typeof fate extends fc.Arbitrary<infer Value> ? Value : never;
-
-interface Happening {
-  readonly atMs: number;
-  readonly apply: (to: Tracker | Model) => void;
-}
-
-/** All that happens, in the order of time; at the same time causes come before effects. */
-function happenings(fates: readonly Fate[]): Happening[] {
-  const all: Happening[] = [];
-  let nowMs = 0;
-  for (const [number, { pauseMs, answers }] of fates.entries()) {
-    const sentMs = nowMs;
-    all.push({ atMs: sentMs, apply: (to) => to.send(sentMs) });
-    for (const { delayMs, kind } of answers) {
-      const atMs = sentMs + delayMs;
-      all.push({ atMs, apply: (to) => answer(to, kind, number, atMs) });
-    }
-    nowMs += pauseMs;
-  }
-  return all.sort((a, b) => a.atMs - b.atMs);
-}
-
-function answer(to: Tracker | Model, kind: string, number: number, atMs: number): void {
-  if (kind === "echo") to.echo(number, atMs);
-  else if (kind === "corrupted") to.corrupted(number, atMs);
-  else if (kind === "unreadable") to.corrupted(null, atMs);
-  else to.foreign(atMs);
-}
-
-describe("any mixture of drop, double, delay, swap, corrupt and cross", () => {
-  const run = fc.array(fate, { minLength: 1, maxLength: 60 });
-
-  test("is counted as a model counts it that remembers everything", () => {
-    fc.assert(
-      fc.property(run, fc.integer({ min: 0, max: 10 }), (fates, windowBits) => {
-        const tracker = new Tracker(TIMEOUT_MS, Math.max(64, 2 ** windowBits));
-        const model = new Model();
-        for (const { apply } of happenings(fates)) {
-          apply(tracker);
-          apply(model);
-          expect(tracker.counts).toEqual(model.counts);
-        }
-        tracker.finish();
-        model.settle(Number.POSITIVE_INFINITY);
-        expect(tracker.counts).toEqual(model.counts);
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test("leaves each message in one column, whatever the window", () => {
-    fc.assert(
-      fc.property(run, fc.integer({ min: 1, max: 70 }), (fates, window) => {
-        const tracker = new Tracker(TIMEOUT_MS, window);
-        for (const { apply } of happenings(fates)) {
-          apply(tracker);
-          const { sent, answered, late, lost, replaced } = tracker.counts;
-          expect(answered + late + lost + replaced + tracker.underWay).toBe(sent);
-        }
-        tracker.finish();
-        expect(tracker.underWay).toBe(0);
-      }),
-    );
-  });
-
-  test("without any fault is all answered", () => {
-    const answers: Fate["answers"] = [{ delayMs: 3, kind: "echo" }];
-    const fine = fc.nat(300).map((pauseMs): Fate => ({ pauseMs, answers }));
-    fc.assert(
-      fc.property(fc.array(fine, { minLength: 1 }), (fates) => {
-        const tracker = new Tracker(TIMEOUT_MS, 4);
-        for (const { apply } of happenings(fates)) apply(tracker);
-        expect(tracker.counts).toEqual({ ...none, sent: fates.length, answered: fates.length });
-      }),
-    );
   });
 });

@@ -1,8 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { Failure, type FailureCode } from "../../src/client/failure.ts";
-import { makePayload, newRun, readPayload } from "../../src/client/payload.ts";
-import { Tracker } from "../../src/client/tracker.ts";
-import { askUdp } from "../../src/client/udp-ask.ts";
+import { Failure } from "../../src/client/failure.ts";
+import { readPayload } from "../../src/client/payload.ts";
 import { UdpFlow, type UdpOptions, wayTo } from "../../src/client/udp-flow.ts";
 import type { Datagram } from "../../src/client/udp-inbox.ts";
 import { formatAddress, isIPv4 } from "../../src/net/address.ts";
@@ -10,18 +8,11 @@ import { readBanner } from "../../src/net/banner.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer } from "../harness.ts";
-import { bad, endpoint, freePort, good, PATIENCE_MS, socatEcho, udpServer } from "./servers.ts";
+import { bad, endpoint, good, KEY, message, PATIENCE_MS, SHORT_MS, SIZE } from "./fixtures.ts";
+import { freePort, socatEcho, udpServer } from "./servers.ts";
 
 await requireTools();
 
-const RUN = newRun();
-const KEY = { run: RUN, flow: 1 };
-const SIZE = 64;
-
-/** For what is meant not to come. */
-const SHORT_MS = 300;
-
-const message = (number: number, size = SIZE): Uint8Array => makePayload(KEY, number, size);
 const open = async (target: Endpoint, options: UdpOptions = {}): Promise<UdpFlow> =>
   good(await UdpFlow.open(target, options));
 
@@ -181,60 +172,6 @@ test("datagrams that nobody asks for cost bounded memory, and are counted", asyn
   expect(kept * big.length).toBeLessThan(5 * 1024 * 1024);
 });
 
-describe("one question by UDP", () => {
-  test("is answered after a banner or without one", async () => {
-    await using greeting = await startServer();
-    await using plain = await startServer(["--no-banner"]);
-    for (const server of [greeting, plain]) {
-      await using flow = await open(endpoint(`127.0.0.1:${server.udpPort}`));
-      const first = good(await askUdp(flow, message(0), PATIENCE_MS));
-      expect(first.banner?.client.port).toBe(server === greeting ? flow.local.port : undefined);
-      expect(first.roundTripMs).toBeGreaterThan(0);
-      expect(good(await askUdp(flow, message(1), PATIENCE_MS)).banner).toBeNull();
-    }
-  });
-
-  test("is sent again until it is answered", async () => {
-    let asked = 0;
-    using server = await udpServer((bytes, send) => void (++asked === 3 && send(bytes)));
-    await using flow = await open(server.endpoint);
-    good(await askUdp(flow, message(0), PATIENCE_MS, 20));
-    expect(asked).toBe(3);
-  });
-
-  test("passes over late answers to earlier ones, and strangers", async () => {
-    using server = await udpServer((bytes, send) => {
-      send(message(7));
-      send(bytes);
-    });
-    const stranger = await Bun.udpSocket({ hostname: "127.0.0.1" });
-    await using flow = await open(server.endpoint);
-    stranger.send(message(0), flow.local.port, "127.0.0.1");
-    await Bun.sleep(SHORT_MS);
-    good(await askUdp(flow, message(0), PATIENCE_MS));
-    stranger.close();
-  });
-
-  test("fails with what was told: nothing, something else, a refusal, the end", async () => {
-    using mute = await udpServer(() => {});
-    using wrong = await udpServer((_bytes, send) => send(message(9)));
-    const asked: [Endpoint, string][] = [
-      [mute.endpoint, "timeout"],
-      [wrong.endpoint, "corrupted"],
-      [endpoint(`127.0.0.1:${freePort()}`), "refused"],
-    ];
-    for (const [target, code] of asked) {
-      await using flow = await open(target);
-      expect(bad(await askUdp(flow, message(0), SHORT_MS)).code).toBe(code as FailureCode);
-    }
-    const flow = await open(mute.endpoint);
-    const waiting = askUdp(flow, message(0), PATIENCE_MS, 20);
-    flow.end();
-    expect(bad(await waiting).code).toBe("ended");
-    expect(bad(await askUdp(flow, message(0), PATIENCE_MS)).code).toBe("ended");
-  });
-});
-
 describe("the way to an end", () => {
   test("is told by this end's address, without sending anything", async () => {
     let datagrams = 0;
@@ -247,101 +184,4 @@ describe("the way to an end", () => {
     await Bun.sleep(SHORT_MS);
     expect(datagrams).toBe(0);
   });
-});
-
-/** A message's time: much longer than any answer takes that is not held back. */
-const TIMEOUT_MS = 4000;
-
-/** Books the next thing that comes; false when nothing does. */
-async function take(flow: UdpFlow, tracker: Tracker, timeoutMs: number): Promise<boolean> {
-  const came = await flow.receive(timeoutMs);
-  if (came instanceof Failure) return false;
-  const reading = readPayload(came.bytes, KEY, tracker.counts.sent, () => SIZE);
-  if (reading.kind === "own") tracker.echo(reading.number, came.atMs);
-  else if (reading.kind === "corrupted") tracker.corrupted(reading.number, came.atMs);
-  else tracker.foreign(came.atMs);
-  return true;
-}
-
-/** What a server does to datagrams that are sent one after the other, and what is counted then. */
-const FAULTS: [string, (bytes: Buffer, number: number, send: (bytes: Uint8Array) => void) => void, object][] =
-  [
-    [
-      "drops every tenth",
-      (bytes, number, send) => void (number % 10 !== 3 && send(bytes)),
-      { answered: 90, lost: 10 },
-    ],
-    [
-      "doubles every tenth",
-      (bytes, number, send) => {
-        send(bytes);
-        if (number % 10 === 3) send(bytes);
-      },
-      { answered: 100, duplicated: 10 },
-    ],
-    [
-      "corrupts every tenth",
-      (bytes, number, send) => {
-        if (number % 10 === 3) bytes[40]! ^= 1;
-        send(bytes);
-      },
-      { answered: 90, corrupted: 10, replaced: 10 },
-    ],
-    [
-      "cuts every tenth short",
-      (bytes, number, send) => send(number % 10 === 3 ? bytes.subarray(0, 30) : bytes),
-      { answered: 90, corrupted: 10, replaced: 10 },
-    ],
-    [
-      "answers every tenth with another flow's",
-      (bytes, number, send) =>
-        send(number % 10 === 3 ? makePayload({ run: RUN, flow: 2 }, number, SIZE) : bytes),
-      { answered: 90, foreign: 10, replaced: 10 },
-    ],
-    [
-      "holds every tenth back for the next one",
-      (() => {
-        let held: Buffer | null = null;
-        return (bytes: Buffer, number: number, send: (bytes: Uint8Array) => void) => {
-          if (number % 10 === 3) {
-            held = bytes;
-            return;
-          }
-          send(bytes);
-          if (held !== null) send(held);
-          held = null;
-        };
-      })(),
-      { answered: 100, reordered: 10 },
-    ],
-    [
-      "holds every tenth back for longer than its time",
-      (bytes, number, send) =>
-        void (number % 10 === 3 ? setTimeout(() => send(bytes), 1.1 * TIMEOUT_MS) : send(bytes)),
-      { answered: 90, late: 10, reordered: 10 },
-    ],
-  ];
-
-describe("payload, flow and tracker together against a server that", () => {
-  const COUNT = 100;
-  /** Answered at once, then another is sent; what is held back does not hold up the next. */
-  const PACE_MS = 20;
-
-  for (const [what, answer, counts] of FAULTS) {
-    test(`${what} count what it did`, async () => {
-      let asked = 0;
-      using server = await udpServer((bytes, send) => answer(bytes, asked++, send));
-      await using flow = await open(server.endpoint);
-      const tracker = new Tracker(TIMEOUT_MS);
-      for (let number = 0; number < COUNT; number++) {
-        expect(flow.send(message(tracker.send(performance.now())))).toBeNull();
-        await take(flow, tracker, PACE_MS);
-      }
-      const lastMs = "late" in counts ? 1.5 * TIMEOUT_MS : SHORT_MS;
-      while (await take(flow, tracker, lastMs));
-      tracker.finish();
-      const seen = Object.entries(tracker.counts).filter(([, count]) => count > 0);
-      expect(Object.fromEntries(seen)).toEqual({ sent: COUNT, ...counts });
-    });
-  }
 });
