@@ -41,9 +41,9 @@ export class Wake {
   }
 }
 
-/** One turn of the event loop, in which sockets are read. */
-function socketsRead(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Until all that waits in the sockets now was read: Bun reads them after a turn's immediates, so at the next one's. */
+async function socketsRead(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** How long someone still waits, by the monotonic clock. */

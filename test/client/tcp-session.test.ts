@@ -5,7 +5,7 @@ import { TcpSession } from "../../src/client/tcp-session.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer, until } from "../harness.ts";
-import { bad, endpoint, good, KEY, message, PATIENCE_MS, SIZE } from "./fixtures.ts";
+import { bad, endpoint, good, KEY, message, PATIENCE_MS, SHORT_MS, SIZE } from "./fixtures.ts";
 import { DIALS, freePort, socatEcho, tcpServer } from "./servers.ts";
 
 await requireTools();
@@ -145,6 +145,17 @@ for (const [name, dial] of DIALS) {
       expect(bad(await TcpSession.open(mute.endpoint, { ...options, signal })).code).toBe("aborted");
       await using unconcerned = await open(mute.endpoint);
       expect(unconcerned.ended).toBeNull();
+    });
+
+    test("does not call silent what is here by its deadline, though this process was late to look", async () => {
+      await using server = await startServer();
+      await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
+      good(await session.echo(message(0), PATIENCE_MS));
+      for (let number = 1; number <= 4; number++) {
+        const waiting = session.echo(message(number), 20);
+        Bun.sleepSync(2 * SHORT_MS); // long enough for the server to answer
+        good(await waiting);
+      }
     });
 
     test("has one question at a time", async () => {

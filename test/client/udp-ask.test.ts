@@ -36,11 +36,13 @@ describe("one question by UDP", () => {
       send(message(7));
       send(bytes);
     });
-    const stranger = await Bun.udpSocket({ hostname: "127.0.0.1" });
     await using flow = await open(server.endpoint);
-    stranger.send(message(0), flow.local.port, "127.0.0.1");
-    await Bun.sleep(SHORT_MS);
     good(await askUdp(flow, message(0), PATIENCE_MS));
+    using mute = await udpServer(() => {});
+    const stranger = await Bun.udpSocket({ hostname: "127.0.0.1", socket: { error() {} } });
+    await using unanswered = await open(mute.endpoint);
+    stranger.send(message(0), unanswered.local.port, "127.0.0.1");
+    expect(bad(await askUdp(unanswered, message(0), SHORT_MS)).code).toBe("timeout");
     stranger.close();
   });
 
