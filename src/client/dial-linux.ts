@@ -89,14 +89,25 @@ class LinuxDialer {
     return this.#libc.errno() === EINPROGRESS ? null : this.#failure(meaningOnConnect);
   }
 
-  #bind(fd: number, { address, port = 0 }: Source, target: Endpoint): Failure | null {
-    if (address === undefined && port === 0) return null;
+  #bind(fd: number, { address, port = 0, bound }: Source, target: Endpoint): Failure | null {
+    if (address === undefined && port === 0 && bound === undefined) return null;
     // A port whose last session is in TIME-WAIT may be taken again, to see once more what that flow saw.
     if (port !== 0) this.#setOption(fd, SOL_SOCKET, SO_REUSEADDR);
     const any = { a0: 0, a1: 0, a2: isIPv4(target.address) ? target.address.a2 : 0, a3: 0 };
     const length = this.#writeSockaddr({ ...target, address: address ?? any, port });
-    if (this.#libc.bind(fd, this.#memory.address as Pointer, length) === 0) return null;
-    return this.#failure((error) => meaningOnBind(error, port));
+    if (this.#libc.bind(fd, this.#memory.address as Pointer, length) < 0) {
+      return this.#failure((error) => meaningOnBind(error, port));
+    }
+    bound?.(this.#portOf(fd));
+    return null;
+  }
+
+  /** The port that a socket was bound to. */
+  #portOf(fd: number): number {
+    const { address, view } = this.#memory;
+    view.setUint32(OPTION, OPTION - SOCKADDR, true);
+    this.#libc.getsockname(fd, address as Pointer, (address + OPTION) as Pointer);
+    return view.getUint16(IN.port); // in the same place for both families
   }
 
   #setOption(fd: number, level: number, option: number): void {

@@ -8,6 +8,8 @@ export interface Source {
   readonly address?: Address;
   /** 1 to 65535. */
   readonly port?: number;
+  /** Told this end's port before the first packet leaves from it. Of TCP by system calls alone: Bun knows it too late. */
+  readonly bound?: (port: number) => void;
 }
 
 /** What becomes of a connection. First `connected` or `failed`, once; then, once connected, the others. */

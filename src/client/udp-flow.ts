@@ -68,6 +68,7 @@ export class UdpFlow implements AsyncDisposable {
     const socket = await openSocket(target, source, connected, inbox);
     if (socket instanceof Failure) return socket;
     const flow = new UdpFlow(target, localEnd(socket, target), socket, inbox);
+    source.bound?.(flow.local.port);
     flow.#heed(signal);
     return flow;
   }

@@ -18,6 +18,24 @@ async function inTimeWait(local: Endpoint, remote: Endpoint): Promise<boolean> {
   return (await Bun.file("/proc/net/tcp").text()).includes(` ${hex(local)} ${hex(remote)} 06 `);
 }
 
+test("a TCP session made by system calls tells its port before its first packet leaves", async () => {
+  for (const target of ["127.0.0.1:1", "[::1]:1"]) {
+    const ports: number[] = [];
+    const source = { bound: (port: number) => void ports.push(port) };
+    // Nobody listens there, so nobody can have told it but the one who bound it.
+    const failure = bad(await TcpSession.open(endpoint(target), { connectTimeoutMs: PATIENCE_MS, source }));
+    expect([failure.code, ports.length]).toEqual(["refused", 1]);
+    expect(ports[0]).toBeGreaterThan(0);
+  }
+  using server = tcpServer();
+  const told: number[] = [];
+  const source = { address: endpoint("127.0.0.9:0").address, bound: (port: number) => void told.push(port) };
+  await using session = good(
+    await TcpSession.open(server.endpoint, { connectTimeoutMs: PATIENCE_MS, source }),
+  );
+  expect(formatEndpoint(session.local)).toBe(`127.0.0.9:${told[0]}`);
+});
+
 for (const [name, dial] of DIALS) {
   const options = { connectTimeoutMs: PATIENCE_MS, dial };
   const open = async (target: Endpoint): Promise<TcpSession> => good(await TcpSession.open(target, options));

@@ -59,9 +59,12 @@ for (const connected of [false, true]) {
 
     test("comes from the address and the port that were asked for", async () => {
       using server = await udpServer();
-      const source = { address: endpoint("127.0.0.9:0").address, port: freePort() };
+      const told: number[] = [];
+      const bound = (port: number): void => void told.push(port);
+      const source = { address: endpoint("127.0.0.9:0").address, port: freePort(), bound };
       await using flow = await open(server.endpoint, { connected, source });
       expect(formatEndpoint(flow.local)).toBe(`127.0.0.9:${source.port}`);
+      expect(told).toEqual([source.port]);
       flow.send(message(0));
       await datagram(flow);
       expect(bad(await UdpFlow.open(server.endpoint, { connected, source })).code).toBe("port_in_use_here");
