@@ -18,14 +18,13 @@ import {
   TCP_NODELAY,
 } from "../sys/libc.ts";
 import type { ConnectionEvents, Dial, Source } from "./dial.ts";
-import { errorWord, Failure, meaningOnBind, meaningOnConnect } from "./failure.ts";
+import { errorWord, Failure, type FailureCode, meaningOnBind, meaningOnConnect } from "./failure.ts";
 
 const EINPROGRESS = 115;
 
-/** Where things lie in the memory that calls are given. */
-const SOCKADDR = 0;
-const OPTION = 32;
+/** The memory that calls are given: an address lies at its start, the value of an option behind it. */
 const MEMORY_BYTES = 64;
+const OPTION = 32;
 
 /** `struct sockaddr_in` and `sockaddr_in6`: lengths, and where the fields lie. */
 const IN = { port: 2, address: 4, length: 16 } as const;
@@ -75,7 +74,7 @@ class LinuxDialer {
     const libc = this.#libc;
     const family = isIPv4(target.address) ? AF_INET : AF_INET6;
     const fd = libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (fd < 0) return this.#failure(meaningOnConnect);
+    if (fd < 0) return failureOf(libc.errno(), meaningOnConnect);
     const failure = this.#bind(fd, source, target) ?? this.#connect(fd, target);
     if (failure === null) return fd;
     libc.close(fd);
@@ -86,7 +85,8 @@ class LinuxDialer {
     this.#setOption(fd, IPPROTO_TCP, TCP_NODELAY); // as Bun's own sockets have it
     const length = this.#writeSockaddr(target);
     if (this.#libc.connect(fd, this.#memory.address as Pointer, length) === 0) return null;
-    return this.#libc.errno() === EINPROGRESS ? null : this.#failure(meaningOnConnect);
+    const errno = this.#libc.errno();
+    return errno === EINPROGRESS ? null : failureOf(errno, meaningOnConnect);
   }
 
   #bind(fd: number, { address, port = 0, bound }: Source, target: Endpoint): Failure | null {
@@ -96,7 +96,7 @@ class LinuxDialer {
     const any = { a0: 0, a1: 0, a2: isIPv4(target.address) ? target.address.a2 : 0, a3: 0 };
     const length = this.#writeSockaddr({ ...target, address: address ?? any, port });
     if (this.#libc.bind(fd, this.#memory.address as Pointer, length) < 0) {
-      return this.#failure((error) => meaningOnBind(error, port));
+      return failureOf(this.#libc.errno(), (error) => meaningOnBind(error, port));
     }
     bound?.(this.#portOf(fd));
     return null;
@@ -105,7 +105,7 @@ class LinuxDialer {
   /** The port that a socket was bound to. */
   #portOf(fd: number): number {
     const { address, view } = this.#memory;
-    view.setUint32(OPTION, OPTION - SOCKADDR, true);
+    view.setUint32(OPTION, OPTION, true); // room for the address
     this.#libc.getsockname(fd, address as Pointer, (address + OPTION) as Pointer);
     return view.getUint16(IN.port); // in the same place for both families
   }
@@ -120,19 +120,13 @@ class LinuxDialer {
     const { view } = this.#memory;
     const { a0, a1, a2, a3 } = address;
     const layout = isIPv4(address) ? IN : IN6;
-    for (let at = SOCKADDR; at < OPTION; at += 4) view.setInt32(at, 0);
-    view.setUint16(SOCKADDR, layout === IN ? AF_INET : AF_INET6, true);
+    for (let at = 0; at < OPTION; at += 4) view.setInt32(at, 0);
+    view.setUint16(0, layout === IN ? AF_INET : AF_INET6, true);
     view.setUint16(layout.port, port);
     const words = layout === IN ? [a3] : [a0, a1, a2, a3];
     for (const [index, word] of words.entries()) view.setInt32(layout.address + 4 * index, word);
     if (zone !== undefined && layout === IN6) view.setUint32(IN6.scope, scopeOf(zone), true);
     return layout.length;
-  }
-
-  /** The failure of the call just before. */
-  #failure(meaning: (error: string) => Failure["code"]): Failure {
-    const word = wordOf(this.#libc.errno());
-    return new Failure(meaning(word), 0, word);
   }
 }
 
@@ -212,8 +206,9 @@ function scopeOf(zone: string): number {
   return linkLocal?.family === "IPv6" ? (linkLocal.scopeid ?? 0) : 0;
 }
 
-/** `EHOSTUNREACH` for 113. */
-function wordOf(errno: number): string {
+/** What a call's error means. */
+function failureOf(errno: number, meaning: (error: string) => FailureCode): Failure {
   const found = Object.entries(constants.errno).find(([, number]) => number === errno);
-  return found?.[0] ?? `error ${errno}`;
+  const word = found?.[0] ?? `error ${errno}`;
+  return new Failure(meaning(word), 0, word);
 }
