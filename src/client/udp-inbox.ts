@@ -1,0 +1,80 @@
+import { type Endpoint, endpointOf } from "../net/endpoint.ts";
+import { errorWord, Failure, meaningOf } from "./failure.ts";
+import { type Patience, Wake } from "./wake.ts";
+
+/** A datagram that came. */
+export interface Datagram {
+  readonly bytes: Uint8Array;
+  /** Who sent it; null where the system names an end that cannot be read. */
+  readonly from: Endpoint | null;
+  /** When it was read, by `performance.now()`. */
+  readonly atMs: number;
+}
+
+/** What came and was not asked for yet takes so much memory at most; what comes beyond that is dropped. */
+const BYTES_MAX = 4 * 1024 * 1024;
+
+/** What a datagram costs beside its bytes. */
+const OVERHEAD_BYTES = 256;
+
+/** What came on a UDP socket, datagrams and errors, in the order in which it came. */
+export class UdpInbox {
+  /** What was thrown away because nobody asked for it in time. */
+  dropped = 0;
+  readonly #wake = new Wake();
+  readonly #queue: (Datagram | Failure)[] = [];
+  #bytes = 0;
+  /** Told to the sender already; Linux tells them once more by the socket's error queue. */
+  #told = new Map<string, number>();
+  #end: Failure | null = null;
+
+  takeDatagram(bytes: Uint8Array, host: string, port: number): void {
+    this.put({ bytes, from: endpointOf(host, port), atMs: performance.now() });
+  }
+
+  /** An error of the socket: most are ICMP's answer to a datagram sent before. */
+  takeError(error: unknown): void {
+    const word = errorWord(error);
+    const told = this.#told.get(word) ?? 0;
+    if (told > 0) this.#told.set(word, told - 1);
+    else this.put(new Failure(meaningOf(word), 0, word));
+  }
+
+  put(item: Datagram | Failure): void {
+    if (this.#bytes > BYTES_MAX) {
+      this.dropped++;
+      return;
+    }
+    this.#queue.push(item);
+    this.#bytes += costOf(item);
+    this.#wake.notify();
+  }
+
+  /** The sender knows of this error by itself. */
+  expectAgain(word: string): void {
+    this.#told.set(word, (this.#told.get(word) ?? 0) + 1);
+  }
+
+  /** Nothing more will come. What came already is still handed out. */
+  end(failure: Failure): void {
+    this.#end ??= failure;
+    this.#wake.notify();
+  }
+
+  /** The next item; `timeout` when there is none by then. */
+  async next(patience: Patience): Promise<Datagram | Failure> {
+    const item = await this.#wake.until(() => this.#take() ?? this.#end, patience);
+    return item ?? new Failure("timeout");
+  }
+
+  #take(): Datagram | Failure | null {
+    const item = this.#queue.shift();
+    if (item === undefined) return null;
+    this.#bytes -= costOf(item);
+    return item;
+  }
+}
+
+function costOf(item: Datagram | Failure): number {
+  return OVERHEAD_BYTES + (item instanceof Failure ? 0 : item.bytes.length);
+}
