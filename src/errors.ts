@@ -10,4 +10,11 @@ export class UsageError extends Error {
 /** A fault of the machine at start: a port in use, no permission. One line, exit 1. */
 export class StartError extends Error {
   override readonly name = "StartError";
+  /** The system's name of what went wrong, such as `EADDRINUSE`; null where it is no error of the system's. */
+  readonly code: string | null;
+
+  constructor(message: string, code: string | null = null) {
+    super(message);
+    this.code = code;
+  }
 }

@@ -1,5 +1,6 @@
 import { type Invocation, parseCommandLine } from "./cli.ts";
 import { StartError, UsageError } from "./errors.ts";
+import { endpointOf } from "./net/endpoint.ts";
 import { exitCodeOf, shutdown } from "./signals.ts";
 import { LineOutput } from "./sys/output.ts";
 import { versionText } from "./version.ts";
@@ -38,7 +39,11 @@ async function run(invocation: Invocation): Promise<void> {
       endBySignal();
       const { askHealth } = await import("./admin/ask.ts");
       const { hosts, port, timeoutMs } = invocation.target;
-      const { ok, text } = await askHealth(hosts?.[0] ?? "127.0.0.1", port, invocation.path, timeoutMs);
+      const { ok, text } = await askHealth(
+        endpointOf(hosts?.[0] ?? "127.0.0.1", port)!,
+        invocation.path,
+        timeoutMs,
+      );
       return end(ok ? 0 : 1, STDOUT, text);
     }
     case "serve": {

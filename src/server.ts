@@ -5,6 +5,7 @@ import { drain } from "./drain.ts";
 import type { Loops, SessionEnd } from "./engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
+import { formatEndpoint } from "./net/endpoint.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "./state/descriptors.ts";
 import { makeSharedTables, type SharedTables } from "./state/shared.ts";
@@ -55,7 +56,11 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   const admin = await startAdminOf(config, env, settings, tables, loops, counts);
   if (config.faultInjection) onFault(() => loops.fail());
   const { engine, engineReason, bound } = loops;
-  const addresses = { tcp: bound.tcp, udp: bound.udp, admin: admin?.bound ?? [] };
+  const addresses = {
+    tcp: bound.tcp.map(formatEndpoint),
+    udp: bound.udp.map(formatEndpoint),
+    admin: admin?.bound.map(formatEndpoint) ?? [],
+  };
   const { maxTcpSessions } = settings;
   log.info({ ...addresses, engine, engineReason, workers, maxTcpSessions, version }, "ready");
   releaseStartupPages();

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { dialable, type Endpoint } from "../src/admin/endpoint.ts";
+import { dialable } from "../src/admin/dialable.ts";
 import { liveness } from "../src/admin/health.ts";
 import { renderPage } from "../src/admin/page.ts";
 import type { ProbeFault } from "../src/admin/probe.ts";
 import { TcpProbe } from "../src/admin/probe-tcp.ts";
 import { type ProxySettings, probeTcpPortably } from "../src/admin/probe-tcp-portable.ts";
 import { UdpProbe } from "../src/admin/probe-udp.ts";
+import { parseAddress } from "../src/net/address.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../src/net/endpoint.ts";
 import { Clock } from "../src/state/clock.ts";
 import { C, counterRow } from "../src/state/counters.ts";
 import { makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
@@ -77,7 +79,7 @@ function standIn(handlers: Partial<Bun.SocketHandler>): Bun.TCPSocketListener {
 }
 
 function endpointOf({ port }: { port: number }): Endpoint {
-  return { hostname: "127.0.0.1", port };
+  return { address: parseAddress("127.0.0.1")!, port };
 }
 
 /** Where nobody listens any more. */
@@ -131,7 +133,7 @@ describe("the probes", () => {
     ] as const) {
       const proxy = ["--proxy-protocol", proxyProtocol, "--proxy-trusted", trusted];
       await using server = await startServer([...proxy, "--udp-port", "off"]);
-      const endpoint = { hostname: "127.0.0.1", port: server.tcpPort };
+      const endpoint = endpointOf({ port: server.tcpPort });
       const proxyTrusted = trusted === "any" ? [] : [trusted];
       expect(await probeTcpPortably(endpoint, { proxyProtocol, proxyTrusted }, 5000)).toBeNull();
       const metrics = await server.metrics();
@@ -153,7 +155,7 @@ describe("the probes", () => {
     expect(await asks(tables, endpointOf(rude))).toEqual(closed);
     using leaving = standIn({ data: (socket) => void socket.end("bye") });
     expect(await asks(tables, endpointOf(leaving))).toEqual(closed);
-    const elsewhere = await asks(tables, { hostname: "192.0.2.1", port: 1 }); // no address of this host
+    const elsewhere = await asks(tables, parseEndpoint("192.0.2.1:1")!); // no address of this host
     expect(elsewhere).toEqual(fault("failed", "cannot open a socket: EADDRNOTAVAIL"));
     expect(Atomics.load(new Int32Array(tables.control), WORD.probeTcpEnd)).toBe(0); // each was taken back
   });
@@ -201,7 +203,7 @@ describe("the probes", () => {
     const gone = await Bun.udpSocket({ hostname: "127.0.0.1", socket: {} });
     const { port } = gone;
     gone.close();
-    const nobody = new UdpProbe(tables, { hostname: "127.0.0.1", port });
+    const nobody = new UdpProbe(tables, endpointOf({ port }));
     expect(await nobody.ask(250)).toEqual(fault("timeout", "no echo within 250 ms")); // ICMP harms nobody
     nobody.close();
 
@@ -216,7 +218,7 @@ describe("the probes", () => {
         },
       },
     });
-    const probe = new UdpProbe(tables, { hostname: "127.0.0.1", port: lossy.port });
+    const probe = new UdpProbe(tables, endpointOf(lossy));
     try {
       expect(await probe.ask(10_000)).toBeNull();
       expect(datagrams).toBeGreaterThanOrEqual(2);
@@ -228,16 +230,17 @@ describe("the probes", () => {
     expect(Atomics.load(new Int32Array(tables.control), WORD.probeUdpEnd)).toBe(0);
     expect(new Uint8Array(tables.sourcePorts).every((mark) => mark === 0)).toBe(true);
 
-    const elsewhere = new UdpProbe(tables, { hostname: "192.0.2.1", port: 1 });
+    const elsewhere = new UdpProbe(tables, parseEndpoint("192.0.2.1:1")!);
     const failed = fault("failed", "cannot open a socket: EADDRNOTAVAIL");
     expect(await elsewhere.ask(250)).toEqual(failed);
   });
 
   test("a wildcard is dialled by loopback", () => {
-    expect(dialable("[::]:80")).toEqual({ hostname: "127.0.0.1", port: 80 });
-    expect(dialable("0.0.0.0:80")).toEqual({ hostname: "127.0.0.1", port: 80 });
-    expect(dialable("[fd00::1]:80")).toEqual({ hostname: "fd00::1", port: 80 });
-    expect(dialable("10.0.0.1:80")).toEqual({ hostname: "10.0.0.1", port: 80 });
+    const dialed = (bound: string): string => formatEndpoint(dialable(parseEndpoint(bound)!));
+    expect(dialed("[::]:80")).toBe("127.0.0.1:80");
+    expect(dialed("0.0.0.0:80")).toBe("127.0.0.1:80");
+    expect(dialed("[fd00::1]:80")).toBe("[fd00::1]:80");
+    expect(dialed("10.0.0.1:80")).toBe("10.0.0.1:80");
   });
 });
 

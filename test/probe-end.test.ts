@@ -7,6 +7,7 @@ import { drain } from "../src/drain.ts";
 import { PROBE_LIFE_MS } from "../src/engine/loop.ts";
 import { OwnSocket } from "../src/engine/own-socket.ts";
 import { openLog } from "../src/log.ts";
+import { endpointOf } from "../src/net/endpoint.ts";
 import { C, sumColumn, UDP_DROPS } from "../src/state/counters.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../src/state/probe-end.ts";
 import { makeSharedTables, WORD } from "../src/state/shared.ts";
@@ -108,7 +109,7 @@ describe("who is the probe", () => {
 
     using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const tables = makeSharedTables(1, 0);
-    const probe = new TcpProbe(tables, { hostname: "127.0.0.1", port: silent.port });
+    const probe = new TcpProbe(tables, endpointOf("127.0.0.1", silent.port)!);
     expect(await probe.ask(10)).not.toBeNull(); // its connection stays, and its end with it
     const tcpPort = Atomics.load(new Int32Array(tables.control), WORD.probeTcpEnd);
 
@@ -155,7 +156,7 @@ describe("who is the probe", () => {
     const every = Array.from({ length: 65535 }, (_, at) => at + 1);
     await using here = await Here.start({ udpBlockedSourcePorts: every, tcpPort: null });
     const blocked = C.udpDropped + UDP_DROPS.indexOf("blocked_source_port");
-    const probe = new UdpProbe(here.tables, { hostname: "127.0.0.1", port: here.udpPort });
+    const probe = new UdpProbe(here.tables, endpointOf("127.0.0.1", here.udpPort)!);
     expect(await probe.ask(10_000)).toBeNull();
     expect(here.counted()).toEqual([]);
     const fromPort = Atomics.load(new Int32Array(here.tables.control), WORD.probeUdpEnd);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { Readiness } from "../src/admin/health.ts";
 import { PROBE_RESULTS } from "../src/admin/probe.ts";
+import { endpointOf } from "../src/net/endpoint.ts";
 import { makeSharedTables } from "../src/state/shared.ts";
 import { untilMetric } from "./clients/metrics.ts";
 import { probed, readiness } from "./clients/readiness.ts";
@@ -165,11 +166,15 @@ describe("at a limit", () => {
     const tables = makeSharedTables(1, 0);
     using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const gone = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const closed = `127.0.0.1:${gone.port}`;
+    const closed = endpointOf("127.0.0.1", gone.port)!;
     gone.stop(true);
     for (const [tcp, why, result] of [
       [closed, "tcp: cannot connect: ECONNREFUSED; udp: no echo within 50 ms", "refused"],
-      [`127.0.0.1:${silent.port}`, "tcp: no echo within 50 ms; udp: no echo within 50 ms", "timeout"],
+      [
+        endpointOf("127.0.0.1", silent.port)!,
+        "tcp: no echo within 50 ms; udp: no echo within 50 ms",
+        "timeout",
+      ],
     ] as const) {
       const failing = new Readiness(tables, { tcp: [tcp], udp: [closed] }, settings(), 50);
       expect(failing.isReady()).toBe(false);

@@ -90,13 +90,13 @@ async function startBun(): Promise<Engine> {
   const clock = new Clock();
   const start = { settings: SETTINGS, tables: makeTables(), index: 0, sockets: null };
   const tcp = new BunTcp(start, clock, events);
-  const [address] = await tcp.listen(0);
+  const [bound] = await tcp.listen(0);
   const timer = setInterval(() => {
     clock.tick();
     tcp.tick();
   }, TURN_MS);
   return {
-    port: Number(address!.slice(address!.lastIndexOf(":") + 1)),
+    port: bound!.port,
     rules: tcp.rules,
     faults,
     async [Symbol.asyncDispose]() {

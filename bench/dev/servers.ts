@@ -42,8 +42,7 @@ export async function serveOurs(): Promise<void> {
   });
   await loop.listen();
   const { bound } = loop;
-  const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
-  console.log(portOf(bound.tcp[0]!), portOf(bound.udp[0]!));
+  console.log(bound.tcp[0]!.port, bound.udp[0]!.port);
 }
 
 interface Bare {

@@ -1,8 +1,8 @@
 import type { Environment } from "../config/environment.ts";
-import type { BoundAddresses } from "../engine/loop.ts";
+import type { BoundEndpoints } from "../engine/loop.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
-import { endpointText } from "./endpoint.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";
 import type { HttpRequest } from "./http-reader.ts";
@@ -13,7 +13,7 @@ import { paced } from "./paced.ts";
 /** What admin tells about. */
 export interface AdminFacts extends ProcessFacts {
   readonly tables: SharedTables;
-  readonly bound: BoundAddresses;
+  readonly bound: BoundEndpoints;
   readonly settings: LoopSettings;
 }
 
@@ -24,8 +24,8 @@ export interface AdminListening extends HttpListening {
 
 /** Admin HTTP, running. */
 export interface Admin {
-  /** `ip:port` of each listener. */
-  readonly bound: readonly string[];
+  /** Where it listens. */
+  readonly bound: readonly Endpoint[];
   stop(): void;
 }
 
@@ -72,7 +72,7 @@ export function startAdmin(facts: AdminFacts, listening: AdminListening, env: En
   const server = new HttpServer(listening, answer, connections);
   void readiness.check(); // so that the first scrape has a verdict to tell
   return {
-    bound: server.bound.map(endpointText),
+    bound: server.bound,
     stop() {
       readiness.close();
       server.stop();

@@ -1,14 +1,15 @@
-import { dialableHost, endpointText } from "./endpoint.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
+import { dialable } from "./dialable.ts";
 import type { Verdict } from "./health.ts";
 
-/** Asks a running server's admin port how it is. */
+/** Asks a running server, whose admin listens at `bound`, how it is. */
 export async function askHealth(
-  host: string,
-  port: number,
+  bound: Endpoint,
   path: "/livez" | "/readyz",
   timeoutMs: number,
 ): Promise<Verdict> {
-  const endpoint = endpointText({ hostname: dialableHost(host), port });
+  const endpoint = formatEndpoint(dialable(bound));
   try {
     const response = await fetch(`http://${endpoint}${path}`, {
       signal: AbortSignal.timeout(timeoutMs),

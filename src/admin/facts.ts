@@ -1,5 +1,6 @@
 import { hostname, networkInterfaces } from "node:os";
 import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
 import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
 import { WORD } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";
@@ -14,7 +15,7 @@ export async function pageFacts(facts: AdminFacts, env: Environment): Promise<Pa
   return {
     identity: identity(facts, env),
     state: draining ? "draining" : "serving",
-    addresses: facts.bound,
+    addresses: { tcp: facts.bound.tcp.map(formatEndpoint), udp: facts.bound.udp.map(formatEndpoint) },
     sessions: sessions(facts),
     fleet: await fleet(inCluster !== undefined),
     own: interfaces.map(({ address }) => address),

@@ -1,10 +1,11 @@
-import type { BoundAddresses } from "../engine/loop.ts";
+import type { BoundEndpoints } from "../engine/loop.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import { Clock } from "../state/clock.ts";
 import { C, counterRow } from "../state/counters.ts";
 import { type SharedTables, WORD } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
-import { dialable, type Endpoint } from "./endpoint.ts";
+import { dialable } from "./dialable.ts";
 import { PROBE_RESULTS, type ProbeFault, type ProbeResult } from "./probe.ts";
 import { TcpProbe } from "./probe-tcp.ts";
 import { type ProxySettings, probeTcpPortably } from "./probe-tcp-portable.ts";
@@ -52,7 +53,7 @@ export class Readiness {
   #asking: Promise<Verdict> | null = null;
   #latest: { verdict: Verdict; atMs: number } | null = null;
 
-  constructor(tables: SharedTables, bound: BoundAddresses, settings: ReadinessSettings, timeoutMs: number) {
+  constructor(tables: SharedTables, bound: BoundEndpoints, settings: ReadinessSettings, timeoutMs: number) {
     this.#control = new Int32Array(tables.control);
     this.#settings = settings;
     this.#timeoutMs = timeoutMs;

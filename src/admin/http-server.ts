@@ -1,9 +1,9 @@
 import type { Pointer } from "bun:ffi";
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
-import { StartError } from "../errors.ts";
+import { bindFailure } from "../net/bind-failure.ts";
+import { type Endpoint, endpointOf } from "../net/endpoint.ts";
 import { IPPROTO_TCP, loadLibc, MSG_DONTWAIT, TCP_DEFER_ACCEPT } from "../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../sys/memory.ts";
-import { type Endpoint, endpointText } from "./endpoint.ts";
 import { ADMIN_CLOSES, type AdminClose, type Answerer, HttpConnection } from "./http-connection.ts";
 import { HEAD_BYTES_MAX } from "./http-reader.ts";
 
@@ -68,7 +68,7 @@ export class HttpServer {
     this.#answerer = answerer;
     this.#counts = counts;
     this.#listen(listening);
-    this.bound = this.#listeners.map(({ hostname, port }) => ({ hostname, port }));
+    this.bound = this.#listeners.map(({ hostname, port }) => endpointOf(hostname, port)!);
   }
 
   stop(): void {
@@ -215,8 +215,7 @@ function listenOn(
     return listener;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const why = WHY[code] ?? String(error);
-    throw new StartError(`cannot listen on admin ${endpointText({ hostname, port })}: ${why}`);
+    throw bindFailure("admin", hostname, port, code === "" ? String(error) : code);
   }
 }
 
@@ -242,9 +241,3 @@ function prepare(fd: number): void {
 function descriptorOf(socket: object): number {
   return "fd" in socket && typeof socket.fd === "number" ? socket.fd : -1;
 }
-
-const WHY: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use",
-  EACCES: "no permission to bind this port (below 1024: root or CAP_NET_BIND_SERVICE)",
-  EADDRNOTAVAIL: "this host does not have that address",
-};

@@ -1,6 +1,6 @@
-import { inCidr, parseAddress, parseCidr } from "../net/address.ts";
+import { type Address, inCidr, parseCidr } from "../net/address.ts";
+import { type Endpoint, hostOf } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
-import type { Endpoint } from "./endpoint.ts";
 import { CLOSED, cannotConnect, judgeAnswer, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
 
 /** What of the settings decides how a session must begin. */
@@ -24,10 +24,11 @@ export async function probeTcpPortably(
   const timer = setTimeout(() => resolve(timedOut(timeoutMs)), timeoutMs);
   const nonce = makeNonce();
   const header = proxy.proxyProtocol === "require";
-  const turnedAway = header && !isTrusted(endpoint.hostname, proxy.proxyTrusted) ? null : CLOSED;
+  const turnedAway = header && !isTrusted(endpoint.address, proxy.proxyTrusted) ? null : CLOSED;
   let answer = "";
   const connecting = Bun.connect({
-    ...endpoint,
+    hostname: hostOf(endpoint),
+    port: endpoint.port,
     socket: {
       open(socket) {
         if (header) socket.write(LOCAL_HEADER);
@@ -60,9 +61,6 @@ function connectFault(error: unknown, turnedAway: ProbeFault | null): ProbeFault
 }
 
 /** Whether headers from this address are believed: the probe's own address is the one it dials, on loopback. */
-function isTrusted(hostname: string, trusted: readonly string[]): boolean {
-  const address = parseAddress(hostname);
-  return (
-    trusted.length === 0 || trusted.some((cidr) => address !== null && inCidr(parseCidr(cidr)!, address))
-  );
+function isTrusted(address: Address, trusted: readonly string[]): boolean {
+  return trusted.length === 0 || trusted.some((cidr) => inCidr(parseCidr(cidr)!, address));
 }

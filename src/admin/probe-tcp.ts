@@ -1,8 +1,8 @@
 import { OwnSocket } from "../engine/own-socket.ts";
-import { type Address, parseAddress } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../state/probe-end.ts";
 import type { SharedTables } from "../state/shared.ts";
-import type { Endpoint } from "./endpoint.ts";
 import {
   CLOSED,
   cannotConnect,
@@ -18,7 +18,7 @@ const PAUSE_MS_MIN = 1;
 const PAUSE_MS_MAX = 16;
 
 /**
- * Connects to the TCP front door from an end that the loops know (`rules/probe-end.ts`), waits for the banner and
+ * Connects to the TCP front door from an end that the loops know (`state/probe-end.ts`), waits for the banner and
  * the echo of a few bytes, and leaves by a reset. What a client would see is seen; what limits clients does not
  * limit it, so at a limit it tells whether those that are here are served.
  *
@@ -35,9 +35,9 @@ export class TcpProbe {
   #answer = "";
 
   /** @throws where libc cannot be called */
-  constructor(tables: SharedTables, { hostname, port }: Endpoint) {
+  constructor(tables: SharedTables, { address, port }: Endpoint) {
     this.#tables = tables;
-    this.#address = parseAddress(hostname)!;
+    this.#address = address;
     this.#port = port;
   }
 

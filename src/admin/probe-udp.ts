@@ -1,9 +1,8 @@
 import type { udp } from "bun";
-import { parseAddress } from "../net/address.ts";
+import { type Endpoint, hostOf } from "../net/endpoint.ts";
 import { takeBackUdpEnd, tellUdpEnd } from "../state/probe-end.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
-import type { Endpoint } from "./endpoint.ts";
 import { CLOSED, cannotOpen, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
 
 /** A datagram may be lost where a flood fills the server's buffer: it is sent again after so long. */
@@ -11,7 +10,7 @@ const RETRY_MS = 100;
 
 /**
  * Echoes through the UDP front door from one socket, which is kept: a datagram that comes late to the server still
- * comes from an end that the loops know (`rules/probe-end.ts`). It is bound to the address that it dials and to any
+ * comes from an end that the loops know (`state/probe-end.ts`). It is bound to the address that it dials and to any
  * free port; Bun sets neither SO_REUSEADDR nor SO_REUSEPORT on it (on Linux; where libc cannot be called it is
  * not known, and the probe is a client like any other). It is connected, so an answer from a wrong address does not
  * count.
@@ -68,9 +67,10 @@ export class UdpProbe {
       },
       error: () => {}, // an ICMP error: nothing listens there. Without this handler it would end the process.
     };
-    const { hostname } = this.#endpoint;
-    const socket = await Bun.udpSocket({ hostname, connect: { ...this.#endpoint }, socket: handlers });
-    if (hasLibc()) tellUdpEnd(this.#tables, parseAddress(hostname)!, socket.port);
+    const hostname = hostOf(this.#endpoint);
+    const { address, port } = this.#endpoint;
+    const socket = await Bun.udpSocket({ hostname, connect: { hostname, port }, socket: handlers });
+    if (hasLibc()) tellUdpEnd(this.#tables, address, socket.port);
     return socket;
   }
 

@@ -1,6 +1,8 @@
 import type { Pointer } from "bun:ffi";
 import { StartError } from "../errors.ts";
-import { type Address, formatEndpoint, isIPv4, parseAddress } from "../net/address.ts";
+import { isIPv4, parseAddress } from "../net/address.ts";
+import { bindFailure } from "../net/bind-failure.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -30,13 +32,10 @@ import {
 } from "../sys/libc.ts";
 import { writeSockaddr } from "../sys/sockaddr.ts";
 import { ignorePathMtu, localEnd, setKeepAlive, setOption, socketScratch } from "../sys/socket.ts";
-import { bindFailure } from "./bind-error.ts";
 
 /** A bound socket that a loop reads from. Plain data: it is handed to the loop's Worker. */
-export interface BoundSocket {
+export interface BoundSocket extends Endpoint {
   readonly fd: number;
-  readonly address: Address;
-  readonly port: number;
   readonly family: typeof AF_INET | typeof AF_INET6;
   /** Bound to every address of the host: where a packet went must be asked for each. */
   readonly wildcard: boolean;
@@ -152,12 +151,6 @@ function bindOne(
     throw failure(protocol, host, port, errno);
   }
   return { fd, address, port: localEnd(fd).port, family, wildcard };
-}
-
-/** `0.0.0.0:80` or `[::]:80`. */
-export function describe(socket: BoundSocket): string {
-  if (socket.wildcard) return `${socket.family === AF_INET ? "0.0.0.0" : "[::]"}:${socket.port}`;
-  return formatEndpoint(socket.address, socket.port);
 }
 
 const CODES: Readonly<Record<number, string>> = {

@@ -2,8 +2,8 @@ import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { isWildcard } from "./bun/local-addresses.ts";
-import type { BoundAddresses, LoopSockets, SessionEnd } from "./loop.ts";
-import { addressesOfLoops, closeSockets, openSockets } from "./loop-sockets.ts";
+import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";
 
@@ -21,7 +21,7 @@ export class BunStarter implements LoopStarter {
   readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
   /** Empty where there is no libc: then each loop opens its own. */
   readonly #sockets: LoopSockets[];
-  #bound: BoundAddresses;
+  #bound: BoundEndpoints;
 
   /** @throws StartError when an address cannot be bound; then nothing is open */
   constructor(
@@ -34,11 +34,11 @@ export class BunStarter implements LoopStarter {
     this.count = tables.loops;
     const joined = settings.hosts.some(isWildcard); // by a socket for each address
     this.#sockets = hasLibc() ? openSockets(settings, tables.serves, joined) : [];
-    this.#bound = addressesOfLoops(this.#sockets);
+    this.#bound = endpointsOfLoops(this.#sockets);
     this.#settings = settings;
   }
 
-  get bound(): BoundAddresses {
+  get bound(): BoundEndpoints {
     return this.#bound;
   }
 
@@ -70,7 +70,7 @@ export class BunStarter implements LoopStarter {
   }
 
   /** A loop has opened its own sockets. */
-  #book({ tcp, udp }: BoundAddresses): void {
+  #book({ tcp, udp }: BoundEndpoints): void {
     this.#bound = {
       tcp: tcp.length > 0 ? tcp : this.#bound.tcp,
       udp: udp.length > 0 ? udp : this.#bound.udp,
@@ -89,10 +89,9 @@ export class BunStarter implements LoopStarter {
   }
 }
 
-function portsOf({ tcp, udp }: BoundAddresses): Partial<Pick<LoopSettings, "tcpPort" | "udpPort">> {
-  const port = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
+function portsOf({ tcp, udp }: BoundEndpoints): Partial<Pick<LoopSettings, "tcpPort" | "udpPort">> {
   return {
-    ...(tcp[0] === undefined ? {} : { tcpPort: port(tcp[0]) }),
-    ...(udp[0] === undefined ? {} : { udpPort: port(udp[0]) }),
+    ...(tcp[0] === undefined ? {} : { tcpPort: tcp[0].port }),
+    ...(udp[0] === undefined ? {} : { udpPort: udp[0].port }),
   };
 }

@@ -5,8 +5,8 @@ import type { SharedTables } from "../state/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, errnoText, loadLibc } from "../sys/libc.ts";
 import { nativeMemory } from "../sys/memory.ts";
 import { sessionDescriptorsMax } from "./descriptors.ts";
-import type { BoundAddresses, LoopSockets, SessionEnd } from "./loop.ts";
-import { addressesOfLoops, closeSockets, openSockets } from "./loop-sockets.ts";
+import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";
 
@@ -20,7 +20,7 @@ const MAPPINGS_PER_UDP_SOCKET = 16;
 /** Starts Linux loops, each in a Worker, on sockets that stay open when one dies. An eventfd each wakes them. */
 export class LinuxStarter implements LoopStarter {
   readonly count: number;
-  readonly bound: BoundAddresses;
+  readonly bound: BoundEndpoints;
   readonly #settings: LoopSettings;
   readonly #tables: SharedTables;
   readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
@@ -42,7 +42,7 @@ export class LinuxStarter implements LoopStarter {
     this.#descriptorsMax = Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax(settings));
     this.count = tables.loops;
     this.#sockets = openSockets(settings, tables.serves, false);
-    this.bound = addressesOfLoops(this.#sockets);
+    this.bound = endpointsOfLoops(this.#sockets);
     for (let loop = 0; loop < this.count; loop++) {
       const wake = loadLibc().eventfd(0, EFD_NONBLOCK_CLOEXEC);
       if (wake < 0) {

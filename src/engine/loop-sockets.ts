@@ -1,8 +1,9 @@
+import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { Serves } from "../state/shared.ts";
 import { loadLibc } from "../sys/libc.ts";
-import { type BoundSocket, bindUdp, describe, listenTcp, type Sharing } from "./bind.ts";
-import type { BoundAddresses, LoopSockets } from "./loop.ts";
+import { type BoundSocket, bindUdp, listenTcp, type Sharing } from "./bind.ts";
+import type { BoundEndpoints, LoopSockets } from "./loop.ts";
 
 /**
  * Opens the sockets of all loops, each once: the first of a protocol chooses the port where any free one will do, and
@@ -60,8 +61,10 @@ export function closeSockets({ tcp, udp }: LoopSockets): void {
 }
 
 /** Where the loops listen: those of a protocol all at the same addresses. */
-export function addressesOfLoops(opened: readonly LoopSockets[]): BoundAddresses {
-  const of = (protocol: "tcp" | "udp"): string[] =>
-    opened.find((sockets) => sockets[protocol].length > 0)?.[protocol].map(describe) ?? [];
+export function endpointsOfLoops(opened: readonly LoopSockets[]): BoundEndpoints {
+  const of = (protocol: "tcp" | "udp"): Endpoint[] => {
+    const sockets = opened.find((loop) => loop[protocol].length > 0)?.[protocol] ?? [];
+    return sockets.map(({ address, port }) => ({ address, port }));
+  };
   return { tcp: of("tcp"), udp: of("udp") };
 }

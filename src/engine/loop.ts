@@ -1,16 +1,17 @@
+import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import type { BoundSocket } from "./bind.ts";
 
-/** The addresses a loop listens on, as `ip:port` or `[ip]:port`, with real ports where 0 was asked for. */
-export interface BoundAddresses {
-  readonly tcp: readonly string[];
-  readonly udp: readonly string[];
+/** Where loops listen, with real ports where 0 was asked for. */
+export interface BoundEndpoints {
+  readonly tcp: readonly Endpoint[];
+  readonly udp: readonly Endpoint[];
 }
 
 /** What moves bytes: the data plane, as the control plane sees it, whichever engine and threads it runs in. */
 export interface Loop {
-  readonly bound: BoundAddresses;
+  readonly bound: BoundEndpoints;
   /** Take no new sessions; those that exist go on. */
   drain(): void;
   /** End what is left, within `FLUSH_MS` (see `cut.ts`). */

@@ -2,7 +2,7 @@ import { setThreadClock } from "../state/clock.ts";
 import { bookMappings, type MappingLedger } from "../sys/memory.ts";
 import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundAddresses, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, SessionEnd } from "./loop.ts";
 
 /** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
 export type ToWorker =
@@ -15,7 +15,7 @@ export type ToWorker =
 export type FromWorker =
   /** It has loaded and can be told what to do. */
   | { readonly did: "load" }
-  | { readonly did: "start"; readonly bound: BoundAddresses | null }
+  | { readonly did: "start"; readonly bound: BoundEndpoints | null }
   /** It drains: nobody accepts on its listeners any more. */
   | { readonly did: "leave-listeners" }
   | { readonly did: "stop" }

@@ -96,12 +96,6 @@ export function formatAddress(address: Address): string {
   return `${hex.slice(0, best).join(":")}::${hex.slice(best + bestLength).join(":")}`;
 }
 
-/** `1.2.3.4:80`, `[fd00::1]:80`. */
-export function formatEndpoint(address: Address, port: number): string {
-  const text = formatAddress(address);
-  return isIPv4(address) ? `${text}:${port}` : `[${text}]:${port}`;
-}
-
 /** A CIDR block: the words of its network and of its mask. */
 export interface Cidr {
   readonly network: Address;

@@ -1,4 +1,5 @@
-import { type Address, formatEndpoint, isIPv4, sameAddress } from "../net/address.ts";
+import { type Address, isIPv4, sameAddress } from "../net/address.ts";
+import { type Endpoint, formatEndpoint } from "../net/endpoint.ts";
 
 const NEWLINE = 10;
 const DOT = 46;
@@ -15,12 +16,6 @@ export function formatDate(epochMs: number): string {
   const time = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
   const day = `${DAYS[date.getUTCDay()]} ${MONTHS[date.getUTCMonth()]} ${date.getUTCDate()}`;
   return `${day} ${time} UTC ${date.getUTCFullYear()}`;
-}
-
-/** The end of a proxy: what `Via:` names. */
-export interface Via {
-  readonly address: Address;
-  readonly port: number;
 }
 
 /**
@@ -56,7 +51,7 @@ export class Banner {
     serverPort: number,
     client: Address,
     clientPort: number,
-    via: Via | null = null,
+    via: Endpoint | null = null,
   ): number {
     const second = Math.floor(Date.now() / 1000);
     if (second !== this.#second || serverPort !== this.#serverPort || !sameAddress(server, this.#server)) {
@@ -64,7 +59,7 @@ export class Banner {
     }
     let at = this.#writeEndpoint(this.#headLength, client, clientPort);
     this.bytes[at++] = NEWLINE;
-    if (via !== null) at = this.#writeText(at, `Via: ${formatEndpoint(via.address, via.port)}\n`);
+    if (via !== null) at = this.#writeText(at, `Via: ${formatEndpoint(via)}\n`);
     this.bytes.set(this.#ending, at);
     return at + this.#ending.length;
   }
@@ -74,7 +69,7 @@ export class Banner {
     this.#second = second;
     this.#server = { a0, a1, a2, a3 }; // a copy: engines use theirs again
     this.#serverPort = serverPort;
-    const text = `${formatDate(second * 1000)}\nServer: ${formatEndpoint(server, serverPort)}\nClient: `;
+    const text = `${formatDate(second * 1000)}\nServer: ${formatEndpoint({ address: server, port: serverPort })}\nClient: `;
     this.#headLength = this.#writeText(0, text);
   }
 
@@ -84,7 +79,7 @@ export class Banner {
 
   /** The client's end: IPv4 by its digits, without making a string. Returns where it ends. */
   #writeEndpoint(start: number, address: Address, port: number): number {
-    if (!isIPv4(address)) return this.#writeText(start, formatEndpoint(address, port));
+    if (!isIPv4(address)) return this.#writeText(start, formatEndpoint({ address, port }));
     let at = start;
     for (let shift = 24; shift >= 0; shift -= 8) {
       at = this.#writeNumber(at, (address.a3 >>> shift) & 255);

@@ -1,12 +1,8 @@
 import { type Address, type Cidr, inCidr, parseCidr } from "../net/address.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "./settings.ts";
 
 /** A connection's end, as a copy: engines use the address that they pass in again. */
-export interface Endpoint {
-  readonly address: Address;
-  readonly port: number;
-}
-
 export function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
   return { address: { a0, a1, a2, a3 }, port };
 }

@@ -1,4 +1,5 @@
 import type { Address } from "../net/address.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import type { Clock } from "../state/clock.ts";
 import {
   C,
@@ -12,7 +13,7 @@ import {
 } from "../state/counters.ts";
 import { isProbeEnd } from "../state/probe-end.ts";
 import { type SharedTables, WORD } from "../state/shared.ts";
-import { Banner, type Via } from "./banner.ts";
+import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
@@ -299,7 +300,7 @@ export class TcpRules {
     localPort: number,
     client: Address,
     clientPort: number,
-    via: Via | null,
+    via: Endpoint | null,
   ): number {
     return this.#settings.banner ? this.banner.write(local, localPort, client, clientPort, via) : 0;
   }

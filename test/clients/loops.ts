@@ -39,11 +39,11 @@ export class Here implements AsyncDisposable {
   }
 
   get tcpPort(): number {
-    return Number(this.#loops.bound.tcp[0]!.split(":")[1]);
+    return this.#loops.bound.tcp[0]!.port;
   }
 
   get udpPort(): number {
-    return Number(this.#loops.bound.udp[0]!.split(":")[1]);
+    return this.#loops.bound.udp[0]!.port;
   }
 
   /** The columns of what loops have counted, their clocks excepted: none where nothing has happened. */

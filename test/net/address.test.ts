@@ -2,13 +2,13 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   formatAddress,
-  formatEndpoint,
   inCidr,
   isIPv4,
   parseAddress,
   parseCidr,
   sameAddress,
 } from "../../src/net/address.ts";
+import { formatEndpoint } from "../../src/net/endpoint.ts";
 import { ip } from "../rules/fixtures.ts";
 
 const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
@@ -85,9 +85,9 @@ describe("text", () => {
   }
 
   test("an endpoint: IPv6 in brackets, IPv4 and mapped IPv4 without", () => {
-    expect(formatEndpoint(ip("10.1.2.3"), 80)).toBe("10.1.2.3:80");
-    expect(formatEndpoint(ip("::ffff:10.1.2.3"), 65535)).toBe("10.1.2.3:65535");
-    expect(formatEndpoint(ip("fd00::1"), 1234)).toBe("[fd00::1]:1234");
+    expect(formatEndpoint({ address: ip("10.1.2.3"), port: 80 })).toBe("10.1.2.3:80");
+    expect(formatEndpoint({ address: ip("::ffff:10.1.2.3"), port: 65535 })).toBe("10.1.2.3:65535");
+    expect(formatEndpoint({ address: ip("fd00::1"), port: 1234 })).toBe("[fd00::1]:1234");
   });
 
   test("any address comes back from its text", () => {

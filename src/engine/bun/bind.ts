@@ -1,5 +1,5 @@
 import { StartError } from "../../errors.ts";
-import { bindFailure, isPortInUse } from "../bind-error.ts";
+import { bindFailure, isPortInUse } from "../../net/bind-failure.ts";
 
 /** Tries to find one free port for all of a loop's sockets of a protocol, where any will do. */
 const PORT_TRIES = 20;

@@ -1,6 +1,6 @@
 import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../../errors.ts";
-import { formatEndpoint, parseAddress } from "../../net/address.ts";
+import { parseAddress } from "../../net/address.ts";
 import { errnoText, F_DUPFD_CLOEXEC, loadLibc } from "../../sys/libc.ts";
 import { BACKLOG, type BoundSocket } from "../bind.ts";
 import { bindError, noIPv6, onOnePort } from "./bind.ts";
@@ -104,10 +104,4 @@ function listenOn<Data>(
     if (!noIPv6(host, error)) throw bindError("tcp", host, port, error);
     return beside4 ? null : listenOn("0.0.0.0", port, beside4, listening);
   }
-}
-
-/** `0.0.0.0:80` or `[::]:80`. */
-export function describeListener({ hostname, port }: { hostname: string; port: number }): string {
-  const address = parseAddress(hostname);
-  return address === null ? `${hostname}:${port}` : formatEndpoint(address, port);
 }

@@ -3,7 +3,7 @@ import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { C, counterRow } from "../../state/counters.ts";
 import { COMMAND, WORD } from "../../state/shared.ts";
-import type { BoundAddresses, LoopSockets, LoopStart } from "../loop.ts";
+import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import type { BunTcpEvents } from "./tcp-sessions.ts";
 import { BunUdp } from "./udp-sockets.ts";
@@ -30,7 +30,7 @@ export interface BunLoopEvents extends BunTcpEvents {
  * control table says, when `obey` is called, and between datagrams.
  */
 export class BunLoop {
-  bound: BoundAddresses = { tcp: [], udp: [] };
+  bound: BoundEndpoints = { tcp: [], udp: [] };
   readonly #settings: LoopSettings;
   readonly #events: BunLoopEvents;
   readonly #clock = new Clock();

@@ -1,13 +1,13 @@
 import type { TCPSocketListener } from "bun";
 import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
+import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
 import type { Clock } from "../../state/clock.ts";
-import { describe } from "../bind.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import { sessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
-import { adoptTcp, describeListener, listenTcp } from "./listen.ts";
+import { adoptTcp, listenTcp } from "./listen.ts";
 import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
 import { type BunTcpEvents, TcpSessions } from "./tcp-sessions.ts";
@@ -44,17 +44,17 @@ export class BunTcp {
   }
 
   /** Listens; resolves to the addresses. Throws StartError. */
-  async listen(port: number): Promise<string[]> {
+  async listen(port: number): Promise<Endpoint[]> {
     const { settings, sockets } = this.#start;
     const { hosts, maxQueuedBytes } = settings;
     const handlers = { ...this.#sessions.handlers, open: (socket: Connection) => this.#open(socket) };
     const listening = { maxQueuedBytes, handlers, data: null };
     if (sockets === null) {
       this.#listeners = await listenTcp<Session | null>(hosts, port, listening);
-      return this.#listeners.map(describeListener);
+      return this.#listeners.map((listener) => endpointOf(listener.hostname, listener.port)!);
     }
     for (const socket of sockets.tcp) this.#listeners.push(await adoptTcp<Session | null>(socket, listening));
-    return sockets.tcp.map(describe);
+    return [...sockets.tcp];
   }
 
   /** A connection was accepted. */

@@ -1,12 +1,13 @@
 import type { udp } from "bun";
 import { StartError } from "../../errors.ts";
-import { formatAddress, formatEndpoint, parseAddress } from "../../net/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import type { UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
 import type { Clock } from "../../state/clock.ts";
 import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import { ignorePathMtu, setOption } from "../../sys/socket.ts";
-import { type BoundSocket, describe } from "../bind.ts";
+import type { BoundSocket } from "../bind.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { onOwnDescriptor } from "./listen.ts";
@@ -75,7 +76,7 @@ export class BunUdp {
   }
 
   /** Binds; resolves to the addresses. Throws StartError. */
-  async bind(port: number): Promise<string[]> {
+  async bind(port: number): Promise<Endpoint[]> {
     const { hosts } = this.#start.settings;
     const stranger = hosts.find((host) => parseAddress(host) === null);
     if (stranger !== undefined) throw new StartError(`udp: --host ${stranger} is not an IP address`);
@@ -84,8 +85,8 @@ export class BunUdp {
     if (hosts.some(isWildcard))
       this.#followTimer = setInterval(() => void this.#follow().catch(() => {}), FOLLOW_MS);
     const { sockets } = this.#start;
-    if (sockets !== null) return sockets.udp.map(describe);
-    return [...this.#bound.keys()].map((host) => formatEndpoint(parseAddress(host)!, this.#port));
+    if (sockets !== null) return [...sockets.udp];
+    return [...this.#bound.keys()].map((host) => endpointOf(host, this.#port)!);
   }
 
   async #bindAll(wanted: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { StartError } from "../errors.ts";
-import { formatEndpoint, parseAddress } from "../net/address.ts";
+import { endpointOf, formatEndpoint } from "./endpoint.ts";
 
 const WHY: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is in use",
@@ -9,19 +9,22 @@ const WHY: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: "this host has no IPv6",
 };
 
-const IN_USE = WHY["EADDRINUSE"]!;
-
 /** Whether it was that the port is taken, and another may do. */
 export function isPortInUse(error: unknown): boolean {
-  return error instanceof StartError && error.message.endsWith(IN_USE);
+  return error instanceof StartError && error.code === "EADDRINUSE";
 }
 
 /**
  * What a socket that could not be bound tells the person at the keyboard, in one line.
  * @param code the system's name of the error, such as `EADDRINUSE`, or what else is known of it
  */
-export function bindFailure(protocol: "tcp" | "udp", host: string, port: number, code: string): StartError {
-  const address = parseAddress(host);
-  const endpoint = address === null ? `${host}:${port}` : formatEndpoint(address, port);
-  return new StartError(`cannot listen on ${protocol} ${endpoint}: ${WHY[code] ?? code}`);
+export function bindFailure(
+  what: "tcp" | "udp" | "admin",
+  host: string,
+  port: number,
+  code: string,
+): StartError {
+  const endpoint = endpointOf(host, port);
+  const text = endpoint === null ? `${host}:${port}` : formatEndpoint(endpoint);
+  return new StartError(`cannot listen on ${what} ${text}: ${WHY[code] ?? code}`, code);
 }
