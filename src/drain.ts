@@ -1,7 +1,7 @@
 import { FLUSH_MS } from "./engine/cut.ts";
 import type { Loop } from "./engine/loop.ts";
 import type { Logger } from "./log.ts";
-import { C, sumColumn, TCP_CLOSES, type TcpClose } from "./state/counters.ts";
+import { COUNTER, sumColumn, TCP_CLOSES, type TcpClose } from "./state/counters.ts";
 import { type SharedTables, WORD } from "./state/shared.ts";
 
 const POLL_MS = 20;
@@ -50,7 +50,7 @@ export async function drain(
 
 /** TCP sessions ended so far, by how. */
 function tcpEndings(tables: SharedTables): ReadonlyMap<TcpClose, number> {
-  return new Map(TCP_CLOSES.map((how, at) => [how, sumColumn(tables.counters, C.tcpClosedBy + at)]));
+  return new Map(TCP_CLOSES.map((how, at) => [how, sumColumn(tables.counters, COUNTER.tcpClosedBy + at)]));
 }
 
 /** Waits until the condition holds, for at most `timeoutMs`. */
@@ -65,7 +65,7 @@ function quietFor(tables: SharedTables, quietMs: number): () => boolean {
   let sinceMs = 0;
   return () => {
     const now = performance.now();
-    const received = sumColumn(tables.counters, C.udpReceivedDatagrams);
+    const received = sumColumn(tables.counters, COUNTER.udpReceivedDatagrams);
     if (received !== datagrams) {
       datagrams = received;
       sinceMs = now;

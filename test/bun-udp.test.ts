@@ -5,7 +5,7 @@ import { parseAddress } from "../src/net/address.ts";
 import type { LoopSettings } from "../src/rules/settings.ts";
 import { UdpRules } from "../src/rules/udp.ts";
 import { Clock } from "../src/state/clock.ts";
-import { C, UDP_DROPS, type UdpDrop } from "../src/state/counters.ts";
+import { COUNTER, UDP_DROPS, type UdpDrop } from "../src/state/counters.ts";
 import { makeSharedTables } from "../src/state/shared.ts";
 
 /** The portable engine's UDP endpoint on a socket whose kernel does what a test wants: takes, refuses, or fails. */
@@ -60,7 +60,7 @@ let socket: FakeSocket;
 const receive = (text: string, port = 4000): void =>
   endpoint.receive(socket, Buffer.from(text), port, "127.0.0.1");
 const drain = (): void => endpoint.drain(socket);
-const dropped = (reason: UdpDrop): number => rules.row[C.udpDropped + UDP_DROPS.indexOf(reason)]!;
+const dropped = (reason: UdpDrop): number => rules.row[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]!;
 const echoes = (): string[] =>
   socket.sent.map(({ text }) => text).filter((text) => !text.includes("Server:"));
 
@@ -77,7 +77,7 @@ test("the first datagram of a session is answered by the banner, then the echo",
   receive("hello", 4001);
   expect(socket.sent[0]!.text).toEndWith("\nServer: 127.0.0.1:5678\nClient: 127.0.0.1:4001\n\n");
   expect(socket.sent[1]).toEqual({ text: "hello", port: 4001 });
-  expect(rules.row[C.udpSentDatagrams]).toBe(4);
+  expect(rules.row[COUNTER.udpSentDatagrams]).toBe(4);
 });
 
 describe("a send that fails", () => {
@@ -97,7 +97,7 @@ describe("a send that fails", () => {
     receive("b");
     expect(echoes()).toEqual(["b"]);
     expect(dropped("send_failed")).toBe(1);
-    expect(rules.row[C.udpSentDatagrams]).toBe(3);
+    expect(rules.row[COUNTER.udpSentDatagrams]).toBe(3);
   });
 
   test("or is told later ends nothing", () => {
@@ -120,7 +120,7 @@ describe("a kernel that takes no more", () => {
     drain();
     receive("d");
     expect(echoes()).toEqual(["a", "b", "c", "d"]);
-    expect(rules.row[C.udpSentDatagrams]).toBe(6);
+    expect(rules.row[COUNTER.udpSentDatagrams]).toBe(6);
   });
 
   test("keeps the banner of one session from another's", () => {

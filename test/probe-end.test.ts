@@ -8,7 +8,7 @@ import { PROBE_LIFE_MS } from "../src/engine/loop.ts";
 import { OwnSocket } from "../src/engine/own-socket.ts";
 import { openLog } from "../src/log.ts";
 import { endpointOf } from "../src/net/endpoint.ts";
-import { C, sumColumn, UDP_DROPS } from "../src/state/counters.ts";
+import { COUNTER, sumColumn, UDP_DROPS } from "../src/state/counters.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../src/state/probe-end.ts";
 import { makeSharedTables, WORD } from "../src/state/shared.ts";
 import {
@@ -82,7 +82,7 @@ describe("who is the probe", () => {
     const place = { from: "127.0.0.2", fromPort: socket.port };
     using client = await TcpClient.connect(here.tcpPort, place);
     expect(await client.greeted()).toContain(`Client: 127.0.0.2:${socket.port}\n`);
-    expect(sumColumn(here.tables.counters, C.tcpOpened)).toBe(1);
+    expect(sumColumn(here.tables.counters, COUNTER.tcpOpened)).toBe(1);
     using second = await TcpClient.connect(here.tcpPort, { ...place, from: "127.0.0.3" });
     expect(await second.ended).toBe("reset"); // the cap is for them
     using other = await TcpClient.connect(here.tcpPort, { from: "127.0.0.1" });
@@ -99,7 +99,7 @@ describe("who is the probe", () => {
     await until("room", () => Atomics.load(new Int32Array(here.tables.control), WORD.tcpActive) === 0);
     using heir = await TcpClient.connect(here.tcpPort, { from: "127.0.0.1", fromPort: port });
     await heir.greeted();
-    expect(sumColumn(here.tables.counters, C.tcpOpened)).toBe(2);
+    expect(sumColumn(here.tables.counters, COUNTER.tcpOpened)).toBe(2);
   });
 
   test("nobody can have its end while it has it", async () => {
@@ -155,7 +155,7 @@ describe("who is the probe", () => {
   test("UDP: a port that the loop guard blocks is the probe's while it has it, and blocked again after", async () => {
     const every = Array.from({ length: 65535 }, (_, at) => at + 1);
     await using here = await Here.start({ udpBlockedSourcePorts: every, tcpPort: null });
-    const blocked = C.udpDropped + UDP_DROPS.indexOf("blocked_source_port");
+    const blocked = COUNTER.udpDropped + UDP_DROPS.indexOf("blocked_source_port");
     const probe = new UdpProbe(here.tables, endpointOf("127.0.0.1", here.udpPort)!);
     expect(await probe.ask(10_000)).toBeNull();
     expect(here.counted()).toEqual([]);
@@ -163,8 +163,8 @@ describe("who is the probe", () => {
     using stranger = await UdpClient.open(here.udpPort, { from: "127.0.0.2", fromPort });
     stranger.send("from a blocked port");
     await until("a drop", () => sumColumn(here.tables.counters, blocked) === 1);
-    expect(sumColumn(here.tables.counters, C.udpReceivedDatagrams)).toBe(1);
-    expect(sumColumn(here.tables.counters, C.udpReceivedBytes)).toBe(19);
+    expect(sumColumn(here.tables.counters, COUNTER.udpReceivedDatagrams)).toBe(1);
+    expect(sumColumn(here.tables.counters, COUNTER.udpReceivedBytes)).toBe(19);
     probe.close();
     using heir = await UdpClient.open(here.udpPort, { from: "127.0.0.1", fromPort });
     heir.send("from a blocked port");

@@ -11,7 +11,7 @@ import {
   type SupervisorClock,
 } from "../src/engine/supervisor.ts";
 import { StartError } from "../src/errors.ts";
-import { C, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
+import { COUNTER, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
 import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
 
 /** The supervisor alone, over loops that do what a test wants, with the clock in hand. */
@@ -201,23 +201,23 @@ describe("a loop that dies", () => {
     await supervisor.start();
     const row = counterRow(tables.counters, 1);
     const control = new Int32Array(tables.control);
-    row[C.tcpOpened] = 10;
-    row[C.tcpClosed] = 4;
-    row[C.udpOpened] = 7;
+    row[COUNTER.tcpOpened] = 10;
+    row[COUNTER.tcpClosed] = 4;
+    row[COUNTER.udpOpened] = 7;
     Atomics.store(control, WORD.tcpActive, 6 + 2); // two are the other loop's
     Atomics.store(control, WORD.udpActive, 7);
     clock.advance(5000);
     starter.latest(1).events.onDeath("a bug");
-    expect(row[C.tcpClosed]).toBe(10);
-    expect(row[C.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]).toBe(6);
-    expect(row[C.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]).toBe(7);
+    expect(row[COUNTER.tcpClosed]).toBe(10);
+    expect(row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]).toBe(6);
+    expect(row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]).toBe(7);
     expect(Atomics.load(control, WORD.tcpActive)).toBe(2);
     expect(Atomics.load(control, WORD.udpActive)).toBe(0);
     const lengths = (first: number): number =>
       row.subarray(first, first + DURATION_BOUNDS_S.length + 1).reduce((sum, count) => sum + count, 0);
-    expect(lengths(C.tcpDuration)).toBe(6);
-    expect(lengths(C.udpDuration)).toBe(7);
-    expect(row[C.tcpDuration + DURATION_BOUNDS_S.length + 1]).toBe(6 * 5); // none is older than its loop
+    expect(lengths(COUNTER.tcpDuration)).toBe(6);
+    expect(lengths(COUNTER.udpDuration)).toBe(7);
+    expect(row[COUNTER.tcpDuration + DURATION_BOUNDS_S.length + 1]).toBe(6 * 5); // none is older than its loop
   });
 
   test("and cannot be replaced is tried again with a pause that grows up to a bound, for ever", async () => {

@@ -6,7 +6,7 @@ import { PROBE_DESCRIPTORS } from "../src/engine/linux/probes.ts";
 import { LinuxTcp } from "../src/engine/linux/tcp.ts";
 import type { TcpRules } from "../src/rules/tcp.ts";
 import { Clock } from "../src/state/clock.ts";
-import { C, TCP_CLOSES } from "../src/state/counters.ts";
+import { COUNTER, TCP_CLOSES } from "../src/state/counters.ts";
 import { makeSharedTables } from "../src/state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../src/sys/epoll.ts";
 import { loadLibc } from "../src/sys/libc.ts";
@@ -107,7 +107,7 @@ async function startBun(): Promise<Engine> {
 }
 
 const closedBy = ({ rules }: Engine, reason: (typeof TCP_CLOSES)[number]): number =>
-  rules.row[C.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
+  rules.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
 
 /** The session of `client` is reset for `fault`; that of `other` goes on. */
 async function expectOneFault(engine: Engine, client: TcpClient, other: TcpClient): Promise<void> {
@@ -116,7 +116,7 @@ async function expectOneFault(engine: Engine, client: TcpClient, other: TcpClien
   expect(engine.faults.length).toBe(1);
   expect(closedBy(engine, "fault")).toBe(1);
   expect(engine.rules.active).toBe(1);
-  expect(engine.rules.row[C.tcpOpened]! - engine.rules.row[C.tcpClosed]!).toBe(1);
+  expect(engine.rules.row[COUNTER.tcpOpened]! - engine.rules.row[COUNTER.tcpClosed]!).toBe(1);
 }
 
 const bug = (): never => {

@@ -1,5 +1,5 @@
 import Histogram from "prom-client/lib/histogram.js";
-import { C, DURATION_BOUNDS_S, sumColumn } from "../state/counters.ts";
+import { COUNTER, DURATION_BOUNDS_S, sumColumn } from "../state/counters.ts";
 import type { SharedTables } from "../state/shared.ts";
 
 const NAME = "echo_session_duration_seconds";
@@ -22,7 +22,7 @@ export class DurationHistogram extends Histogram<string> {
 
   /** What the registry asks for at a scrape; not in prom-client's types. */
   async getForPromString(): Promise<object> {
-    const values = [...this.#values("tcp", C.tcpDuration), ...this.#values("udp", C.udpDuration)];
+    const values = [...this.#values("tcp", COUNTER.tcpDuration), ...this.#values("udp", COUNTER.udpDuration)];
     return { name: NAME, help: HELP, type: "histogram", values };
   }
 

@@ -1,7 +1,7 @@
 import { hostname, networkInterfaces } from "node:os";
 import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
-import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
+import { COUNTER, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
 import { WORD } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";
 import { fleet } from "./fleet.ts";
@@ -43,19 +43,19 @@ function sessions({ tables, bound }: AdminFacts): SessionFacts[] {
   };
   const tcp: SessionFacts = {
     protocol: "TCP",
-    active: sum(C.tcpOpened) - sum(C.tcpClosed),
-    opened: sum(C.tcpOpened),
-    refused: sum(C.tcpRefused, TCP_REFUSALS.length),
-    receivedBytes: sum(C.tcpReceivedBytes),
-    sentBytes: sum(C.tcpSentBytes),
+    active: sum(COUNTER.tcpOpened) - sum(COUNTER.tcpClosed),
+    opened: sum(COUNTER.tcpOpened),
+    refused: sum(COUNTER.tcpRefused, TCP_REFUSALS.length),
+    receivedBytes: sum(COUNTER.tcpReceivedBytes),
+    sentBytes: sum(COUNTER.tcpSentBytes),
   };
   const udp: SessionFacts = {
     protocol: "UDP",
-    active: sum(C.udpOpened) - sum(C.udpClosed),
-    opened: sum(C.udpOpened),
-    refused: sum(C.udpRefused, UDP_REFUSALS.length),
-    receivedBytes: sum(C.udpReceivedBytes),
-    sentBytes: sum(C.udpSentBytes),
+    active: sum(COUNTER.udpOpened) - sum(COUNTER.udpClosed),
+    opened: sum(COUNTER.udpOpened),
+    refused: sum(COUNTER.udpRefused, UDP_REFUSALS.length),
+    receivedBytes: sum(COUNTER.udpReceivedBytes),
+    sentBytes: sum(COUNTER.udpSentBytes),
   };
   return [...(bound.tcp.length > 0 ? [tcp] : []), ...(bound.udp.length > 0 ? [udp] : [])];
 }

@@ -1,6 +1,6 @@
 import {
   BANNER_SUPPRESSIONS,
-  C,
+  COUNTER,
   counterRow,
   PROXY_KINDS,
   sumColumn,
@@ -27,8 +27,8 @@ export interface MetricRow {
   readonly read: (tables: SharedTables) => Sample[];
 }
 
-const OPENED = { tcp: C.tcpOpened, udp: C.udpOpened } as const;
-const CLOSED = { tcp: C.tcpClosed, udp: C.udpClosed } as const;
+const OPENED = { tcp: COUNTER.tcpOpened, udp: COUNTER.udpOpened } as const;
+const CLOSED = { tcp: COUNTER.tcpClosed, udp: COUNTER.udpClosed } as const;
 
 /** Every metric that loops count, but for the histogram of session lengths. */
 export const METRICS: readonly MetricRow[] = [
@@ -37,7 +37,7 @@ export const METRICS: readonly MetricRow[] = [
     name: "echo_sessions_opened_total",
     help: "Sessions admitted.",
     labelNames: ["protocol"],
-    read: byProtocol(C.tcpOpened, C.udpOpened),
+    read: byProtocol(COUNTER.tcpOpened, COUNTER.udpOpened),
   },
   {
     type: "gauge",
@@ -45,8 +45,8 @@ export const METRICS: readonly MetricRow[] = [
     help: "Sessions open now.",
     labelNames: ["protocol"],
     read: (tables) => [
-      { labels: { protocol: "tcp" }, value: difference(tables, C.tcpOpened, C.tcpClosed) },
-      { labels: { protocol: "udp" }, value: difference(tables, C.udpOpened, C.udpClosed) },
+      { labels: { protocol: "tcp" }, value: difference(tables, COUNTER.tcpOpened, COUNTER.tcpClosed) },
+      { labels: { protocol: "udp" }, value: difference(tables, COUNTER.udpOpened, COUNTER.udpClosed) },
     ],
   },
   {
@@ -69,8 +69,8 @@ export const METRICS: readonly MetricRow[] = [
     help: "Sessions ended, by how.",
     labelNames: ["protocol", "reason"],
     read: (tables) => [
-      ...reasons(tables, C.tcpClosedBy, TCP_CLOSES, { protocol: "tcp" }),
-      ...reasons(tables, C.udpClosedBy, UDP_CLOSES, { protocol: "udp" }),
+      ...reasons(tables, COUNTER.tcpClosedBy, TCP_CLOSES, { protocol: "tcp" }),
+      ...reasons(tables, COUNTER.udpClosedBy, UDP_CLOSES, { protocol: "udp" }),
     ],
   },
   {
@@ -79,8 +79,8 @@ export const METRICS: readonly MetricRow[] = [
     help: "Sessions turned away, by why.",
     labelNames: ["protocol", "reason"],
     read: (tables) => [
-      ...reasons(tables, C.tcpRefused, TCP_REFUSALS, { protocol: "tcp" }),
-      ...reasons(tables, C.udpRefused, UDP_REFUSALS, { protocol: "udp" }),
+      ...reasons(tables, COUNTER.tcpRefused, TCP_REFUSALS, { protocol: "tcp" }),
+      ...reasons(tables, COUNTER.udpRefused, UDP_REFUSALS, { protocol: "udp" }),
     ],
   },
   {
@@ -88,70 +88,70 @@ export const METRICS: readonly MetricRow[] = [
     name: "echo_received_bytes_total",
     help: "Payload bytes received, without PROXY headers.",
     labelNames: ["protocol"],
-    read: byProtocol(C.tcpReceivedBytes, C.udpReceivedBytes),
+    read: byProtocol(COUNTER.tcpReceivedBytes, COUNTER.udpReceivedBytes),
   },
   {
     type: "counter",
     name: "echo_sent_bytes_total",
     help: "Payload bytes sent, banners included.",
     labelNames: ["protocol"],
-    read: byProtocol(C.tcpSentBytes, C.udpSentBytes),
+    read: byProtocol(COUNTER.tcpSentBytes, COUNTER.udpSentBytes),
   },
   {
     type: "gauge",
     name: "echo_queued_bytes",
     help: "Bytes kept now for slow TCP readers.",
     labelNames: [],
-    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, C.tcpQueuedBytes) }],
+    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, COUNTER.tcpQueuedBytes) }],
   },
   {
     type: "counter",
     name: "echo_proxy_headers_total",
     help: "PROXY headers believed, by kind.",
     labelNames: ["kind"],
-    read: (tables) => reasons(tables, C.proxyHeaders, PROXY_KINDS, {}, "kind"),
+    read: (tables) => reasons(tables, COUNTER.proxyHeaders, PROXY_KINDS, {}, "kind"),
   },
   {
     type: "counter",
     name: "echo_proxy_late_total",
     help: "Of the PROXY headers believed, those that came after the banner.",
     labelNames: [],
-    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, C.proxyLate) }],
+    read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, COUNTER.proxyLate) }],
   },
   {
     type: "counter",
     name: "echo_received_datagrams_total",
     help: "Datagrams received, those dropped included.",
     labelNames: ["protocol"],
-    read: ofUdp(C.udpReceivedDatagrams),
+    read: ofUdp(COUNTER.udpReceivedDatagrams),
   },
   {
     type: "counter",
     name: "echo_sent_datagrams_total",
     help: "Datagrams sent, banners included.",
     labelNames: ["protocol"],
-    read: ofUdp(C.udpSentDatagrams),
+    read: ofUdp(COUNTER.udpSentDatagrams),
   },
   {
     type: "counter",
     name: "echo_sessionless_datagrams_total",
     help: "Datagrams echoed without a session and a banner, because the table of sessions was full.",
     labelNames: ["protocol"],
-    read: ofUdp(C.udpSessionless),
+    read: ofUdp(COUNTER.udpSessionless),
   },
   {
     type: "counter",
     name: "echo_dropped_datagrams_total",
     help: "Datagrams not echoed, by why.",
     labelNames: ["protocol", "reason"],
-    read: (tables) => reasons(tables, C.udpDropped, UDP_DROPS, { protocol: "udp" }),
+    read: (tables) => reasons(tables, COUNTER.udpDropped, UDP_DROPS, { protocol: "udp" }),
   },
   {
     type: "counter",
     name: "echo_udp_banners_suppressed_total",
     help: "UDP sessions that got the echo but no banner, by why.",
     labelNames: ["reason"],
-    read: (tables) => reasons(tables, C.udpBannersSuppressed, BANNER_SUPPRESSIONS, {}),
+    read: (tables) => reasons(tables, COUNTER.udpBannersSuppressed, BANNER_SUPPRESSIONS, {}),
   },
   {
     type: "gauge",
@@ -161,7 +161,7 @@ export const METRICS: readonly MetricRow[] = [
     read: (tables) =>
       Array.from({ length: tables.loops }, (_, loop) => ({
         labels: { loop: String(loop) },
-        value: counterRow(tables.counters, loop)[C.loopLagSeconds]!,
+        value: counterRow(tables.counters, loop)[COUNTER.loopLagSeconds]!,
       })),
   },
 ];

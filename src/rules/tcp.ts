@@ -2,7 +2,7 @@ import type { Address } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import type { Clock } from "../state/clock.ts";
 import {
-  C,
+  COUNTER,
   counterRow,
   observeDuration,
   PROXY_KINDS,
@@ -143,7 +143,7 @@ export class TcpRules {
     }
     const now = this.#clock.nowMs;
     this.active++;
-    this.row[C.tcpOpened]! += 1;
+    this.row[COUNTER.tcpOpened]! += 1;
     this.lastActiveMs[slot] = now;
     this.#openedMs[slot] = now;
     this.pending = NOTHING;
@@ -177,8 +177,8 @@ export class TcpRules {
         return this.headerEnd(slot, "proxy_missing");
       case "header": {
         const kind = verdict.source === null ? "local" : verdict.version === 1 ? "v1" : "v2";
-        this.row[C.proxyHeaders + PROXY_KINDS.indexOf(kind)]! += 1;
-        if (wait.late) this.row[C.proxyLate]! += 1;
+        this.row[COUNTER.proxyHeaders + PROXY_KINDS.indexOf(kind)]! += 1;
+        if (wait.late) this.row[COUNTER.proxyLate]! += 1;
         return this.#begin(slot, wait, wait.bytes.subarray(verdict.length), verdict.source);
       }
     }
@@ -213,9 +213,9 @@ export class TcpRules {
     this.#clients.leave(slot);
     this.active--;
     Atomics.sub(this.#control, WORD.tcpActive, 1);
-    this.row[C.tcpClosed]! += 1;
-    this.row[C.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
-    observeDuration(this.row, C.tcpDuration, seconds);
+    this.row[COUNTER.tcpClosed]! += 1;
+    this.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
+    observeDuration(this.row, COUNTER.tcpDuration, seconds);
   }
 
   /** How long the session has lasted, in seconds. */
@@ -225,7 +225,7 @@ export class TcpRules {
 
   /** A newcomer was turned away before it had a slot: by the engine (`no_descriptors`) or by `open`. */
   countRefusal(reason: TcpRefusal): void {
-    this.row[C.tcpRefused + TCP_REFUSALS.indexOf(reason)]! += 1;
+    this.row[COUNTER.tcpRefused + TCP_REFUSALS.indexOf(reason)]! += 1;
   }
 
   /** Looks after deadlines; to be called once per tick of the loop's clock. */
@@ -270,7 +270,7 @@ export class TcpRules {
     this.source = source;
     this.bannerLength = wait.late ? 0 : this.#banner(wait, source);
     this.#headers.delete(slot);
-    this.row[C.tcpReceivedBytes]! += pending.length;
+    this.row[COUNTER.tcpReceivedBytes]! += pending.length;
     return this.#enter(slot, OPEN, pending);
   }
 

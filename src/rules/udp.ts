@@ -3,7 +3,7 @@ import type { Clock } from "../state/clock.ts";
 import {
   BANNER_SUPPRESSIONS,
   type BannerSuppression,
-  C,
+  COUNTER,
   counterRow,
   observeDuration,
   UDP_CLOSES,
@@ -130,8 +130,8 @@ export class UdpRules {
       if (mark !== PROBE_PORT) return this.#dropByMark(mark, length);
     }
     const row = this.row;
-    row[C.udpReceivedDatagrams]! += 1;
-    row[C.udpReceivedBytes]! += length;
+    row[COUNTER.udpReceivedDatagrams]! += 1;
+    row[COUNTER.udpReceivedBytes]! += length;
     const last = port | (local << 16);
     const hash = this.#hash.of(a0, a1, a2, a3, last);
     const keys = this.#keys;
@@ -200,14 +200,14 @@ export class UdpRules {
    * servers would answer one question.
    */
   dropUnseen(reason: UdpDrop, length: number): void {
-    this.row[C.udpReceivedDatagrams]! += 1;
-    this.row[C.udpReceivedBytes]! += length;
+    this.row[COUNTER.udpReceivedDatagrams]! += 1;
+    this.row[COUNTER.udpReceivedBytes]! += length;
     this.countDrop(reason);
   }
 
   /** The engine could not do as `admit` said. */
   countDrop(reason: UdpDrop): void {
-    this.row[C.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
+    this.row[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
   }
 
   /** Ends sessions that were idle for their timeout; to be called once per tick of the loop's clock. */
@@ -267,7 +267,7 @@ export class UdpRules {
     this.#openedMs[session] = now;
     this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
     this.active++;
-    this.row[C.udpOpened]! += 1;
+    this.row[COUNTER.udpOpened]! += 1;
   }
 
   /** A datagram of a session that is set aside at `place`: in its first ones, or muted. */
@@ -293,7 +293,7 @@ export class UdpRules {
 
   #answer(answer: Answer): UdpVerdict {
     if (answer !== SESSIONLESS) return answer;
-    this.row[C.udpSessionless]! += 1;
+    this.row[COUNTER.udpSessionless]! += 1;
     return ECHO;
   }
 
@@ -302,10 +302,10 @@ export class UdpRules {
     this.#table.remove(session);
     this.active--;
     Atomics.sub(this.#control, WORD.udpActive, 1);
-    this.row[C.udpClosed]! += 1;
-    this.row[C.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
+    this.row[COUNTER.udpClosed]! += 1;
+    this.row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
     const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[session]!) / 1000;
-    observeDuration(this.row, C.udpDuration, seconds);
+    observeDuration(this.row, COUNTER.udpDuration, seconds);
   }
 
   /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */
@@ -315,8 +315,8 @@ export class UdpRules {
 
   /** The loop guard has `mark` against the datagram's port. */
   #dropByMark(mark: number, length: number): UdpVerdict {
-    this.row[C.udpReceivedDatagrams]! += 1;
-    this.row[C.udpReceivedBytes]! += length;
+    this.row[COUNTER.udpReceivedDatagrams]! += 1;
+    this.row[COUNTER.udpReceivedBytes]! += length;
     if ((mark & PORT_ZERO) !== 0) this.countDrop("source_port_zero");
     else if ((mark & OWN_PORT) !== 0) this.countDrop("own_port");
     else this.countDrop("blocked_source_port");
@@ -324,13 +324,13 @@ export class UdpRules {
   }
 
   #refuse(reason: UdpRefusal): UdpVerdict {
-    this.row[C.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
+    this.row[COUNTER.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
     this.countDrop(reason);
     return DROP;
   }
 
   #suppress(reason: BannerSuppression): number {
-    this.row[C.udpBannersSuppressed + BANNER_SUPPRESSIONS.indexOf(reason)]! += 1;
+    this.row[COUNTER.udpBannersSuppressed + BANNER_SUPPRESSIONS.indexOf(reason)]! += 1;
     return 0;
   }
 }

@@ -77,7 +77,7 @@ const block = (length: number): number => {
 };
 
 /** Column of each counter in a loop's row. Those with several reasons name their first column. */
-export const C = {
+export const COUNTER = {
   tcpOpened: block(1),
   /** Sessions ended, whatever the reason: opened - closed is what is active. */
   tcpClosed: block(1),

@@ -1,5 +1,5 @@
 import { ClientTable } from "./clients.ts";
-import { C, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
+import { COUNTER, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
 import { type SharedTables, WORD } from "./shared.ts";
 
 /**
@@ -11,16 +11,16 @@ import { type SharedTables, WORD } from "./shared.ts";
 export function giveBackSessions(tables: SharedTables, loop: number, seconds: number): void {
   const row = counterRow(tables.counters, loop);
   const control = new Int32Array(tables.control);
-  const tcp = row[C.tcpOpened]! - row[C.tcpClosed]!;
-  row[C.tcpClosed]! += tcp;
-  row[C.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
-  row[C.tcpQueuedBytes] = 0;
+  const tcp = row[COUNTER.tcpOpened]! - row[COUNTER.tcpClosed]!;
+  row[COUNTER.tcpClosed]! += tcp;
+  row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
+  row[COUNTER.tcpQueuedBytes] = 0;
   Atomics.sub(control, WORD.tcpActive, tcp);
-  const udp = row[C.udpOpened]! - row[C.udpClosed]!;
-  row[C.udpClosed]! += udp;
-  row[C.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
+  const udp = row[COUNTER.udpOpened]! - row[COUNTER.udpClosed]!;
+  row[COUNTER.udpClosed]! += udp;
+  row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
   Atomics.sub(control, WORD.udpActive, udp);
-  for (let count = 0; count < tcp; count++) observeDuration(row, C.tcpDuration, seconds);
-  for (let count = 0; count < udp; count++) observeDuration(row, C.udpDuration, seconds);
+  for (let count = 0; count < tcp; count++) observeDuration(row, COUNTER.tcpDuration, seconds);
+  for (let count = 0; count < udp; count++) observeDuration(row, COUNTER.udpDuration, seconds);
   if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);
 }

@@ -1,7 +1,7 @@
 import type { Loops } from "../../src/engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "../../src/engine/start.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { C, COLUMNS, sumColumn } from "../../src/state/counters.ts";
+import { COLUMNS, COUNTER, sumColumn } from "../../src/state/counters.ts";
 import { makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { settings } from "../rules/fixtures.ts";
 
@@ -49,7 +49,7 @@ export class Here implements AsyncDisposable {
   /** The columns of what loops have counted, their clocks excepted: none where nothing has happened. */
   counted(): number[] {
     const columns = Array.from({ length: COLUMNS }, (_, column) => column);
-    const clocks: number[] = [C.heartbeatMs, C.loopLagSeconds];
+    const clocks: number[] = [COUNTER.heartbeatMs, COUNTER.loopLagSeconds];
     return columns.filter((at) => !clocks.includes(at) && sumColumn(this.tables.counters, at) !== 0);
   }
 

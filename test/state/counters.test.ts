@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import {
   BANNER_SUPPRESSIONS,
-  C,
   COLUMNS,
+  COUNTER,
   counterRow,
   DURATION_BOUNDS_S,
   makeCounterTable,
@@ -18,7 +18,7 @@ import {
 
 test("columns of several numbers do not overlap, and fill the row", () => {
   const durations = DURATION_BOUNDS_S.length + 2;
-  const lengths: Partial<Record<keyof typeof C, number>> = {
+  const lengths: Partial<Record<keyof typeof COUNTER, number>> = {
     tcpRefused: TCP_REFUSALS.length,
     tcpClosedBy: TCP_CLOSES.length,
     tcpDuration: durations,
@@ -29,21 +29,21 @@ test("columns of several numbers do not overlap, and fill the row", () => {
     udpBannersSuppressed: BANNER_SUPPRESSIONS.length,
     udpDuration: durations,
   };
-  const taken = Object.entries(C).flatMap(([name, first]) =>
-    Array.from({ length: lengths[name as keyof typeof C] ?? 1 }, (_, at) => first + at),
+  const taken = Object.entries(COUNTER).flatMap(([name, first]) =>
+    Array.from({ length: lengths[name as keyof typeof COUNTER] ?? 1 }, (_, at) => first + at),
   );
   expect(taken.toSorted((a, b) => a - b)).toEqual(Array.from({ length: COLUMNS }, (_, at) => at));
 });
 
 test("a column is summed over all loops, exactly up to 2^53", () => {
   const table = makeCounterTable(3);
-  expect(sumColumn(table, C.tcpSentBytes)).toBe(0);
-  counterRow(table, 0)[C.tcpSentBytes] = 2 ** 53 - 4;
-  counterRow(table, 1)[C.tcpSentBytes]! += 1;
-  counterRow(table, 2)[C.tcpSentBytes]! += 2;
-  counterRow(table, 1)[C.tcpSentBytes + 1] = 99;
-  counterRow(table, 1)[C.tcpSentBytes - 1] = 99;
-  expect(sumColumn(table, C.tcpSentBytes)).toBe(Number.MAX_SAFE_INTEGER);
+  expect(sumColumn(table, COUNTER.tcpSentBytes)).toBe(0);
+  counterRow(table, 0)[COUNTER.tcpSentBytes] = 2 ** 53 - 4;
+  counterRow(table, 1)[COUNTER.tcpSentBytes]! += 1;
+  counterRow(table, 2)[COUNTER.tcpSentBytes]! += 2;
+  counterRow(table, 1)[COUNTER.tcpSentBytes + 1] = 99;
+  counterRow(table, 1)[COUNTER.tcpSentBytes - 1] = 99;
+  expect(sumColumn(table, COUNTER.tcpSentBytes)).toBe(Number.MAX_SAFE_INTEGER);
 });
 
 describe("a duration", () => {
@@ -57,8 +57,10 @@ describe("a duration", () => {
   for (const [seconds, bucket] of cases) {
     test(`of ${seconds} s is in bucket ${bucket}`, () => {
       const row = counterRow(makeCounterTable(1), 0);
-      observeDuration(row, C.udpDuration, seconds);
-      const slots = [...row.subarray(C.udpDuration, C.udpDuration + DURATION_BOUNDS_S.length + 2)];
+      observeDuration(row, COUNTER.udpDuration, seconds);
+      const slots = [
+        ...row.subarray(COUNTER.udpDuration, COUNTER.udpDuration + DURATION_BOUNDS_S.length + 2),
+      ];
       expect(slots.slice(0, -1)).toEqual(
         Array.from({ length: DURATION_BOUNDS_S.length + 1 }, (_, at) => (at === bucket ? 1 : 0)),
       );

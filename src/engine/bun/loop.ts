@@ -1,7 +1,7 @@
 import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
-import { C, counterRow } from "../../state/counters.ts";
+import { COUNTER, counterRow } from "../../state/counters.ts";
 import { COMMAND, WORD } from "../../state/shared.ts";
 import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
@@ -88,8 +88,8 @@ export class BunLoop {
 
   /** Reads the one clock that everything goes by (`now`), and looks after deadlines. */
   #tick(now: number): void {
-    this.#row[C.heartbeatMs] = now;
-    this.#row[C.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
+    this.#row[COUNTER.heartbeatMs] = now;
+    this.#row[COUNTER.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
     this.#tcp?.tick();
     this.#udp?.tick();

@@ -1,7 +1,7 @@
 import type { udp } from "bun";
 import { type Address, parseAddress } from "../../net/address.ts";
 import { ECHO, FIRST, PROBE, SUSPECT, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
-import { C } from "../../state/counters.ts";
+import { COUNTER } from "../../state/counters.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 
@@ -64,8 +64,8 @@ export class UdpEndpoint {
     if (this.#waiting.length === 0) {
       try {
         if (socket.send(bytes, port, address)) {
-          this.#row[C.udpSentDatagrams]! += 1;
-          this.#row[C.udpSentBytes]! += bytes.length;
+          this.#row[COUNTER.udpSentDatagrams]! += 1;
+          this.#row[COUNTER.udpSentBytes]! += bytes.length;
           if (bytes.length >= RELEASE_BYTES_MIN) release(bytes);
           return;
         }
@@ -110,8 +110,8 @@ export class UdpEndpoint {
     for (let tries = 0; tries < SEND_TRIES; tries++) {
       try {
         if (!socket.send(bytes, port, address)) return false;
-        this.#row[C.udpSentDatagrams]! += 1;
-        this.#row[C.udpSentBytes]! += bytes.length;
+        this.#row[COUNTER.udpSentDatagrams]! += 1;
+        this.#row[COUNTER.udpSentBytes]! += bytes.length;
         return true;
       } catch {
         // The kernel reports an earlier send's failure on the next one, to whomever that goes: try again.

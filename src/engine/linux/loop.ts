@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../state/clock.ts";
-import { C, counterRow } from "../../state/counters.ts";
+import { COUNTER, counterRow } from "../../state/counters.ts";
 import { COMMAND, WORD } from "../../state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
@@ -97,7 +97,7 @@ class LinuxLoop {
       throw fault;
     }
     this.#nextTickMs = this.#clock.nowMs + TICK_MS;
-    this.#row[C.heartbeatMs] = this.#clock.nowMs;
+    this.#row[COUNTER.heartbeatMs] = this.#clock.nowMs;
   }
 
   run(): void {
@@ -153,8 +153,8 @@ class LinuxLoop {
   }
 
   #tick(now: number): void {
-    this.#row[C.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
-    this.#row[C.heartbeatMs] = now;
+    this.#row[COUNTER.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
+    this.#row[COUNTER.heartbeatMs] = now;
     this.#tcp?.tick();
     this.#udp?.rules.sweep();
     this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);

@@ -1,4 +1,4 @@
-import { C } from "../../state/counters.ts";
+import { COUNTER } from "../../state/counters.ts";
 
 /** The most that is read or sent at once: what a slow reader can leave unsent, and so what it can cost. */
 export const WINDOW_BYTES = 64 * 1024;
@@ -33,7 +33,7 @@ export class SendQueues {
     const queue = this.#queues.get(fd);
     const owed = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
     this.#queues.set(fd, { bytes: owed, sent: 0 });
-    this.#row[C.tcpQueuedBytes]! += rest.length;
+    this.#row[COUNTER.tcpQueuedBytes]! += rest.length;
     return owed.length <= this.#maxQueuedBytes;
   }
 
@@ -47,7 +47,7 @@ export class SendQueues {
   sent(fd: number, bytes: number): boolean {
     const queue = this.#queues.get(fd)!;
     queue.sent += bytes;
-    this.#row[C.tcpQueuedBytes]! -= bytes;
+    this.#row[COUNTER.tcpQueuedBytes]! -= bytes;
     return queue.sent === queue.bytes.length && this.#queues.delete(fd);
   }
 
@@ -56,12 +56,12 @@ export class SendQueues {
     const queue = this.#queues.get(fd);
     if (queue === undefined) return;
     this.#queues.delete(fd);
-    this.#row[C.tcpQueuedBytes]! += queue.sent - queue.bytes.length;
+    this.#row[COUNTER.tcpQueuedBytes]! += queue.sent - queue.bytes.length;
   }
 
   /** Never more than may be queued: reading stops at the first byte unsent, so the bound holds by itself. */
   windowBytes(): number {
-    const pressed = this.#row[C.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
+    const pressed = this.#row[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
     return Math.min(pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES, this.#maxQueuedBytes);
   }
 }

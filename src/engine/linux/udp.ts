@@ -2,7 +2,7 @@ import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import { DROP, ECHO, PROBE, SUSPECT, type UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
 import type { Clock } from "../../state/clock.ts";
-import { C } from "../../state/counters.ts";
+import { COUNTER } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
@@ -190,8 +190,8 @@ class UdpSocket {
     const row = this.#rules.row;
     let bytes = 0;
     for (const end = this.#at + count; this.#at < end; this.#at++) bytes += this.#batch.lengthOf(this.#at);
-    row[C.udpSentDatagrams]! += count;
-    row[C.udpSentBytes]! += bytes;
+    row[COUNTER.udpSentDatagrams]! += count;
+    row[COUNTER.udpSentBytes]! += bytes;
   }
 
   /** Sends the banner of the datagram at `#at`, whose echo then follows. False when the kernel takes no more. */
@@ -212,8 +212,8 @@ class UdpSocket {
       }
       if (sent < 0) this.#rules.countDrop("send_failed");
       else {
-        this.#rules.row[C.udpSentDatagrams]! += 1;
-        this.#rules.row[C.udpSentBytes]! += length;
+        this.#rules.row[COUNTER.udpSentDatagrams]! += 1;
+        this.#rules.row[COUNTER.udpSentBytes]! += length;
       }
     }
     this.#verdicts[this.#at] = ECHO;
