@@ -2,7 +2,7 @@ import { FLUSH_MS } from "./engine/cut.ts";
 import type { Loop } from "./engine/loop.ts";
 import type { Logger } from "./log.ts";
 import { COUNTER, sumColumn, TCP_CLOSES, type TcpClose } from "./state/counters.ts";
-import { type SharedTables, WORD } from "./state/shared.ts";
+import { CONTROL, type SharedTables } from "./state/shared.ts";
 
 const POLL_MS = 20;
 
@@ -25,11 +25,11 @@ export async function drain(
   log: Logger,
 ): Promise<void> {
   const control = new Int32Array(tables.control);
-  const tcpActive = (): number => Atomics.load(control, WORD.tcpActive);
-  const udpActive = (): number => Atomics.load(control, WORD.udpActive);
+  const tcpActive = (): number => Atomics.load(control, CONTROL.tcpActive);
+  const udpActive = (): number => Atomics.load(control, CONTROL.udpActive);
   const startMs = performance.now();
 
-  Atomics.store(control, WORD.draining, 1); // readiness fails from here on, and rules refuse newcomers
+  Atomics.store(control, CONTROL.draining, 1); // readiness fails from here on, and rules refuse newcomers
   const closedBefore = tcpEndings(tables);
   const tcpSessions = tcpActive();
   const udpSessions = udpActive();

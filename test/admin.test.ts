@@ -10,7 +10,7 @@ import { parseAddress } from "../src/net/address.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../src/net/endpoint.ts";
 import { Clock } from "../src/state/clock.ts";
 import { COUNTER, counterRow } from "../src/state/counters.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
+import { CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
@@ -157,7 +157,7 @@ describe("the probes", () => {
     expect(await asks(tables, endpointOf(leaving))).toEqual(closed);
     const elsewhere = await asks(tables, parseEndpoint("192.0.2.1:1")!); // no address of this host
     expect(elsewhere).toEqual(fault("failed", "cannot open a socket: EADDRNOTAVAIL"));
-    expect(Atomics.load(new Int32Array(tables.control), WORD.probeTcpEnd)).toBe(0); // each was taken back
+    expect(Atomics.load(new Int32Array(tables.control), CONTROL.probeTcpEnd)).toBe(0); // each was taken back
   });
 
   test("TCP: a late answer is waited for in the same connection, and told as late", async () => {
@@ -174,16 +174,16 @@ describe("the probes", () => {
     const probe = new TcpProbe(tables, endpointOf(slow));
     const late = fault("timeout", "no echo within 50 ms");
     expect(await probe.ask(50)).toEqual(late);
-    const port = Atomics.load(control, WORD.probeTcpEnd);
+    const port = Atomics.load(control, CONTROL.probeTcpEnd);
     expect(port).toBeGreaterThan(0); // still told: it may yet be accepted
     expect(await probe.ask(50)).toEqual(late);
-    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(port);
+    expect(Atomics.load(control, CONTROL.probeTcpEnd)).toBe(port);
     expect(words.length).toBe(1); // one connection, one question
 
     const asking = probe.ask(10_000);
     sockets[0]!.write(words[0]!);
     expect(await asking).toBeNull();
-    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(0);
+    expect(Atomics.load(control, CONTROL.probeTcpEnd)).toBe(0);
 
     expect(await probe.ask(50)).toEqual(late);
     sockets[1]!.write(words[1]!); // nobody waits for it now
@@ -195,7 +195,7 @@ describe("the probes", () => {
     await until("one more question", () => words.length === 4);
     probe.close(); // the server stops
     expect(await last).toEqual(fault("closed", "the connection was closed before the echo"));
-    expect(Atomics.load(control, WORD.probeTcpEnd)).toBe(0);
+    expect(Atomics.load(control, CONTROL.probeTcpEnd)).toBe(0);
   });
 
   test("UDP: nobody there, another's words, a lost datagram", async () => {
@@ -222,12 +222,12 @@ describe("the probes", () => {
     try {
       expect(await probe.ask(10_000)).toBeNull();
       expect(datagrams).toBeGreaterThanOrEqual(2);
-      expect(Atomics.load(new Int32Array(tables.control), WORD.probeUdpEnd)).toBeGreaterThan(0); // it is kept
+      expect(Atomics.load(new Int32Array(tables.control), CONTROL.probeUdpEnd)).toBeGreaterThan(0); // it is kept
     } finally {
       probe.close();
       lossy.close();
     }
-    expect(Atomics.load(new Int32Array(tables.control), WORD.probeUdpEnd)).toBe(0);
+    expect(Atomics.load(new Int32Array(tables.control), CONTROL.probeUdpEnd)).toBe(0);
     expect(new Uint8Array(tables.sourcePorts).every((mark) => mark === 0)).toBe(true);
 
     const elsewhere = new UdpProbe(tables, parseEndpoint("192.0.2.1:1")!);

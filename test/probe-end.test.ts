@@ -10,7 +10,7 @@ import { openLog } from "../src/log.ts";
 import { endpointOf } from "../src/net/endpoint.ts";
 import { COUNTER, sumColumn, UDP_DROPS } from "../src/state/counters.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../src/state/probe-end.ts";
-import { makeSharedTables, WORD } from "../src/state/shared.ts";
+import { CONTROL, makeSharedTables } from "../src/state/shared.ts";
 import {
   AF_INET,
   EADDRINUSE,
@@ -96,7 +96,7 @@ describe("who is the probe", () => {
     socket.close();
     client.halfClose();
     await client.ended;
-    await until("room", () => Atomics.load(new Int32Array(here.tables.control), WORD.tcpActive) === 0);
+    await until("room", () => Atomics.load(new Int32Array(here.tables.control), CONTROL.tcpActive) === 0);
     using heir = await TcpClient.connect(here.tcpPort, { from: "127.0.0.1", fromPort: port });
     await heir.greeted();
     expect(sumColumn(here.tables.counters, COUNTER.tcpOpened)).toBe(2);
@@ -111,7 +111,7 @@ describe("who is the probe", () => {
     const tables = makeSharedTables(1, 0);
     const probe = new TcpProbe(tables, endpointOf("127.0.0.1", silent.port)!);
     expect(await probe.ask(10)).not.toBeNull(); // its connection stays, and its end with it
-    const tcpPort = Atomics.load(new Int32Array(tables.control), WORD.probeTcpEnd);
+    const tcpPort = Atomics.load(new Int32Array(tables.control), CONTROL.probeTcpEnd);
 
     for (const options of [[], [SO_REUSEADDR], [SO_REUSEPORT], [SO_REUSEADDR, SO_REUSEPORT]]) {
       for (const thief of ["127.0.0.1", "0.0.0.0"]) {
@@ -159,7 +159,7 @@ describe("who is the probe", () => {
     const probe = new UdpProbe(here.tables, endpointOf("127.0.0.1", here.udpPort)!);
     expect(await probe.ask(10_000)).toBeNull();
     expect(here.counted()).toEqual([]);
-    const fromPort = Atomics.load(new Int32Array(here.tables.control), WORD.probeUdpEnd);
+    const fromPort = Atomics.load(new Int32Array(here.tables.control), CONTROL.probeUdpEnd);
     using stranger = await UdpClient.open(here.udpPort, { from: "127.0.0.2", fromPort });
     stranger.send("from a blocked port");
     await until("a drop", () => sumColumn(here.tables.counters, blocked) === 1);

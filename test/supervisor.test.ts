@@ -12,7 +12,7 @@ import {
 } from "../src/engine/supervisor.ts";
 import { StartError } from "../src/errors.ts";
 import { COUNTER, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
-import { COMMAND, makeSharedTables, type SharedTables, WORD } from "../src/state/shared.ts";
+import { COMMAND, CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
 
 /** The supervisor alone, over loops that do what a test wants, with the clock in hand. */
 
@@ -89,7 +89,7 @@ class FakeStarter implements LoopStarter {
   }
 
   start(index: number, events: LoopEvents): RunningLoop {
-    const command = (): number => Atomics.load(new Int32Array(this.tables.control), WORD.command + index);
+    const command = (): number => Atomics.load(new Int32Array(this.tables.control), CONTROL.command + index);
     this.startedUnder.push(command());
     const why = this.script.shift() ?? null;
     if (why !== null) throw new Error(why);
@@ -204,15 +204,15 @@ describe("a loop that dies", () => {
     row[COUNTER.tcpOpened] = 10;
     row[COUNTER.tcpClosed] = 4;
     row[COUNTER.udpOpened] = 7;
-    Atomics.store(control, WORD.tcpActive, 6 + 2); // two are the other loop's
-    Atomics.store(control, WORD.udpActive, 7);
+    Atomics.store(control, CONTROL.tcpActive, 6 + 2); // two are the other loop's
+    Atomics.store(control, CONTROL.udpActive, 7);
     clock.advance(5000);
     starter.latest(1).events.onDeath("a bug");
     expect(row[COUNTER.tcpClosed]).toBe(10);
     expect(row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]).toBe(6);
     expect(row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]).toBe(7);
-    expect(Atomics.load(control, WORD.tcpActive)).toBe(2);
-    expect(Atomics.load(control, WORD.udpActive)).toBe(0);
+    expect(Atomics.load(control, CONTROL.tcpActive)).toBe(2);
+    expect(Atomics.load(control, CONTROL.udpActive)).toBe(0);
     const lengths = (first: number): number =>
       row.subarray(first, first + DURATION_BOUNDS_S.length + 1).reduce((sum, count) => sum + count, 0);
     expect(lengths(COUNTER.tcpDuration)).toBe(6);

@@ -2,7 +2,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { COUNTER, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
-import { WORD } from "../state/shared.ts";
+import { CONTROL } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";
 import { fleet } from "./fleet.ts";
 import type { PageFacts, SessionFacts } from "./page.ts";
@@ -10,7 +10,7 @@ import type { PageFacts, SessionFacts } from "./page.ts";
 /** Gathers what the page shows. */
 export async function pageFacts(facts: AdminFacts, env: Environment): Promise<PageFacts> {
   const { KUBERNETES_SERVICE_HOST: inCluster } = env; // in every container of a Pod
-  const draining = Atomics.load(new Int32Array(facts.tables.control), WORD.draining) === 1;
+  const draining = Atomics.load(new Int32Array(facts.tables.control), CONTROL.draining) === 1;
   const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return {
     identity: identity(facts, env),

@@ -3,7 +3,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import { Clock } from "../state/clock.ts";
 import { COUNTER, counterRow } from "../state/counters.ts";
-import { type SharedTables, WORD } from "../state/shared.ts";
+import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { dialable } from "./dialable.ts";
 import { PROBE_RESULTS, type ProbeFault, type ProbeResult } from "./probe.ts";
@@ -87,7 +87,7 @@ export class Readiness {
   }
 
   #draining(): boolean {
-    return Atomics.load(this.#control, WORD.draining) === 1;
+    return Atomics.load(this.#control, CONTROL.draining) === 1;
   }
 
   async #ask(): Promise<Verdict> {
@@ -107,7 +107,7 @@ export class Readiness {
   /** A server that is full serves those it has: it is ready, though the next TCP session would be refused. */
   #readyVerdict(): Verdict {
     if (this.#tcpProbe === null) return { ok: true, text: "ready" };
-    const atCap = Atomics.load(this.#control, WORD.tcpActive) >= this.#settings.maxTcpSessions;
+    const atCap = Atomics.load(this.#control, CONTROL.tcpActive) >= this.#settings.maxTcpSessions;
     return { ok: true, text: atCap ? "ready (full)" : "ready" };
   }
 }

@@ -1,6 +1,6 @@
 import { StartError } from "../errors.ts";
 import { giveBackSessions } from "../state/settle.ts";
-import { COMMAND, type SharedTables, WORD } from "../state/shared.ts";
+import { COMMAND, CONTROL, type SharedTables } from "../state/shared.ts";
 import type { LoopsEvents } from "./loop.ts";
 
 /** Time until a dead loop is replaced; it doubles with each start in a row that fails, up to the longest. */
@@ -131,7 +131,7 @@ export class Supervisor {
   /** Makes the last loop that serves TCP throw, or where none does, the last one. */
   fail(): void {
     const place = this.#places.at(this.#tables.serves.findLastIndex(({ tcp }) => tcp))!;
-    Atomics.store(this.#control, WORD.command + place.index, COMMAND.fail);
+    Atomics.store(this.#control, CONTROL.command + place.index, COMMAND.fail);
     place.loop?.wake();
   }
 
@@ -153,7 +153,7 @@ export class Supervisor {
     if (command <= this.#command) return;
     this.#command = command;
     for (const place of this.#places) {
-      Atomics.store(this.#control, WORD.command + place.index, command);
+      Atomics.store(this.#control, CONTROL.command + place.index, command);
       if (place.loop === null) this.#leave(place);
       else place.loop.wake();
     }
@@ -161,7 +161,7 @@ export class Supervisor {
 
   #startIn(place: Place): void {
     place.cancelRetry = null;
-    Atomics.store(this.#control, WORD.command + place.index, this.#command);
+    Atomics.store(this.#control, CONTROL.command + place.index, this.#command);
     let over = false;
     const whileIt = <Args extends unknown[]>(act: (...args: Args) => void) => {
       return (...args: Args): void => {

@@ -12,7 +12,7 @@ import {
   type TcpRefusal,
 } from "../state/counters.ts";
 import { isProbeEnd } from "../state/probe-end.ts";
-import { type SharedTables, WORD } from "../state/shared.ts";
+import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
@@ -123,22 +123,22 @@ export class TcpRules {
    */
   openProbe(peer: Address, peerPort: number, local: Address, localPort: number): boolean {
     const { a0, a1, a2, a3 } = peer;
-    if (!isProbeEnd(this.#control, WORD.probeTcpEnd, a0, a1, a2, a3, peerPort)) return false;
+    if (!isProbeEnd(this.#control, CONTROL.probeTcpEnd, a0, a1, a2, a3, peerPort)) return false;
     this.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
     return true;
   }
 
   /** A connection was accepted: OPEN, AWAITING_HEADER or REFUSED (and then not a session, not to be closed). */
   open(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
-    if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
-    if (Atomics.add(this.#control, WORD.tcpActive, 1) >= this.#settings.maxTcpSessions) {
-      Atomics.sub(this.#control, WORD.tcpActive, 1);
+    if (Atomics.load(this.#control, CONTROL.draining) === 1) return this.#refuse("draining");
+    if (Atomics.add(this.#control, CONTROL.tcpActive, 1) >= this.#settings.maxTcpSessions) {
+      Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse("max_sessions");
     }
     const awaits = this.#trust.awaitsHeader(peer);
     const refusal = awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#clients.take(slot, peer);
     if (refusal !== null) {
-      Atomics.sub(this.#control, WORD.tcpActive, 1);
+      Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse(refusal);
     }
     const now = this.#clock.nowMs;
@@ -212,7 +212,7 @@ export class TcpRules {
     this.#wheel?.remove(slot);
     this.#clients.leave(slot);
     this.active--;
-    Atomics.sub(this.#control, WORD.tcpActive, 1);
+    Atomics.sub(this.#control, CONTROL.tcpActive, 1);
     this.row[COUNTER.tcpClosed]! += 1;
     this.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
     observeDuration(this.row, COUNTER.tcpDuration, seconds);

@@ -15,7 +15,7 @@ import {
 } from "../state/counters.ts";
 import type { KeyedHash } from "../state/hash.ts";
 import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
-import { type SharedTables, WORD } from "../state/shared.ts";
+import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { BannerBudget } from "./budget.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
@@ -242,7 +242,7 @@ export class UdpRules {
       this.#lastActiveMs[entry - 1] = this.#clock.nowMs;
       return ECHO;
     }
-    if (Atomics.load(this.#control, WORD.draining) === 1) return this.#refuse("draining");
+    if (Atomics.load(this.#control, CONTROL.draining) === 1) return this.#refuse("draining");
     if (place === NO_PLACE || !this.#takeOne()) {
       return this.#look(NO_SESSION, SESSIONLESS, length);
     }
@@ -256,8 +256,8 @@ export class UdpRules {
 
   /** One more session, unless all loops together have as many as there may be. */
   #takeOne(): boolean {
-    if (Atomics.add(this.#control, WORD.udpActive, 1) < this.#settings.maxUdpSessions) return true;
-    Atomics.sub(this.#control, WORD.udpActive, 1);
+    if (Atomics.add(this.#control, CONTROL.udpActive, 1) < this.#settings.maxUdpSessions) return true;
+    Atomics.sub(this.#control, CONTROL.udpActive, 1);
     return false;
   }
 
@@ -301,7 +301,7 @@ export class UdpRules {
     this.#wheel?.remove(session);
     this.#table.remove(session);
     this.active--;
-    Atomics.sub(this.#control, WORD.udpActive, 1);
+    Atomics.sub(this.#control, CONTROL.udpActive, 1);
     this.row[COUNTER.udpClosed]! += 1;
     this.row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
     const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[session]!) / 1000;
@@ -310,7 +310,7 @@ export class UdpRules {
 
   /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */
   #isProbe(a0: number, a1: number, a2: number, a3: number, port: number): boolean {
-    return isProbeEnd(this.#control, WORD.probeUdpEnd, a0, a1, a2, a3, port);
+    return isProbeEnd(this.#control, CONTROL.probeUdpEnd, a0, a1, a2, a3, port);
   }
 
   /** The loop guard has `mark` against the datagram's port. */

@@ -1,5 +1,5 @@
 import type { Address } from "../net/address.ts";
-import { type SharedTables, WORD } from "./shared.ts";
+import { CONTROL, type SharedTables } from "./shared.ts";
 
 /**
  * The server's own readiness probe is told from clients by its own end, the address and port that its socket is
@@ -18,27 +18,27 @@ import { type SharedTables, WORD } from "./shared.ts";
 export const PROBE_PORT = 0x80;
 
 /** Where in the control words an end stands: its port (0 for none), then its address. */
-type EndWord = typeof WORD.probeTcpEnd | typeof WORD.probeUdpEnd;
+type EndWord = typeof CONTROL.probeTcpEnd | typeof CONTROL.probeUdpEnd;
 
 /** Tells the loops the probe's TCP end; before it connects. There is one at a time. */
 export function tellTcpEnd(tables: SharedTables, address: Address, port: number): void {
-  writeEnd(new Int32Array(tables.control), WORD.probeTcpEnd, address, port);
+  writeEnd(new Int32Array(tables.control), CONTROL.probeTcpEnd, address, port);
 }
 
 /** Takes the TCP end back; before its socket is closed. */
 export function takeBackTcpEnd(tables: SharedTables): void {
-  Atomics.store(new Int32Array(tables.control), WORD.probeTcpEnd, 0);
+  Atomics.store(new Int32Array(tables.control), CONTROL.probeTcpEnd, 0);
 }
 
 /** Tells the loops the probe's UDP end; before it sends. There is one at a time. */
 export function tellUdpEnd(tables: SharedTables, address: Address, port: number): void {
-  writeEnd(new Int32Array(tables.control), WORD.probeUdpEnd, address, port);
+  writeEnd(new Int32Array(tables.control), CONTROL.probeUdpEnd, address, port);
   Atomics.or(new Uint8Array(tables.sourcePorts), port, PROBE_PORT);
 }
 
 /** Takes the UDP end back; before its socket is closed. What the loop guard has against its port stands again. */
 export function takeBackUdpEnd(tables: SharedTables): void {
-  const port = Atomics.exchange(new Int32Array(tables.control), WORD.probeUdpEnd, 0);
+  const port = Atomics.exchange(new Int32Array(tables.control), CONTROL.probeUdpEnd, 0);
   if (port !== 0) Atomics.and(new Uint8Array(tables.sourcePorts), port, ~PROBE_PORT);
 }
 

@@ -1,6 +1,6 @@
 import { ClientTable } from "./clients.ts";
 import { COUNTER, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
-import { type SharedTables, WORD } from "./shared.ts";
+import { CONTROL, type SharedTables } from "./shared.ts";
 
 /**
  * Books what a dead loop had not given back as ended, so that caps and counters are true again: the sessions it
@@ -15,11 +15,11 @@ export function giveBackSessions(tables: SharedTables, loop: number, seconds: nu
   row[COUNTER.tcpClosed]! += tcp;
   row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
   row[COUNTER.tcpQueuedBytes] = 0;
-  Atomics.sub(control, WORD.tcpActive, tcp);
+  Atomics.sub(control, CONTROL.tcpActive, tcp);
   const udp = row[COUNTER.udpOpened]! - row[COUNTER.udpClosed]!;
   row[COUNTER.udpClosed]! += udp;
   row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
-  Atomics.sub(control, WORD.udpActive, udp);
+  Atomics.sub(control, CONTROL.udpActive, udp);
   for (let count = 0; count < tcp; count++) observeDuration(row, COUNTER.tcpDuration, seconds);
   for (let count = 0; count < udp; count++) observeDuration(row, COUNTER.udpDuration, seconds);
   if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);

@@ -2,7 +2,7 @@ import { makeCounterTable } from "./counters.ts";
 import { randomSeed, SEED_WORDS } from "./hash.ts";
 
 /** Words of the control table, all Int32 and touched with Atomics only. */
-export const WORD = {
+export const CONTROL = {
   /** TCP sessions open in all loops: the cap of `maxTcpSessions` holds across loops. */
   tcpActive: 0,
   udpActive: 1,
@@ -88,7 +88,7 @@ export function makeSharedTables(
   return {
     loops,
     serves,
-    control: new SharedArrayBuffer((WORD.command + loops) * 4),
+    control: new SharedArrayBuffer((CONTROL.command + loops) * 4),
     counters: makeCounterTable(loops),
     clients: new SharedArrayBuffer(entries * (CLIENT_ADDRESS_WORDS + loops) * 4),
     bannerBudget: new SharedArrayBuffer((1 + PREFIX_BUCKETS) * 8),
@@ -105,10 +105,11 @@ export function makeSharedTables(
  * message; give it back in a `finally`.
  */
 export function lock(control: Int32Array): void {
-  while (Atomics.compareExchange(control, WORD.lock, 0, 1) !== 0) Atomics.wait(control, WORD.lock, 1, 1);
+  while (Atomics.compareExchange(control, CONTROL.lock, 0, 1) !== 0)
+    Atomics.wait(control, CONTROL.lock, 1, 1);
 }
 
 export function unlock(control: Int32Array): void {
-  Atomics.store(control, WORD.lock, 0);
-  Atomics.notify(control, WORD.lock, 1);
+  Atomics.store(control, CONTROL.lock, 0);
+  Atomics.notify(control, CONTROL.lock, 1);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BannerBudget } from "../../src/rules/budget.ts";
-import { makeSharedTables, WORD } from "../../src/state/shared.ts";
+import { CONTROL, makeSharedTables } from "../../src/state/shared.ts";
 import { ip, settings } from "./fixtures.ts";
 
 const START_MS = 1_700_000_000_000;
@@ -97,5 +97,5 @@ test("loops spend one budget, and leave the lock free", () => {
   expect(one.spend(ip("10.0.0.1"), START_MS)).toBeNull();
   expect(two.spend(ip("10.0.0.1"), START_MS)).toBeNull();
   expect(one.spend(ip("10.0.0.1"), START_MS)).toBe("rate");
-  expect(new Int32Array(tables.control)[WORD.lock]).toBe(0);
+  expect(new Int32Array(tables.control)[CONTROL.lock]).toBe(0);
 });

@@ -10,7 +10,7 @@ import {
   TcpRules,
 } from "../../src/rules/tcp.ts";
 import { COUNTER, PROXY_KINDS, TCP_CLOSES, TCP_REFUSALS } from "../../src/state/counters.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
+import { CONTROL, makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");
@@ -70,7 +70,7 @@ class Loop {
   }
 
   activeEverywhere(): number {
-    return new Int32Array(this.tables.control)[WORD.tcpActive]!;
+    return new Int32Array(this.tables.control)[CONTROL.tcpActive]!;
   }
 }
 
@@ -136,7 +136,7 @@ describe("refused is", () => {
   test("a newcomer while the server drains", () => {
     const loop = new Loop();
     loop.open(0);
-    new Int32Array(loop.tables.control)[WORD.draining] = 1;
+    new Int32Array(loop.tables.control)[CONTROL.draining] = 1;
     expect(loop.open(1)).toBe(REFUSED);
     expect(loop.refused("draining")).toBe(1);
     expect(loop.rules.phase(0)).toBe(OPEN);

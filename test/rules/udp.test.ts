@@ -12,7 +12,7 @@ import {
   UDP_REFUSALS,
 } from "../../src/state/counters.ts";
 import { KeyedHash, PROBES_MAX, SEED_WORDS } from "../../src/state/hash.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
+import { CONTROL, makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
 
 const SERVER = ip("10.0.0.1");
@@ -93,7 +93,7 @@ describe("a session", () => {
     expect(loop.admit(client, 5000)).toBe(ECHO);
     expect(loop.rules.active).toBe(8);
     expect(loop.rules.row[COUNTER.udpOpened]).toBe(8);
-    expect(new Int32Array(loop.tables.control)[WORD.udpActive]).toBe(8);
+    expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(8);
   });
 
   test("counts every datagram and its bytes, those dropped too", () => {
@@ -117,7 +117,7 @@ describe("a session", () => {
     expect(loop.rules.active).toBe(0);
     expect(loop.column("udpClosedBy", "idle_timeout")).toBe(1);
     expect(loop.rules.row[COUNTER.udpClosed]).toBe(1);
-    expect(new Int32Array(loop.tables.control)[WORD.udpActive]).toBe(0);
+    expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(0);
     expect(loop.admit(client, 5000)).toBe(FIRST);
     // It lasted 1.9 s and the timeout: the bucket up to 10 s.
     expect(loop.rules.row[COUNTER.udpDuration + 4]).toBe(1);
@@ -159,14 +159,14 @@ describe("at the cap of sessions", () => {
     expect(two.admit(ip("192.0.2.1"), 4)).toBe(ECHO);
     expect(one.rules.row[COUNTER.udpSessionless]).toBe(1);
     expect(two.rules.row[COUNTER.udpSessionless]).toBe(1);
-    expect(new Int32Array(tables.control)[WORD.udpActive]).toBe(2);
+    expect(new Int32Array(tables.control)[CONTROL.udpActive]).toBe(2);
   });
 
   test("the loop guard and the drain still drop", () => {
     const loop = new Loop({ maxUdpSessions: 1, udpBlockedSourcePorts: [53] });
     loop.admit(ip("192.0.2.1"), 1000);
     expect(loop.admit(ip("192.0.2.1"), 53)).toBe(DROP);
-    new Int32Array(loop.tables.control)[WORD.draining] = 1;
+    new Int32Array(loop.tables.control)[CONTROL.draining] = 1;
     expect(loop.admit(ip("192.0.2.1"), 1001)).toBe(DROP);
     expect(loop.rules.row[COUNTER.udpSessionless]).toBe(0);
   });
@@ -192,7 +192,7 @@ describe("refused is", () => {
   test("a newcomer while the server drains, and those that are here go on", () => {
     const loop = new Loop();
     loop.admit(ip("192.0.2.1"), 1000);
-    new Int32Array(loop.tables.control)[WORD.draining] = 1;
+    new Int32Array(loop.tables.control)[CONTROL.draining] = 1;
     expect(loop.admit(ip("192.0.2.1"), 1001)).toBe(DROP);
     expect(loop.admit(ip("192.0.2.1"), 1000)).toBe(ECHO);
     expect(loop.column("udpRefused", "draining")).toBe(1);
@@ -459,7 +459,7 @@ describe("keys that would meet in one place", () => {
     expect(verdicts.filter((verdict) => verdict === FIRST).length).toBe(PROBES_MAX);
     expect(verdicts.slice(PROBES_MAX)).toEqual(new Array(20).fill(ECHO));
     expect(loop.rules.row[COUNTER.udpSessionless]).toBe(20);
-    expect(new Int32Array(loop.tables.control)[WORD.udpActive]).toBe(PROBES_MAX);
+    expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(PROBES_MAX);
     for (const client of clients) expect(loop.admit(client, 5000)).toBe(ECHO);
     loop.pass(1100);
     expect(loop.rules.active).toBe(0);
@@ -478,7 +478,7 @@ test("at the server's end every session is ended and counted", () => {
   loop.rules.endAll("drained");
   expect(loop.rules.active).toBe(0);
   expect(loop.column("udpClosedBy", "drained")).toBe(1000);
-  expect(new Int32Array(loop.tables.control)[WORD.udpActive]).toBe(0);
+  expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(0);
   expect(loop.admit(ip("192.0.2.1"), 1)).toBe(FIRST);
 });
 

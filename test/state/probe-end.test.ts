@@ -10,13 +10,13 @@ import {
   tellTcpEnd,
   tellUdpEnd,
 } from "../../src/state/probe-end.ts";
-import { makeSharedTables, type SharedTables, WORD } from "../../src/state/shared.ts";
+import { CONTROL, makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "../rules/fixtures.ts";
 
 const END = ip("fd00:1:2:3:4:5:6:7");
 
 function isEnd(tables: SharedTables, { a0, a1, a2, a3 }: Address, port: number): boolean {
-  return isProbeEnd(new Int32Array(tables.control), WORD.probeTcpEnd, a0, a1, a2, a3, port);
+  return isProbeEnd(new Int32Array(tables.control), CONTROL.probeTcpEnd, a0, a1, a2, a3, port);
 }
 
 test("an end is its port and every word of its address, while it is told", () => {
@@ -42,14 +42,14 @@ test("TCP: the probe gets its banner and is no session, at the cap, while draini
   const tables = makeSharedTables(1, 0);
   const limits = { maxTcpSessions: 0, proxyProtocol: "require", proxyTrusted: ["10.0.0.0/8"] } as const;
   const rules = new TcpRules(settings(limits), tables, 0, 1, new HandClock());
-  Atomics.store(new Int32Array(tables.control), WORD.draining, 1);
+  Atomics.store(new Int32Array(tables.control), CONTROL.draining, 1);
   expect(rules.openProbe(END, 4000, ip("::1"), 1234)).toBe(false);
   tellTcpEnd(tables, END, 4000);
   expect(rules.openProbe(END, 4000, ip("::1"), 1234)).toBe(true);
   const banner = text(rules.banner.bytes.subarray(0, rules.bannerLength));
   expect(banner).toEndWith("Server: [::1]:1234\nClient: [fd00:1:2:3:4:5:6:7]:4000\n\n");
   expect(rules.active).toBe(0);
-  expect(Atomics.load(new Int32Array(tables.control), WORD.tcpActive)).toBe(0);
+  expect(Atomics.load(new Int32Array(tables.control), CONTROL.tcpActive)).toBe(0);
   expect(rules.row.every((number) => number === 0)).toBe(true);
 });
 

@@ -2,7 +2,7 @@ import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, counterRow } from "../../state/counters.ts";
-import { COMMAND, WORD } from "../../state/shared.ts";
+import { COMMAND, CONTROL } from "../../state/shared.ts";
 import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import type { BunTcpEvents } from "./tcp-sessions.ts";
@@ -76,7 +76,7 @@ export class BunLoop {
 
   /** Does what the loop was told last; each command includes those before it. Throws an injected fault. */
   obey(): void {
-    const command = Atomics.load(this.#control, WORD.command + this.#index);
+    const command = Atomics.load(this.#control, CONTROL.command + this.#index);
     const before = this.#command;
     this.#command = command;
     if (command === before) return;
@@ -102,7 +102,7 @@ export class BunLoop {
   #beat(): void {
     const now = this.#clock.tick();
     if (now >= this.#dueMs) this.#tick(now);
-    if (Atomics.load(this.#control, WORD.command + this.#index) !== this.#command) this.obey();
+    if (Atomics.load(this.#control, CONTROL.command + this.#index) !== this.#command) this.obey();
   }
 
   #drain(): void {

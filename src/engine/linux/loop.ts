@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, counterRow } from "../../state/counters.ts";
-import { COMMAND, WORD } from "../../state/shared.ts";
+import { COMMAND, CONTROL } from "../../state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
@@ -166,7 +166,7 @@ class LinuxLoop {
   }
 
   #obey(): void {
-    const command = Atomics.load(this.#control, WORD.command + this.#start.index);
+    const command = Atomics.load(this.#control, CONTROL.command + this.#start.index);
     if (command === COMMAND.fail) throw new Error("fault injected");
     if (command >= COMMAND.drain && this.#command < COMMAND.drain) {
       this.#tcp?.stopListening();
