@@ -9,7 +9,7 @@ import { UdpProbe } from "../src/admin/probe-udp.ts";
 import { parseAddress } from "../src/net/address.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../src/net/endpoint.ts";
 import { Clock } from "../src/state/clock.ts";
-import { COUNTER, counterRow } from "../src/state/counters.ts";
+import { COUNTER, countersOf } from "../src/state/counters.ts";
 import { CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
@@ -247,9 +247,9 @@ describe("the probes", () => {
 test("/livez: an event loop that does not turn", () => {
   const tables = makeSharedTables(2, 0);
   const now = new Clock().nowMs;
-  for (const loop of [0, 1]) counterRow(tables.counters, loop)[COUNTER.heartbeatMs] = now - 2000;
+  for (const loop of [0, 1]) countersOf(tables.counters, loop)[COUNTER.heartbeatMs] = now - 2000;
   expect(liveness(tables)).toEqual({ ok: true, text: "live" });
-  counterRow(tables.counters, 1)[COUNTER.heartbeatMs] = now - 60_000;
+  countersOf(tables.counters, 1)[COUNTER.heartbeatMs] = now - 60_000;
   expect(liveness(tables)).toEqual({ ok: false, text: "not live: event loop 1 has not turned for 60 s" });
 });
 

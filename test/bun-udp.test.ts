@@ -60,7 +60,7 @@ let socket: FakeSocket;
 const receive = (text: string, port = 4000): void =>
   endpoint.receive(socket, Buffer.from(text), port, "127.0.0.1");
 const drain = (): void => endpoint.drain(socket);
-const dropped = (reason: UdpDrop): number => rules.row[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]!;
+const dropped = (reason: UdpDrop): number => rules.counters[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]!;
 const echoes = (): string[] =>
   socket.sent.map(({ text }) => text).filter((text) => !text.includes("Server:"));
 
@@ -77,7 +77,7 @@ test("the first datagram of a session is answered by the banner, then the echo",
   receive("hello", 4001);
   expect(socket.sent[0]!.text).toEndWith("\nServer: 127.0.0.1:5678\nClient: 127.0.0.1:4001\n\n");
   expect(socket.sent[1]).toEqual({ text: "hello", port: 4001 });
-  expect(rules.row[COUNTER.udpSentDatagrams]).toBe(4);
+  expect(rules.counters[COUNTER.udpSentDatagrams]).toBe(4);
 });
 
 describe("a send that fails", () => {
@@ -97,7 +97,7 @@ describe("a send that fails", () => {
     receive("b");
     expect(echoes()).toEqual(["b"]);
     expect(dropped("send_failed")).toBe(1);
-    expect(rules.row[COUNTER.udpSentDatagrams]).toBe(3);
+    expect(rules.counters[COUNTER.udpSentDatagrams]).toBe(3);
   });
 
   test("or is told later ends nothing", () => {
@@ -120,7 +120,7 @@ describe("a kernel that takes no more", () => {
     drain();
     receive("d");
     expect(echoes()).toEqual(["a", "b", "c", "d"]);
-    expect(rules.row[COUNTER.udpSentDatagrams]).toBe(6);
+    expect(rules.counters[COUNTER.udpSentDatagrams]).toBe(6);
   });
 
   test("keeps the banner of one session from another's", () => {

@@ -11,7 +11,7 @@ import {
   type SupervisorClock,
 } from "../src/engine/supervisor.ts";
 import { StartError } from "../src/errors.ts";
-import { COUNTER, counterRow, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
+import { COUNTER, countersOf, DURATION_BOUNDS_S, TCP_CLOSES, UDP_CLOSES } from "../src/state/counters.ts";
 import { COMMAND, CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
 
 /** The supervisor alone, over loops that do what a test wants, with the clock in hand. */
@@ -199,25 +199,25 @@ describe("a loop that dies", () => {
 
   test("gives its sessions back: opened less closed is active, and each has a length", async () => {
     await supervisor.start();
-    const row = counterRow(tables.counters, 1);
+    const counters = countersOf(tables.counters, 1);
     const control = new Int32Array(tables.control);
-    row[COUNTER.tcpOpened] = 10;
-    row[COUNTER.tcpClosed] = 4;
-    row[COUNTER.udpOpened] = 7;
+    counters[COUNTER.tcpOpened] = 10;
+    counters[COUNTER.tcpClosed] = 4;
+    counters[COUNTER.udpOpened] = 7;
     Atomics.store(control, CONTROL.tcpActive, 6 + 2); // two are the other loop's
     Atomics.store(control, CONTROL.udpActive, 7);
     clock.advance(5000);
     starter.latest(1).events.onDeath("a bug");
-    expect(row[COUNTER.tcpClosed]).toBe(10);
-    expect(row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]).toBe(6);
-    expect(row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]).toBe(7);
+    expect(counters[COUNTER.tcpClosed]).toBe(10);
+    expect(counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]).toBe(6);
+    expect(counters[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]).toBe(7);
     expect(Atomics.load(control, CONTROL.tcpActive)).toBe(2);
     expect(Atomics.load(control, CONTROL.udpActive)).toBe(0);
     const lengths = (first: number): number =>
-      row.subarray(first, first + DURATION_BOUNDS_S.length + 1).reduce((sum, count) => sum + count, 0);
+      counters.subarray(first, first + DURATION_BOUNDS_S.length + 1).reduce((sum, count) => sum + count, 0);
     expect(lengths(COUNTER.tcpDuration)).toBe(6);
     expect(lengths(COUNTER.udpDuration)).toBe(7);
-    expect(row[COUNTER.tcpDuration + DURATION_BOUNDS_S.length + 1]).toBe(6 * 5); // none is older than its loop
+    expect(counters[COUNTER.tcpDuration + DURATION_BOUNDS_S.length + 1]).toBe(6 * 5); // none is older than its loop
   });
 
   test("and cannot be replaced is tried again with a pause that grows up to a bound, for ever", async () => {

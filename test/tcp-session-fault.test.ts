@@ -107,7 +107,7 @@ async function startBun(): Promise<Engine> {
 }
 
 const closedBy = ({ rules }: Engine, reason: (typeof TCP_CLOSES)[number]): number =>
-  rules.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
+  rules.counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
 
 /** The session of `client` is reset for `fault`; that of `other` goes on. */
 async function expectOneFault(engine: Engine, client: TcpClient, other: TcpClient): Promise<void> {
@@ -116,7 +116,7 @@ async function expectOneFault(engine: Engine, client: TcpClient, other: TcpClien
   expect(engine.faults.length).toBe(1);
   expect(closedBy(engine, "fault")).toBe(1);
   expect(engine.rules.active).toBe(1);
-  expect(engine.rules.row[COUNTER.tcpOpened]! - engine.rules.row[COUNTER.tcpClosed]!).toBe(1);
+  expect(engine.rules.counters[COUNTER.tcpOpened]! - engine.rules.counters[COUNTER.tcpClosed]!).toBe(1);
 }
 
 const bug = (): never => {

@@ -2,7 +2,7 @@ import type { BoundEndpoints } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import { Clock } from "../state/clock.ts";
-import { COUNTER, counterRow } from "../state/counters.ts";
+import { COUNTER, countersOf } from "../state/counters.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { dialable } from "./dialable.ts";
@@ -27,7 +27,7 @@ export interface Verdict {
 export function liveness(tables: SharedTables): Verdict {
   const now = new Clock().nowMs;
   for (let loop = 0; loop < tables.loops; loop++) {
-    const age = now - counterRow(tables.counters, loop)[COUNTER.heartbeatMs]!;
+    const age = now - countersOf(tables.counters, loop)[COUNTER.heartbeatMs]!;
     if (age > HEARTBEAT_AGE_MAX_MS) {
       return {
         ok: false,

@@ -1,7 +1,7 @@
 import {
   BANNER_SUPPRESSIONS,
   COUNTER,
-  counterRow,
+  countersOf,
   PROXY_KINDS,
   sumColumn,
   TCP_CLOSES,
@@ -54,14 +54,16 @@ export const METRICS: readonly MetricRow[] = [
     name: "echo_loop_sessions_opened_total",
     help: "Sessions admitted, by event loop: the kernel spreads them by SO_REUSEPORT.",
     labelNames: ["protocol", "loop"],
-    read: byLoop((row, protocol) => row[OPENED[protocol]]!),
+    read: byLoop((counters, protocol) => counters[OPENED[protocol]]!),
   },
   {
     type: "gauge",
     name: "echo_loop_sessions_active",
     help: "Sessions open now, by event loop.",
     labelNames: ["protocol", "loop"],
-    read: byLoop((row, protocol) => Math.max(0, row[OPENED[protocol]]! - row[CLOSED[protocol]]!)),
+    read: byLoop((counters, protocol) =>
+      Math.max(0, counters[OPENED[protocol]]! - counters[CLOSED[protocol]]!),
+    ),
   },
   {
     type: "counter",
@@ -161,7 +163,7 @@ export const METRICS: readonly MetricRow[] = [
     read: (tables) =>
       Array.from({ length: tables.loops }, (_, loop) => ({
         labels: { loop: String(loop) },
-        value: counterRow(tables.counters, loop)[COUNTER.loopLagSeconds]!,
+        value: countersOf(tables.counters, loop)[COUNTER.loopLagSeconds]!,
       })),
   },
 ];
@@ -175,13 +177,13 @@ function byProtocol(tcp: number, udp: number): MetricRow["read"] {
 }
 
 /** One sample for each loop and each protocol that it serves. */
-function byLoop(read: (row: Float64Array, protocol: "tcp" | "udp") => number): MetricRow["read"] {
+function byLoop(read: (counters: Float64Array, protocol: "tcp" | "udp") => number): MetricRow["read"] {
   return ({ serves, counters }) =>
     (["tcp", "udp"] as const).flatMap((protocol) =>
       serves.flatMap((serve, loop) => {
         if (!serve[protocol]) return [];
         return [
-          { labels: { protocol, loop: String(loop) }, value: read(counterRow(counters, loop), protocol) },
+          { labels: { protocol, loop: String(loop) }, value: read(countersOf(counters, loop), protocol) },
         ];
       }),
     );

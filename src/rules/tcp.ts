@@ -3,7 +3,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 import type { Clock } from "../state/clock.ts";
 import {
   COUNTER,
-  counterRow,
+  countersOf,
   observeDuration,
   PROXY_KINDS,
   TCP_CLOSES,
@@ -57,13 +57,13 @@ export interface TcpDeadlines {
  *
  * A connection's story: `open` admits or refuses it. Where a PROXY header is due, what arrives goes to `header`
  * until that says OPEN. On OPEN the engine sends `banner.bytes` up to `bannerLength`, echoes `pending`, and from
- * then on echoes by itself: per message it adds to the byte counters in `row` and stamps `lastActiveMs[slot]`.
+ * then on echoes by itself: per message it adds to the byte `counters` and stamps `lastActiveMs[slot]`.
  * On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the first bytes.
  * `close` ends the story in every case but REFUSED by `open`. The server's own probe has none: `openProbe` tells it.
  */
 export class TcpRules {
   /** This loop's counters. */
-  readonly row: Float64Array;
+  readonly counters: Float64Array;
   /** When a byte last moved, by the loop's clock. */
   readonly lastActiveMs: Float64Array;
   readonly banner: Banner;
@@ -95,7 +95,7 @@ export class TcpRules {
     clock: Clock,
     banner = new Banner(settings.bannerFields),
   ) {
-    this.row = counterRow(tables.counters, loop);
+    this.counters = countersOf(tables.counters, loop);
     this.lastActiveMs = new Float64Array(slots);
     this.banner = banner;
     this.#settings = settings;
@@ -143,7 +143,7 @@ export class TcpRules {
     }
     const now = this.#clock.nowMs;
     this.active++;
-    this.row[COUNTER.tcpOpened]! += 1;
+    this.counters[COUNTER.tcpOpened]! += 1;
     this.lastActiveMs[slot] = now;
     this.#openedMs[slot] = now;
     this.pending = NOTHING;
@@ -177,8 +177,8 @@ export class TcpRules {
         return this.headerEnd(slot, "proxy_missing");
       case "header": {
         const kind = verdict.source === null ? "local" : verdict.version === 1 ? "v1" : "v2";
-        this.row[COUNTER.proxyHeaders + PROXY_KINDS.indexOf(kind)]! += 1;
-        if (wait.late) this.row[COUNTER.proxyLate]! += 1;
+        this.counters[COUNTER.proxyHeaders + PROXY_KINDS.indexOf(kind)]! += 1;
+        if (wait.late) this.counters[COUNTER.proxyLate]! += 1;
         return this.#begin(slot, wait, wait.bytes.subarray(verdict.length), verdict.source);
       }
     }
@@ -213,9 +213,9 @@ export class TcpRules {
     this.#clients.leave(slot);
     this.active--;
     Atomics.sub(this.#control, CONTROL.tcpActive, 1);
-    this.row[COUNTER.tcpClosed]! += 1;
-    this.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
-    observeDuration(this.row, COUNTER.tcpDuration, seconds);
+    this.counters[COUNTER.tcpClosed]! += 1;
+    this.counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
+    observeDuration(this.counters, COUNTER.tcpDuration, seconds);
   }
 
   /** How long the session has lasted, in seconds. */
@@ -225,7 +225,7 @@ export class TcpRules {
 
   /** A newcomer was turned away before it had a slot: by the engine (`no_descriptors`) or by `open`. */
   countRefusal(reason: TcpRefusal): void {
-    this.row[COUNTER.tcpRefused + TCP_REFUSALS.indexOf(reason)]! += 1;
+    this.counters[COUNTER.tcpRefused + TCP_REFUSALS.indexOf(reason)]! += 1;
   }
 
   /** Looks after deadlines; to be called once per tick of the loop's clock. */
@@ -270,7 +270,7 @@ export class TcpRules {
     this.source = source;
     this.bannerLength = wait.late ? 0 : this.#banner(wait, source);
     this.#headers.delete(slot);
-    this.row[COUNTER.tcpReceivedBytes]! += pending.length;
+    this.counters[COUNTER.tcpReceivedBytes]! += pending.length;
     return this.#enter(slot, OPEN, pending);
   }
 

@@ -4,7 +4,7 @@ import {
   BANNER_SUPPRESSIONS,
   type BannerSuppression,
   COUNTER,
-  counterRow,
+  countersOf,
   observeDuration,
   UDP_CLOSES,
   UDP_DROPS,
@@ -50,7 +50,7 @@ const PORT_ZERO = 4;
  * for every datagram: a look-up in flat tables, no allocation, no clock read.
  */
 export class UdpRules {
-  readonly row: Float64Array;
+  readonly counters: Float64Array;
   readonly banner: Banner;
   /** Sessions of this loop. */
   active = 0;
@@ -82,7 +82,7 @@ export class UdpRules {
     banner = new Banner(settings.bannerFields),
   ) {
     const sessions = settings.maxUdpSessions;
-    this.row = counterRow(tables.counters, loop);
+    this.counters = countersOf(tables.counters, loop);
     this.banner = banner;
     this.#settings = settings;
     this.#clock = clock;
@@ -129,9 +129,9 @@ export class UdpRules {
       if ((mark & PROBE_PORT) !== 0 && this.#isProbe(a0, a1, a2, a3, port)) return PROBE;
       if (mark !== PROBE_PORT) return this.#dropByMark(mark, length);
     }
-    const row = this.row;
-    row[COUNTER.udpReceivedDatagrams]! += 1;
-    row[COUNTER.udpReceivedBytes]! += length;
+    const counters = this.counters;
+    counters[COUNTER.udpReceivedDatagrams]! += 1;
+    counters[COUNTER.udpReceivedBytes]! += length;
     const last = port | (local << 16);
     const hash = this.#hash.of(a0, a1, a2, a3, last);
     const keys = this.#keys;
@@ -200,14 +200,14 @@ export class UdpRules {
    * servers would answer one question.
    */
   dropUnseen(reason: UdpDrop, length: number): void {
-    this.row[COUNTER.udpReceivedDatagrams]! += 1;
-    this.row[COUNTER.udpReceivedBytes]! += length;
+    this.counters[COUNTER.udpReceivedDatagrams]! += 1;
+    this.counters[COUNTER.udpReceivedBytes]! += length;
     this.countDrop(reason);
   }
 
   /** The engine could not do as `admit` said. */
   countDrop(reason: UdpDrop): void {
-    this.row[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
+    this.counters[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
   }
 
   /** Ends sessions that were idle for their timeout; to be called once per tick of the loop's clock. */
@@ -267,7 +267,7 @@ export class UdpRules {
     this.#openedMs[session] = now;
     this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
     this.active++;
-    this.row[COUNTER.udpOpened]! += 1;
+    this.counters[COUNTER.udpOpened]! += 1;
   }
 
   /** A datagram of a session that is set aside at `place`: in its first ones, or muted. */
@@ -293,7 +293,7 @@ export class UdpRules {
 
   #answer(answer: Answer): UdpVerdict {
     if (answer !== SESSIONLESS) return answer;
-    this.row[COUNTER.udpSessionless]! += 1;
+    this.counters[COUNTER.udpSessionless]! += 1;
     return ECHO;
   }
 
@@ -302,10 +302,10 @@ export class UdpRules {
     this.#table.remove(session);
     this.active--;
     Atomics.sub(this.#control, CONTROL.udpActive, 1);
-    this.row[COUNTER.udpClosed]! += 1;
-    this.row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
+    this.counters[COUNTER.udpClosed]! += 1;
+    this.counters[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
     const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[session]!) / 1000;
-    observeDuration(this.row, COUNTER.udpDuration, seconds);
+    observeDuration(this.counters, COUNTER.udpDuration, seconds);
   }
 
   /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */
@@ -315,8 +315,8 @@ export class UdpRules {
 
   /** The loop guard has `mark` against the datagram's port. */
   #dropByMark(mark: number, length: number): UdpVerdict {
-    this.row[COUNTER.udpReceivedDatagrams]! += 1;
-    this.row[COUNTER.udpReceivedBytes]! += length;
+    this.counters[COUNTER.udpReceivedDatagrams]! += 1;
+    this.counters[COUNTER.udpReceivedBytes]! += length;
     if ((mark & PORT_ZERO) !== 0) this.countDrop("source_port_zero");
     else if ((mark & OWN_PORT) !== 0) this.countDrop("own_port");
     else this.countDrop("blocked_source_port");
@@ -324,13 +324,13 @@ export class UdpRules {
   }
 
   #refuse(reason: UdpRefusal): UdpVerdict {
-    this.row[COUNTER.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
+    this.counters[COUNTER.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
     this.countDrop(reason);
     return DROP;
   }
 
   #suppress(reason: BannerSuppression): number {
-    this.row[COUNTER.udpBannersSuppressed + BANNER_SUPPRESSIONS.indexOf(reason)]! += 1;
+    this.counters[COUNTER.udpBannersSuppressed + BANNER_SUPPRESSIONS.indexOf(reason)]! += 1;
     return 0;
   }
 }

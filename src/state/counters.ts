@@ -114,7 +114,7 @@ export const COUNTER = {
 export const COLUMNS = next;
 
 /** One loop's row of a shared counter table. */
-export function counterRow(table: SharedArrayBuffer, loop: number): Float64Array {
+export function countersOf(table: SharedArrayBuffer, loop: number): Float64Array {
   return new Float64Array(table, loop * COLUMNS * 8, COLUMNS);
 }
 
@@ -131,10 +131,10 @@ export function sumColumn(table: SharedArrayBuffer, column: number): number {
   return sum;
 }
 
-/** Books a session's length into the histogram that starts at `column` of `row`. */
-export function observeDuration(row: Float64Array, column: number, seconds: number): void {
+/** Books a session's length into the histogram that starts at `column` of `counters`. */
+export function observeDuration(counters: Float64Array, column: number, seconds: number): void {
   let bucket = 0;
   while (bucket < DURATION_BOUNDS_S.length && seconds > DURATION_BOUNDS_S[bucket]!) bucket++;
-  row[column + bucket]! += 1;
-  row[column + DURATION_BOUNDS_S.length + 1]! += seconds;
+  counters[column + bucket]! += 1;
+  counters[column + DURATION_BOUNDS_S.length + 1]! += seconds;
 }

@@ -1,5 +1,5 @@
 import { ClientTable } from "./clients.ts";
-import { COUNTER, counterRow, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
+import { COUNTER, countersOf, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
 import { CONTROL, type SharedTables } from "./shared.ts";
 
 /**
@@ -9,18 +9,18 @@ import { CONTROL, type SharedTables } from "./shared.ts";
  *   that was torn away are known no better than this: none is longer.
  */
 export function giveBackSessions(tables: SharedTables, loop: number, seconds: number): void {
-  const row = counterRow(tables.counters, loop);
+  const counters = countersOf(tables.counters, loop);
   const control = new Int32Array(tables.control);
-  const tcp = row[COUNTER.tcpOpened]! - row[COUNTER.tcpClosed]!;
-  row[COUNTER.tcpClosed]! += tcp;
-  row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
-  row[COUNTER.tcpQueuedBytes] = 0;
+  const tcp = counters[COUNTER.tcpOpened]! - counters[COUNTER.tcpClosed]!;
+  counters[COUNTER.tcpClosed]! += tcp;
+  counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf("worker_died")]! += tcp;
+  counters[COUNTER.tcpQueuedBytes] = 0;
   Atomics.sub(control, CONTROL.tcpActive, tcp);
-  const udp = row[COUNTER.udpOpened]! - row[COUNTER.udpClosed]!;
-  row[COUNTER.udpClosed]! += udp;
-  row[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
+  const udp = counters[COUNTER.udpOpened]! - counters[COUNTER.udpClosed]!;
+  counters[COUNTER.udpClosed]! += udp;
+  counters[COUNTER.udpClosedBy + UDP_CLOSES.indexOf("worker_died")]! += udp;
   Atomics.sub(control, CONTROL.udpActive, udp);
-  for (let count = 0; count < tcp; count++) observeDuration(row, COUNTER.tcpDuration, seconds);
-  for (let count = 0; count < udp; count++) observeDuration(row, COUNTER.udpDuration, seconds);
+  for (let count = 0; count < tcp; count++) observeDuration(counters, COUNTER.tcpDuration, seconds);
+  for (let count = 0; count < udp; count++) observeDuration(counters, COUNTER.udpDuration, seconds);
   if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);
 }

@@ -62,11 +62,11 @@ class Loop {
   }
 
   refused(reason: (typeof TCP_REFUSALS)[number]): number {
-    return this.rules.row[COUNTER.tcpRefused + TCP_REFUSALS.indexOf(reason)]!;
+    return this.rules.counters[COUNTER.tcpRefused + TCP_REFUSALS.indexOf(reason)]!;
   }
 
   closedBy(reason: (typeof TCP_CLOSES)[number]): number {
-    return this.rules.row[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
+    return this.rules.counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]!;
   }
 
   activeEverywhere(): number {
@@ -82,18 +82,18 @@ describe("a session", () => {
     expect(loop.rules.phase(7)).toBe(OPEN);
     expect(loop.banner).toEndWith("\nServer: 10.0.0.1:1234\nClient: 192.0.2.1:5000\n\n");
     expect(loop.rules.pending.length).toBe(0);
-    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.row[COUNTER.tcpOpened]]).toEqual([
+    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.counters[COUNTER.tcpOpened]]).toEqual([
       1, 1, 1,
     ]);
     loop.clock.advance(1500);
     expect(loop.rules.age(7)).toBe(1.5);
     loop.rules.close(7, "client");
     expect(loop.rules.phase(7)).toBe(FREE);
-    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.row[COUNTER.tcpClosed]]).toEqual([
+    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.counters[COUNTER.tcpClosed]]).toEqual([
       0, 0, 1,
     ]);
     expect(loop.closedBy("client")).toBe(1);
-    expect(loop.rules.row[COUNTER.tcpDuration + 4]).toBe(1); // up to 10 s
+    expect(loop.rules.counters[COUNTER.tcpDuration + 4]).toBe(1); // up to 10 s
   });
 
   test("opens without a banner where banners are off", () => {
@@ -108,7 +108,7 @@ describe("refused is", () => {
     const loop = new Loop({ maxTcpSessions: 2 });
     expect([0, 1, 2, 2, 2].map((slot) => loop.open(slot))).toEqual([OPEN, OPEN, REFUSED, REFUSED, REFUSED]);
     expect(loop.refused("max_sessions")).toBe(3);
-    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.row[COUNTER.tcpOpened]]).toEqual([
+    expect([loop.rules.active, loop.activeEverywhere(), loop.rules.counters[COUNTER.tcpOpened]]).toEqual([
       2, 2, 2,
     ]);
     loop.rules.close(0, "client");
@@ -216,8 +216,8 @@ describe("where a PROXY header is due", () => {
     expect(loop.send(0, `${HEADER.slice(20)}hello`)).toBe(OPEN);
     expect(text(loop.rules.pending)).toBe("hello");
     expect(loop.banner).toEndWith("\nClient: 203.0.113.7:4242\nVia: 192.0.2.1:5000\n\n");
-    expect(loop.rules.row[COUNTER.proxyHeaders + PROXY_KINDS.indexOf("v1")]).toBe(1);
-    expect(loop.rules.row[COUNTER.tcpReceivedBytes]).toBe(5); // the header is not payload
+    expect(loop.rules.counters[COUNTER.proxyHeaders + PROXY_KINDS.indexOf("v1")]).toBe(1);
+    expect(loop.rules.counters[COUNTER.tcpReceivedBytes]).toBe(5); // the header is not payload
   });
 
   test("the next session's banner has nothing of the last one's", () => {
@@ -282,8 +282,8 @@ describe("where a PROXY header is due", () => {
     expect(loop.send(0, `${HEADER.slice(20)}hello`)).toBe(OPEN);
     expect([loop.rules.bannerLength, text(loop.rules.pending)]).toEqual([0, "hello"]);
     expect(loop.rules.source).toMatchObject({ port: 4242 });
-    expect(loop.rules.row[COUNTER.proxyLate]).toBe(1);
-    expect(loop.rules.row[COUNTER.tcpReceivedBytes]).toBe(5);
+    expect(loop.rules.counters[COUNTER.proxyLate]).toBe(1);
+    expect(loop.rules.counters[COUNTER.tcpReceivedBytes]).toBe(5);
     loop.pass(4990);
     expect(loop.idled).toEqual([]);
     loop.pass(300);
@@ -300,7 +300,7 @@ describe("where a PROXY header is due", () => {
     expect([loop.rules.phase(0), loop.rules.phase(1)]).toEqual([FREE, OPEN]);
     expect(text(loop.rules.pending)).toBe("PRO");
     expect(loop.refused("proxy_timeout")).toBe(1);
-    expect(loop.rules.row[COUNTER.proxyLate]).toBe(0);
+    expect(loop.rules.counters[COUNTER.proxyLate]).toBe(0);
   });
 
   test("an untrusted peer is refused under require, plain under accept", () => {

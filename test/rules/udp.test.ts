@@ -41,15 +41,15 @@ class Loop {
       udpClosedBy: UDP_CLOSES,
       udpBannersSuppressed: BANNER_SUPPRESSIONS,
     };
-    return this.rules.row[COUNTER[name] + (reasons[name] as readonly string[]).indexOf(reason)]!;
+    return this.rules.counters[COUNTER[name] + (reasons[name] as readonly string[]).indexOf(reason)]!;
   }
 
   /** Everything that was dropped or refused, whatever for. */
   turnedAway(): number {
-    const { row } = this.rules;
+    const { counters } = this.rules;
     const counts = [
-      ...row.subarray(COUNTER.udpDropped, COUNTER.udpDropped + UDP_DROPS.length),
-      ...row.subarray(COUNTER.udpRefused, COUNTER.udpRefused + UDP_REFUSALS.length),
+      ...counters.subarray(COUNTER.udpDropped, COUNTER.udpDropped + UDP_DROPS.length),
+      ...counters.subarray(COUNTER.udpRefused, COUNTER.udpRefused + UDP_REFUSALS.length),
     ];
     return counts.reduce((sum, count) => sum + count);
   }
@@ -92,7 +92,7 @@ describe("a session", () => {
     }
     expect(loop.admit(client, 5000)).toBe(ECHO);
     expect(loop.rules.active).toBe(8);
-    expect(loop.rules.row[COUNTER.udpOpened]).toBe(8);
+    expect(loop.rules.counters[COUNTER.udpOpened]).toBe(8);
     expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(8);
   });
 
@@ -101,8 +101,8 @@ describe("a session", () => {
     loop.admit(ip("192.0.2.1"), 5000, 0, 0);
     loop.admit(ip("192.0.2.1"), 5000, 0, 65_507);
     loop.admit(ip("192.0.2.1"), 53, 0, 100);
-    expect(loop.rules.row[COUNTER.udpReceivedDatagrams]).toBe(3);
-    expect(loop.rules.row[COUNTER.udpReceivedBytes]).toBe(65_607);
+    expect(loop.rules.counters[COUNTER.udpReceivedDatagrams]).toBe(3);
+    expect(loop.rules.counters[COUNTER.udpReceivedBytes]).toBe(65_607);
   });
 
   test("ends after its timeout of silence, and the next datagram begins another", () => {
@@ -116,11 +116,11 @@ describe("a session", () => {
     loop.pass(1100);
     expect(loop.rules.active).toBe(0);
     expect(loop.column("udpClosedBy", "idle_timeout")).toBe(1);
-    expect(loop.rules.row[COUNTER.udpClosed]).toBe(1);
+    expect(loop.rules.counters[COUNTER.udpClosed]).toBe(1);
     expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(0);
     expect(loop.admit(client, 5000)).toBe(FIRST);
     // It lasted 1.9 s and the timeout: the bucket up to 10 s.
-    expect(loop.rules.row[COUNTER.udpDuration + 4]).toBe(1);
+    expect(loop.rules.counters[COUNTER.udpDuration + 4]).toBe(1);
   });
 
   test("does not end where the timeout is off", () => {
@@ -138,10 +138,10 @@ describe("at the cap of sessions", () => {
     for (const port of [1001, 1002, 1003]) expect(loop.admit(ip("192.0.2.1"), port)).toBe(FIRST);
     expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(ECHO);
     expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(ECHO);
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(2);
-    expect(loop.rules.row[COUNTER.udpOpened]).toBe(3);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(2);
+    expect(loop.rules.counters[COUNTER.udpOpened]).toBe(3);
     for (const port of [1001, 1002, 1003]) expect(loop.admit(ip("192.0.2.1"), port)).toBe(ECHO);
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(2);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(2);
     expect(loop.turnedAway()).toBe(0);
     loop.pass(1100);
     expect(loop.admit(ip("192.0.2.1"), 1004)).toBe(FIRST);
@@ -157,8 +157,8 @@ describe("at the cap of sessions", () => {
     expect(two.admit(ip("192.0.2.1"), 2)).toBe(FIRST);
     expect(one.admit(ip("192.0.2.1"), 3)).toBe(ECHO);
     expect(two.admit(ip("192.0.2.1"), 4)).toBe(ECHO);
-    expect(one.rules.row[COUNTER.udpSessionless]).toBe(1);
-    expect(two.rules.row[COUNTER.udpSessionless]).toBe(1);
+    expect(one.rules.counters[COUNTER.udpSessionless]).toBe(1);
+    expect(two.rules.counters[COUNTER.udpSessionless]).toBe(1);
     expect(new Int32Array(tables.control)[CONTROL.udpActive]).toBe(2);
   });
 
@@ -168,14 +168,14 @@ describe("at the cap of sessions", () => {
     expect(loop.admit(ip("192.0.2.1"), 53)).toBe(DROP);
     new Int32Array(loop.tables.control)[CONTROL.draining] = 1;
     expect(loop.admit(ip("192.0.2.1"), 1001)).toBe(DROP);
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(0);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(0);
   });
 
   test("a banner of ours that comes back is dropped, and what is as long is not", () => {
     const loop = new Loop({ maxUdpSessions: 1 });
     const banner = loop.greeted(ip("192.0.2.1"), 1000);
     expect(loop.receive(ip("192.0.2.9"), 2000, banner)).toBe(DROP);
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(0);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(0);
     expect(loop.column("udpDropped", "reflected")).toBe(1);
     expect(
       loop.receive(
@@ -184,7 +184,7 @@ describe("at the cap of sessions", () => {
         banner.map((byte) => byte ^ 1),
       ),
     ).toBe(ECHO);
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(1);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(1);
   });
 });
 
@@ -401,7 +401,7 @@ describe("a rate per client", () => {
     const loop = new Loop({ udpRatePerClient: 100 });
     expect(many(loop, ip("192.0.2.1"), 500)).toBe(100);
     expect(loop.column("udpDropped", "client_rate")).toBe(400);
-    expect(loop.rules.row[COUNTER.udpReceivedDatagrams]).toBe(500);
+    expect(loop.rules.counters[COUNTER.udpReceivedDatagrams]).toBe(500);
     expect(many(loop, ip("192.0.2.2"), 500)).toBe(100);
     loop.clock.advance(100);
     expect(many(loop, ip("192.0.2.1"), 500)).toBe(10);
@@ -458,7 +458,7 @@ describe("keys that would meet in one place", () => {
     const verdicts = clients.map((client) => loop.admit(client, 5000));
     expect(verdicts.filter((verdict) => verdict === FIRST).length).toBe(PROBES_MAX);
     expect(verdicts.slice(PROBES_MAX)).toEqual(new Array(20).fill(ECHO));
-    expect(loop.rules.row[COUNTER.udpSessionless]).toBe(20);
+    expect(loop.rules.counters[COUNTER.udpSessionless]).toBe(20);
     expect(new Int32Array(loop.tables.control)[CONTROL.udpActive]).toBe(PROBES_MAX);
     for (const client of clients) expect(loop.admit(client, 5000)).toBe(ECHO);
     loop.pass(1100);

@@ -3,7 +3,7 @@ import {
   BANNER_SUPPRESSIONS,
   COLUMNS,
   COUNTER,
-  counterRow,
+  countersOf,
   DURATION_BOUNDS_S,
   makeCounterTable,
   observeDuration,
@@ -38,11 +38,11 @@ test("columns of several numbers do not overlap, and fill the row", () => {
 test("a column is summed over all loops, exactly up to 2^53", () => {
   const table = makeCounterTable(3);
   expect(sumColumn(table, COUNTER.tcpSentBytes)).toBe(0);
-  counterRow(table, 0)[COUNTER.tcpSentBytes] = 2 ** 53 - 4;
-  counterRow(table, 1)[COUNTER.tcpSentBytes]! += 1;
-  counterRow(table, 2)[COUNTER.tcpSentBytes]! += 2;
-  counterRow(table, 1)[COUNTER.tcpSentBytes + 1] = 99;
-  counterRow(table, 1)[COUNTER.tcpSentBytes - 1] = 99;
+  countersOf(table, 0)[COUNTER.tcpSentBytes] = 2 ** 53 - 4;
+  countersOf(table, 1)[COUNTER.tcpSentBytes]! += 1;
+  countersOf(table, 2)[COUNTER.tcpSentBytes]! += 2;
+  countersOf(table, 1)[COUNTER.tcpSentBytes + 1] = 99;
+  countersOf(table, 1)[COUNTER.tcpSentBytes - 1] = 99;
   expect(sumColumn(table, COUNTER.tcpSentBytes)).toBe(Number.MAX_SAFE_INTEGER);
 });
 
@@ -56,16 +56,16 @@ describe("a duration", () => {
   ];
   for (const [seconds, bucket] of cases) {
     test(`of ${seconds} s is in bucket ${bucket}`, () => {
-      const row = counterRow(makeCounterTable(1), 0);
-      observeDuration(row, COUNTER.udpDuration, seconds);
+      const counters = countersOf(makeCounterTable(1), 0);
+      observeDuration(counters, COUNTER.udpDuration, seconds);
       const slots = [
-        ...row.subarray(COUNTER.udpDuration, COUNTER.udpDuration + DURATION_BOUNDS_S.length + 2),
+        ...counters.subarray(COUNTER.udpDuration, COUNTER.udpDuration + DURATION_BOUNDS_S.length + 2),
       ];
       expect(slots.slice(0, -1)).toEqual(
         Array.from({ length: DURATION_BOUNDS_S.length + 1 }, (_, at) => (at === bucket ? 1 : 0)),
       );
       expect(slots.at(-1)).toBe(seconds);
-      expect(row.reduce((a, b) => a + b)).toBeCloseTo(1 + seconds, 9);
+      expect(counters.reduce((a, b) => a + b)).toBeCloseTo(1 + seconds, 9);
     });
   }
 });

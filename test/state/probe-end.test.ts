@@ -50,7 +50,7 @@ test("TCP: the probe gets its banner and is no session, at the cap, while draini
   expect(banner).toEndWith("Server: [::1]:1234\nClient: [fd00:1:2:3:4:5:6:7]:4000\n\n");
   expect(rules.active).toBe(0);
   expect(Atomics.load(new Int32Array(tables.control), CONTROL.tcpActive)).toBe(0);
-  expect(rules.row.every((number) => number === 0)).toBe(true);
+  expect(rules.counters.every((number) => number === 0)).toBe(true);
 });
 
 test("UDP: the probe is echoed at the cap and past the loop guard; its port elsewhere is a client's", () => {
@@ -62,7 +62,7 @@ test("UDP: the probe is echoed at the cap and past the loop guard; its port else
 
   tellUdpEnd(tables, END, 4001);
   expect(admit(4001)).toBe(PROBE);
-  expect(rules.row.every((number) => number === 0)).toBe(true);
+  expect(rules.counters.every((number) => number === 0)).toBe(true);
   expect(admit(4001, a3 + 1)).toBe(DROP); // blocked for everybody else
   takeBackUdpEnd(tables);
   expect(admit(4001)).toBe(DROP);

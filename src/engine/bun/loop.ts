@@ -1,7 +1,7 @@
 import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
-import { COUNTER, counterRow } from "../../state/counters.ts";
+import { COUNTER, countersOf } from "../../state/counters.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
 import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
@@ -34,7 +34,7 @@ export class BunLoop {
   readonly #settings: LoopSettings;
   readonly #events: BunLoopEvents;
   readonly #clock = new Clock();
-  readonly #row: Float64Array;
+  readonly #counters: Float64Array;
   readonly #control: Int32Array;
   readonly #index: number;
   readonly #tcp: BunTcp | null;
@@ -49,7 +49,7 @@ export class BunLoop {
     this.#settings = settings;
     this.#events = events;
     this.#index = index;
-    this.#row = counterRow(tables.counters, index);
+    this.#counters = countersOf(tables.counters, index);
     this.#control = new Int32Array(tables.control);
     this.#tcp = settings.tcpPort === null ? null : new BunTcp(start, this.#clock, events);
     this.#udp = settings.udpPort === null ? null : new BunUdp(start, this.#clock, () => this.#beat());
@@ -88,8 +88,8 @@ export class BunLoop {
 
   /** Reads the one clock that everything goes by (`now`), and looks after deadlines. */
   #tick(now: number): void {
-    this.#row[COUNTER.heartbeatMs] = now;
-    this.#row[COUNTER.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
+    this.#counters[COUNTER.heartbeatMs] = now;
+    this.#counters[COUNTER.loopLagSeconds] = Math.max(0, now - this.#dueMs) / 1000;
     this.#dueMs = now + this.#tickMs;
     this.#tcp?.tick();
     this.#udp?.tick();

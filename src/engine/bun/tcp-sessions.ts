@@ -39,7 +39,7 @@ export class TcpSessions implements TcpDeadlines {
   readonly probes: BunProbes;
   readonly #rules: TcpRules;
   readonly #clock: Clock;
-  readonly #row: Float64Array;
+  readonly #counters: Float64Array;
   readonly #lastActiveMs: Float64Array;
   readonly #maxQueuedBytes: number;
   readonly #events: BunTcpEvents;
@@ -55,7 +55,7 @@ export class TcpSessions implements TcpDeadlines {
     this.#rules = rules;
     this.probes = new BunProbes(clock);
     this.#clock = clock;
-    this.#row = rules.row;
+    this.#counters = rules.counters;
     this.#lastActiveMs = rules.lastActiveMs;
     this.#maxQueuedBytes = maxQueuedBytes;
     this.#events = events;
@@ -80,7 +80,7 @@ export class TcpSessions implements TcpDeadlines {
     const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING, ends);
     socket.data = session;
     this.#connections.add(socket);
-    if (this.#row[COUNTER.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
+    if (this.#counters[COUNTER.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
     if (phase === OPEN) this.#greet(socket, session);
   }
 
@@ -100,13 +100,13 @@ export class TcpSessions implements TcpDeadlines {
       this.#notEchoing(socket, session, chunk);
       return;
     }
-    const row = this.#row;
+    const counters = this.#counters;
     const { length } = chunk;
-    row[COUNTER.tcpReceivedBytes]! += length;
+    counters[COUNTER.tcpReceivedBytes]! += length;
     this.#lastActiveMs[session.slot] = this.#clock.nowMs;
     const sent = socket.write(chunk);
     if (sent === length) {
-      row[COUNTER.tcpSentBytes]! += length;
+      counters[COUNTER.tcpSentBytes]! += length;
       if (length >= RELEASE_BYTES_MIN) release(chunk);
     } else {
       this.#unsent(socket, session, chunk, sent);
@@ -118,14 +118,14 @@ export class TcpSessions implements TcpDeadlines {
     if (session.state === AWAITING) {
       this.#proceed(socket, session, this.#rules.header(session.slot, chunk));
     } else if (session.state === LAST) {
-      this.#row[COUNTER.tcpReceivedBytes]! += chunk.length;
+      this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
       session.unread -= chunk.length;
       this.#send(socket, session, chunk);
       if (session.state === LAST && session.unread <= 0) this.endings.lastCall(socket, session);
     } else if (session.state === BLOCKED) {
       // After a reset Bun delivers what the kernel still had, though the socket is paused: there is nobody left
       // to owe it to, as the next write tells.
-      this.#row[COUNTER.tcpReceivedBytes]! += chunk.length;
+      this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
       this.#pay(socket, session);
       if (!session.dead) this.#owe(socket, session, chunk, 0);
     } else if (session.state === PROBE) {
@@ -135,7 +135,7 @@ export class TcpSessions implements TcpDeadlines {
 
   #send(socket: Connection, session: Session, bytes: Uint8Array): void {
     const sent = session.debt > 0 ? 0 : socket.write(bytes);
-    if (sent === bytes.length) this.#row[COUNTER.tcpSentBytes]! += sent;
+    if (sent === bytes.length) this.#counters[COUNTER.tcpSentBytes]! += sent;
     else this.#unsent(socket, session, bytes, sent);
   }
 
@@ -145,14 +145,14 @@ export class TcpSessions implements TcpDeadlines {
       session.dead = true;
       return;
     }
-    this.#row[COUNTER.tcpSentBytes]! += sent;
+    this.#counters[COUNTER.tcpSentBytes]! += sent;
     this.#owe(socket, session, bytes, sent);
   }
 
   /** Keeps what is owed, which belongs to the session from here on, and reads nothing more until it is sent. */
   #owe(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
-    const owed = this.#row[COUNTER.tcpQueuedBytes]! + bytes.length - sent;
-    this.#row[COUNTER.tcpQueuedBytes] = owed;
+    const owed = this.#counters[COUNTER.tcpQueuedBytes]! + bytes.length - sent;
+    this.#counters[COUNTER.tcpQueuedBytes] = owed;
     session.owe(bytes, sent);
     if (session.debt > this.#maxQueuedBytes || owed > OWED_BYTES_MAX) {
       abort(socket, session, "queued_bytes");
@@ -182,8 +182,8 @@ export class TcpSessions implements TcpDeadlines {
     const sent = session.pay(socket);
     if (sent < 0) session.dead = true;
     if (sent <= 0) return;
-    this.#row[COUNTER.tcpSentBytes]! += sent;
-    this.#row[COUNTER.tcpQueuedBytes]! -= sent;
+    this.#counters[COUNTER.tcpSentBytes]! += sent;
+    this.#counters[COUNTER.tcpQueuedBytes]! -= sent;
     this.#lastActiveMs[session.slot] = this.#clock.nowMs;
   }
 
@@ -246,7 +246,7 @@ export class TcpSessions implements TcpDeadlines {
     const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";
     const reason = session.reason ?? byPeer;
     this.#clock.tick();
-    this.#row[COUNTER.tcpQueuedBytes]! -= session.debt;
+    this.#counters[COUNTER.tcpQueuedBytes]! -= session.debt;
     session.forgive();
     const { slot, ends } = session;
     if (ends !== null) {

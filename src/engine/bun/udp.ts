@@ -32,7 +32,7 @@ export class UdpEndpoint {
   readonly handlers: udp.SocketHandler<"buffer">;
   readonly #rules: UdpRules;
   readonly #addresses: AddressCache;
-  readonly #row: Float64Array;
+  readonly #counters: Float64Array;
   readonly #local: number;
   readonly #server: Address;
   /** The port it was bound to. */
@@ -44,7 +44,7 @@ export class UdpEndpoint {
   constructor(rules: UdpRules, addresses: AddressCache, host: string, local: number) {
     this.#rules = rules;
     this.#addresses = addresses;
-    this.#row = rules.row;
+    this.#counters = rules.counters;
     this.#local = local;
     this.#server = parseAddress(host)!;
     this.handlers = {
@@ -64,8 +64,8 @@ export class UdpEndpoint {
     if (this.#waiting.length === 0) {
       try {
         if (socket.send(bytes, port, address)) {
-          this.#row[COUNTER.udpSentDatagrams]! += 1;
-          this.#row[COUNTER.udpSentBytes]! += bytes.length;
+          this.#counters[COUNTER.udpSentDatagrams]! += 1;
+          this.#counters[COUNTER.udpSentBytes]! += bytes.length;
           if (bytes.length >= RELEASE_BYTES_MIN) release(bytes);
           return;
         }
@@ -110,8 +110,8 @@ export class UdpEndpoint {
     for (let tries = 0; tries < SEND_TRIES; tries++) {
       try {
         if (!socket.send(bytes, port, address)) return false;
-        this.#row[COUNTER.udpSentDatagrams]! += 1;
-        this.#row[COUNTER.udpSentBytes]! += bytes.length;
+        this.#counters[COUNTER.udpSentDatagrams]! += 1;
+        this.#counters[COUNTER.udpSentBytes]! += bytes.length;
         return true;
       } catch {
         // The kernel reports an earlier send's failure on the next one, to whomever that goes: try again.

@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../state/clock.ts";
-import { COUNTER, counterRow } from "../../state/counters.ts";
+import { COUNTER, countersOf } from "../../state/counters.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
@@ -69,7 +69,7 @@ class LinuxLoop {
   readonly #kind: Uint8Array;
   readonly #tcp: LinuxTcp | null;
   readonly #udp: LinuxUdp | null;
-  readonly #row: Float64Array;
+  readonly #counters: Float64Array;
   readonly #control: Int32Array;
   readonly #wakeBuffer = nativeMemory(8);
   #command: number = COMMAND.run;
@@ -79,7 +79,7 @@ class LinuxLoop {
     this.#start = start;
     this.#epoll = epoll;
     this.#events = events;
-    this.#row = counterRow(start.tables.counters, start.index);
+    this.#counters = countersOf(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
     const slots = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
     this.#kind = new Uint8Array(slots + PROBE_DESCRIPTORS);
@@ -97,7 +97,7 @@ class LinuxLoop {
       throw fault;
     }
     this.#nextTickMs = this.#clock.nowMs + TICK_MS;
-    this.#row[COUNTER.heartbeatMs] = this.#clock.nowMs;
+    this.#counters[COUNTER.heartbeatMs] = this.#clock.nowMs;
   }
 
   run(): void {
@@ -153,8 +153,8 @@ class LinuxLoop {
   }
 
   #tick(now: number): void {
-    this.#row[COUNTER.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
-    this.#row[COUNTER.heartbeatMs] = now;
+    this.#counters[COUNTER.loopLagSeconds] = Math.max(0, now - this.#nextTickMs) / 1000;
+    this.#counters[COUNTER.heartbeatMs] = now;
     this.#tcp?.tick();
     this.#udp?.rules.sweep();
     this.#nextTickMs = now + (this.#sessions() > 0 ? TICK_MS : TICK_MS_IDLE);

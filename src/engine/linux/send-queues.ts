@@ -16,11 +16,11 @@ interface Queue {
 /** What a loop's sessions are owed, by descriptor, and how much may be read at once for it. */
 export class SendQueues {
   readonly #queues = new Map<number, Queue>();
-  readonly #row: Float64Array;
+  readonly #counters: Float64Array;
   readonly #maxQueuedBytes: number;
 
-  constructor(row: Float64Array, maxQueuedBytes: number) {
-    this.#row = row;
+  constructor(counters: Float64Array, maxQueuedBytes: number) {
+    this.#counters = counters;
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
@@ -33,7 +33,7 @@ export class SendQueues {
     const queue = this.#queues.get(fd);
     const owed = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
     this.#queues.set(fd, { bytes: owed, sent: 0 });
-    this.#row[COUNTER.tcpQueuedBytes]! += rest.length;
+    this.#counters[COUNTER.tcpQueuedBytes]! += rest.length;
     return owed.length <= this.#maxQueuedBytes;
   }
 
@@ -47,7 +47,7 @@ export class SendQueues {
   sent(fd: number, bytes: number): boolean {
     const queue = this.#queues.get(fd)!;
     queue.sent += bytes;
-    this.#row[COUNTER.tcpQueuedBytes]! -= bytes;
+    this.#counters[COUNTER.tcpQueuedBytes]! -= bytes;
     return queue.sent === queue.bytes.length && this.#queues.delete(fd);
   }
 
@@ -56,12 +56,12 @@ export class SendQueues {
     const queue = this.#queues.get(fd);
     if (queue === undefined) return;
     this.#queues.delete(fd);
-    this.#row[COUNTER.tcpQueuedBytes]! += queue.sent - queue.bytes.length;
+    this.#counters[COUNTER.tcpQueuedBytes]! += queue.sent - queue.bytes.length;
   }
 
   /** Never more than may be queued: reading stops at the first byte unsent, so the bound holds by itself. */
   windowBytes(): number {
-    const pressed = this.#row[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
+    const pressed = this.#counters[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
     return Math.min(pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES, this.#maxQueuedBytes);
   }
 }

@@ -66,7 +66,7 @@ export class LinuxTcp implements TcpDeadlines {
       clock,
       new Banner(start.settings.bannerFields, this.#banner.bytes),
     );
-    this.#queues = new SendQueues(this.rules.row, start.settings.maxQueuedBytes);
+    this.#queues = new SendQueues(this.rules.counters, start.settings.maxQueuedBytes);
     this.#windowBytes = this.#queues.windowBytes();
     this.#sessions = new LinuxSessions(this.rules, epoll, kind, this.#queues, events);
     this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
@@ -116,7 +116,7 @@ export class LinuxTcp implements TcpDeadlines {
     const length = bannerLength + early;
     if (length > 0) {
       const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
-      this.rules.row[COUNTER.tcpSentBytes]! += sent;
+      this.rules.counters[COUNTER.tcpSentBytes]! += sent;
       if (sent < length) this.#enqueue(fd, this.#banner.bytes.subarray(sent, length));
     }
     for (let at = 0; at < pending.length; at += WINDOW_BYTES) {
@@ -130,7 +130,7 @@ export class LinuxTcp implements TcpDeadlines {
   #receiveEarly(fd: number, bannerLength: number): number {
     const address = (this.#banner.address + bannerLength) as Pointer;
     const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
-    this.rules.row[COUNTER.tcpReceivedBytes]! += early;
+    this.rules.counters[COUNTER.tcpReceivedBytes]! += early;
     return early;
   }
 
@@ -138,11 +138,11 @@ export class LinuxTcp implements TcpDeadlines {
   readable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, this.#windowBytes, 0);
     if (length > 0) {
-      const row = this.rules.row;
-      row[COUNTER.tcpReceivedBytes]! += length;
+      const counters = this.rules.counters;
+      counters[COUNTER.tcpReceivedBytes]! += length;
       this.rules.lastActiveMs[fd] = this.#clock.nowMs;
       const sent = this.#libc.send(fd, this.#bufferAddress, length, MSG_NOSIGNAL);
-      if (sent === length) row[COUNTER.tcpSentBytes]! += length;
+      if (sent === length) counters[COUNTER.tcpSentBytes]! += length;
       else this.#unsent(fd, sent, length);
     } else {
       this.#ended(fd, length);
@@ -156,7 +156,7 @@ export class LinuxTcp implements TcpDeadlines {
 
   #sendBuffer(fd: number, length: number): void {
     const sent = this.#libc.send(fd, this.#bufferAddress, length, MSG_NOSIGNAL);
-    if (sent === length) this.rules.row[COUNTER.tcpSentBytes]! += sent;
+    if (sent === length) this.rules.counters[COUNTER.tcpSentBytes]! += sent;
     else this.#unsent(fd, sent, length);
   }
 
@@ -168,7 +168,7 @@ export class LinuxTcp implements TcpDeadlines {
         return;
       }
       const taken = Math.max(0, sent);
-      this.rules.row[COUNTER.tcpSentBytes]! += taken;
+      this.rules.counters[COUNTER.tcpSentBytes]! += taken;
       this.#enqueue(fd, this.#buffer.bytes.subarray(taken, length));
     } catch (fault) {
       this.#sessions.fault(fd, fault);
@@ -209,7 +209,7 @@ export class LinuxTcp implements TcpDeadlines {
       if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
       return;
     }
-    this.rules.row[COUNTER.tcpSentBytes]! += sent;
+    this.rules.counters[COUNTER.tcpSentBytes]! += sent;
     this.rules.lastActiveMs[fd] = this.#clock.nowMs;
     const flushed = this.#queues.sent(fd, sent);
     this.#windowBytes = this.#queues.windowBytes();
@@ -282,7 +282,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** As `readable`, of `limit` bytes at most; how many came. */
   #echo(fd: number, limit: number): number {
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
-    this.rules.row[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
+    this.rules.counters[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
     if (length > 0) this.#sendBuffer(fd, length);
     else this.#ended(fd, length);
     return length;

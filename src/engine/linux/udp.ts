@@ -187,11 +187,11 @@ class UdpSocket {
 
   /** The next `count` datagrams went back. */
   #sent(count: number): void {
-    const row = this.#rules.row;
+    const counters = this.#rules.counters;
     let bytes = 0;
     for (const end = this.#at + count; this.#at < end; this.#at++) bytes += this.#batch.lengthOf(this.#at);
-    row[COUNTER.udpSentDatagrams]! += count;
-    row[COUNTER.udpSentBytes]! += bytes;
+    counters[COUNTER.udpSentDatagrams]! += count;
+    counters[COUNTER.udpSentBytes]! += bytes;
   }
 
   /** Sends the banner of the datagram at `#at`, whose echo then follows. False when the kernel takes no more. */
@@ -212,8 +212,8 @@ class UdpSocket {
       }
       if (sent < 0) this.#rules.countDrop("send_failed");
       else {
-        this.#rules.row[COUNTER.udpSentDatagrams]! += 1;
-        this.#rules.row[COUNTER.udpSentBytes]! += length;
+        this.#rules.counters[COUNTER.udpSentDatagrams]! += 1;
+        this.#rules.counters[COUNTER.udpSentBytes]! += length;
       }
     }
     this.#verdicts[this.#at] = ECHO;
