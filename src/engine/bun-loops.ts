@@ -53,18 +53,18 @@ export class BunStarter implements LoopStarter {
       udpPort: udp ? udpPort : null,
     };
     const thread = new LoopThread({
-      order: { do: "start-bun", start: { settings, tables: this.#tables, index, sockets } },
+      order: { type: "start_bun", start: { settings, tables: this.#tables, index, sockets } },
       mappings: MAPPINGS,
       events,
       onMessage: (message) => {
-        if (message.did !== "start") return;
+        if (message.type !== "started") return;
         if (sockets === null) this.#book(message.bound!);
         events.onRunning();
       },
       onSessionEnd: this.#onSessionEnd,
     });
     return {
-      wake: () => thread.tell({ do: "obey" }),
+      wake: () => thread.send({ type: "read_command" }),
       end: () => thread.end(),
     };
   }

@@ -66,7 +66,7 @@ export class LinuxStarter implements LoopStarter {
       descriptorsMax: this.#descriptorsMax,
     };
     const thread = new LoopThread({
-      order: { do: "start-linux", start },
+      order: { type: "start_linux", start },
       mappings: MAPPINGS + sockets.udp.length * MAPPINGS_PER_UDP_SOCKET,
       events,
       onMessage: () => events.onRunning(), // all else that it says is the thread's own business

@@ -41,12 +41,12 @@ export class LoopThread {
     };
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (this.#over) return;
-      if (data.did === "load") this.#begin(order);
-      else if (data.did === "leave-listeners") events.onListenersLeft();
-      else if (data.did === "stop") events.onStopped();
-      else if (data.did === "end-session") onSessionEnd?.(data.end);
-      else if (data.did === "fault-session") events.onSessionFault(data.why);
-      else if (data.did === "fail") died(data.why);
+      if (data.type === "loaded") this.#begin(order);
+      else if (data.type === "listeners_left") events.onListenersLeft();
+      else if (data.type === "stopped") events.onStopped();
+      else if (data.type === "session_ended") onSessionEnd?.(data.end);
+      else if (data.type === "session_fault") events.onSessionFault(data.why);
+      else if (data.type === "failed") died(data.why);
       else onMessage(data);
     };
     this.#worker.onerror = (event) => {
@@ -64,11 +64,11 @@ export class LoopThread {
 
   /** The Worker has loaded: only now it can be told what time it is without a delay. */
   #begin(order: ThreadStart["order"]): void {
-    this.tell({ do: "begin", nowMs: new Clock().nowMs, ledger: this.#ledger });
-    this.tell(order);
+    this.send({ type: "set_clock", nowMs: new Clock().nowMs, ledger: this.#ledger });
+    this.send(order);
   }
 
-  tell(message: ToWorker): void {
+  send(message: ToWorker): void {
     this.#worker.postMessage(message);
   }
 

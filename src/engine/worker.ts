@@ -6,49 +6,49 @@ import type { BoundEndpoints, SessionEnd } from "./loop.ts";
 
 /** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
 export type ToWorker =
-  | { readonly do: "begin"; readonly nowMs: number; readonly ledger: MappingLedger }
-  | { readonly do: "start-linux"; readonly start: LinuxLoopStart }
-  | { readonly do: "start-bun"; readonly start: BunLoopStart }
+  | { readonly type: "set_clock"; readonly nowMs: number; readonly ledger: MappingLedger }
+  | { readonly type: "start_linux"; readonly start: LinuxLoopStart }
+  | { readonly type: "start_bun"; readonly start: BunLoopStart }
   /** The loop's command has changed. A Linux loop hears its eventfd only. */
-  | { readonly do: "obey" };
+  | { readonly type: "read_command" };
 
 export type FromWorker =
   /** It has loaded and can be told what to do. */
-  | { readonly did: "load" }
-  | { readonly did: "start"; readonly bound: BoundEndpoints | null }
+  | { readonly type: "loaded" }
+  | { readonly type: "started"; readonly bound: BoundEndpoints | null }
   /** It drains: nobody accepts on its listeners any more. */
-  | { readonly did: "leave-listeners" }
-  | { readonly did: "stop" }
+  | { readonly type: "listeners_left" }
+  | { readonly type: "stopped" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
-  | { readonly did: "fail"; readonly why: string }
-  | { readonly did: "end-session"; readonly end: SessionEnd }
+  | { readonly type: "failed"; readonly why: string }
+  | { readonly type: "session_ended"; readonly end: SessionEnd }
   /** A bug showed in one session, which was reset for it. */
-  | { readonly did: "fault-session"; readonly why: string };
+  | { readonly type: "session_fault"; readonly why: string };
 
 declare const self: Worker;
 
 /** How long a loop that has failed may take to end its sessions. */
 const DEATH_MS = 100;
 
-const tell = (message: FromWorker): void => self.postMessage(message);
-const tellEnd = (end: SessionEnd): void => tell({ did: "end-session", end });
-const tellFault = (fault: unknown): void => tell({ did: "fault-session", why: reasonOf(fault) });
+const send = (message: FromWorker): void => self.postMessage(message);
+const sendSessionEnd = (end: SessionEnd): void => send({ type: "session_ended", end });
+const sendSessionFault = (fault: unknown): void => send({ type: "session_fault", why: reasonOf(fault) });
 const reasonOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
 let bunLoop: BunLoop | null = null;
 let dying = false;
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
-  switch (data.do) {
-    case "begin":
+  switch (data.type) {
+    case "set_clock":
       bookMappings(data.ledger);
       return setThreadClock(data.nowMs);
-    case "start-linux":
+    case "start_linux":
       return startLinux(data.start).catch(die);
-    case "start-bun":
+    case "start_bun":
       return startBun(data.start).catch(die);
-    case "obey":
-      return bunLoop?.obey();
+    case "read_command":
+      return bunLoop?.readCommand();
   }
 };
 
@@ -56,25 +56,25 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
 async function startLinux(start: LinuxLoopStart): Promise<void> {
   const { runLinuxLoop } = await import("./linux/loop.ts");
   runLinuxLoop(start, {
-    onRunning: () => tell({ did: "start", bound: null }),
-    onListenersLeft: () => tell({ did: "leave-listeners" }),
-    onSessionEnd: start.settings.logSessions ? tellEnd : null,
-    onFault: tellFault,
+    onRunning: () => send({ type: "started", bound: null }),
+    onListenersLeft: () => send({ type: "listeners_left" }),
+    onSessionEnd: start.settings.logSessions ? sendSessionEnd : null,
+    onFault: sendSessionFault,
   });
-  tell({ did: "stop" });
+  send({ type: "stopped" });
 }
 
 async function startBun(start: BunLoopStart): Promise<void> {
   const { BunLoop } = await import("./bun/loop.ts");
   bunLoop = new BunLoop(start, {
-    onListenersLeft: () => tell({ did: "leave-listeners" }),
-    onSessionEnd: start.settings.logSessions ? tellEnd : null,
-    onFault: tellFault,
-    onStopped: () => tell({ did: "stop" }),
+    onListenersLeft: () => send({ type: "listeners_left" }),
+    onSessionEnd: start.settings.logSessions ? sendSessionEnd : null,
+    onFault: sendSessionFault,
+    onStopped: () => send({ type: "stopped" }),
   });
   await bunLoop.listen();
-  tell({ did: "start", bound: bunLoop.bound });
-  bunLoop.obey(); // what was said while it started
+  send({ type: "started", bound: bunLoop.bound });
+  bunLoop.readCommand(); // what was said while it started
 }
 
 /** A fault, wherever it was thrown: the loop's sessions end, then this thread. */
@@ -83,7 +83,7 @@ async function die(fault: unknown): Promise<void> {
   dying = true;
   const late = Bun.sleep(DEATH_MS).then(() => true);
   const isLate = await Promise.race([bunLoop?.die(), late]).catch(() => true);
-  tell({ did: "fail", why: reasonOf(fault) });
+  send({ type: "failed", why: reasonOf(fault) });
   // What is not closed by now is booked by whoever started this thread, and must not be booked again.
   if (isLate === true) process.exit(1);
   self.onmessage = null; // with nothing left to wait for, this thread ends by itself
@@ -91,4 +91,4 @@ async function die(fault: unknown): Promise<void> {
 
 process.on("uncaughtException", die);
 process.on("unhandledRejection", die);
-tell({ did: "load" });
+send({ type: "loaded" });

@@ -27,7 +27,7 @@ export interface BunLoopEvents extends BunTcpEvents {
 
 /**
  * The portable loop: TCP, UDP or both on Bun's own sockets, in the thread that made it. It does what its word in the
- * control table says, when `obey` is called, and between datagrams.
+ * control table says, when `readCommand` is called, and between datagrams.
  */
 export class BunLoop {
   bound: BoundEndpoints = { tcp: [], udp: [] };
@@ -75,7 +75,7 @@ export class BunLoop {
   }
 
   /** Does what the loop was told last; each command includes those before it. Throws an injected fault. */
-  obey(): void {
+  readCommand(): void {
     const command = Atomics.load(this.#control, CONTROL.command + this.#index);
     const before = this.#command;
     this.#command = command;
@@ -102,7 +102,7 @@ export class BunLoop {
   #beat(): void {
     const now = this.#clock.tick();
     if (now >= this.#dueMs) this.#tick(now);
-    if (Atomics.load(this.#control, CONTROL.command + this.#index) !== this.#command) this.obey();
+    if (Atomics.load(this.#control, CONTROL.command + this.#index) !== this.#command) this.readCommand();
   }
 
   #drain(): void {

@@ -101,7 +101,7 @@ class LinuxLoop {
   }
 
   run(): void {
-    this.#obey(); // a loop that takes a dead one's place may find the server draining
+    this.#readCommand(); // a loop that takes a dead one's place may find the server draining
     const words = this.#epoll.words;
     const kind = this.#kind;
     const tcp = this.#tcp!;
@@ -162,10 +162,10 @@ class LinuxLoop {
 
   #wake(fd: number): void {
     loadLibc().read(fd, this.#wakeBuffer.address as Pointer, 8);
-    this.#obey();
+    this.#readCommand();
   }
 
-  #obey(): void {
+  #readCommand(): void {
     const command = Atomics.load(this.#control, CONTROL.command + this.#start.index);
     if (command === COMMAND.fail) throw new Error("fault injected");
     if (command >= COMMAND.drain && this.#command < COMMAND.drain) {
