@@ -268,17 +268,17 @@ describe("a drain", () => {
     starter.prompt = false;
     starter.latest(1).events.onDeath("a bug");
     clock.advance(RESTART_PAUSE_MS);
-    supervisor.tell("drain");
+    supervisor.sendCommand("drain");
     expect(starter.latest(0).wokenTo).toEqual([COMMAND.drain]);
     expect(starter.latest(1).wokenTo).toEqual([COMMAND.drain]);
-    supervisor.tell("cut");
-    supervisor.tell("drain"); // there is no way back
+    supervisor.sendCommand("cut");
+    supervisor.sendCommand("drain"); // there is no way back
     expect(starter.latest(0).wokenTo).toEqual([COMMAND.drain, COMMAND.cut]);
   });
 
   test("closes listeners that nobody accepts on any more", async () => {
     await supervisor.start();
-    supervisor.tell("drain");
+    supervisor.sendCommand("drain");
     expect(starter.listenersClosed).toEqual([]);
     starter.latest(0).events.onListenersLeft();
     expect(starter.listenersClosed).toEqual([0]);
@@ -286,7 +286,7 @@ describe("a drain", () => {
 
   test("replaces no loop that dies in it", async () => {
     await supervisor.start();
-    supervisor.tell("drain");
+    supervisor.sendCommand("drain");
     starter.latest(1).events.onDeath("a bug");
     clock.advance(60_000);
     expect(starter.started.length).toBe(2);
@@ -298,7 +298,7 @@ describe("a drain", () => {
   test("and none that has died before it", async () => {
     await supervisor.start();
     starter.latest(1).events.onDeath("a bug");
-    supervisor.tell("drain");
+    supervisor.sendCommand("drain");
     clock.advance(60_000);
     expect(starter.started.length).toBe(2);
     expect(starter.listenersClosed).toEqual([1]);

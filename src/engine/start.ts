@@ -61,8 +61,8 @@ export async function startLoops(
   return {
     ...choice,
     bound: starter.bound,
-    drain: () => supervisor.tell("drain"),
-    cut: () => supervisor.tell("cut"),
+    drain: () => supervisor.sendCommand("drain"),
+    cut: () => supervisor.sendCommand("cut"),
     fail: () => supervisor.fail(),
     stop: () => supervisor.stop(),
   };

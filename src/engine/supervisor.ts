@@ -1,5 +1,5 @@
 import { StartError } from "../errors.ts";
-import { giveBackSessions } from "../state/settle.ts";
+import { settleDeadLoop } from "../state/settle.ts";
 import { COMMAND, CONTROL, type SharedTables } from "../state/shared.ts";
 import type { LoopsEvents } from "./loop.ts";
 
@@ -124,8 +124,8 @@ export class Supervisor {
   }
 
   /** Tells every loop to drain, or to cut what is left. */
-  tell(command: "drain" | "cut"): void {
-    this.#tellAll(COMMAND[command]);
+  sendCommand(command: "drain" | "cut"): void {
+    this.#sendToAll(COMMAND[command]);
   }
 
   /** Makes the last loop that serves TCP throw, or where none does, the last one. */
@@ -137,7 +137,7 @@ export class Supervisor {
 
   /** Stops every loop. Resolves when nothing of them is open. */
   async stop(): Promise<void> {
-    this.#tellAll(COMMAND.stop);
+    this.#sendToAll(COMMAND.stop);
     const late = Promise.withResolvers<void>();
     const cancel = this.#clock.after(STOP_MS, late.resolve);
     await Promise.race([Promise.all(this.#places.map(({ over }) => over.promise)), late.promise]);
@@ -149,7 +149,7 @@ export class Supervisor {
     this.#starter.close();
   }
 
-  #tellAll(command: number): void {
+  #sendToAll(command: number): void {
     if (command <= this.#command) return;
     this.#command = command;
     for (const place of this.#places) {
@@ -199,7 +199,7 @@ export class Supervisor {
     const ranMs = runningSinceMs === null ? 0 : this.#clock.nowMs() - runningSinceMs;
     place.loop = null;
     place.runningSinceMs = null;
-    giveBackSessions(this.#tables, index, ranMs / 1000);
+    settleDeadLoop(this.#tables, index, ranMs / 1000);
     if (!place.hasRun) {
       place.running.reject(new StartError(`event loop ${index} could not start: ${why}`));
       this.#leave(place);

@@ -8,7 +8,7 @@ import { CONTROL, type SharedTables } from "./shared.ts";
  * @param seconds how long the loop ran. A loop that ends in order books its sessions' lengths by itself; those of one
  *   that was torn away are known no better than this: none is longer.
  */
-export function giveBackSessions(tables: SharedTables, loop: number, seconds: number): void {
+export function settleDeadLoop(tables: SharedTables, loop: number, seconds: number): void {
   const counters = countersOf(tables.counters, loop);
   const control = new Int32Array(tables.control);
   const tcp = counters[COUNTER.tcpOpened]! - counters[COUNTER.tcpClosed]!;
