@@ -3,7 +3,8 @@ import type { SharedTables } from "../state/shared.ts";
 import type { Banner } from "./banner.ts";
 import { ClientRate } from "./client-rate.ts";
 import type { LoopSettings } from "./settings.ts";
-import { DROP, UdpRules, type UdpVerdict } from "./udp.ts";
+import { UdpRules } from "./udp.ts";
+import type { UdpVerdict } from "./udp-verdict.ts";
 
 /** The rules of UDP as the settings want them: without a rate per client nothing is asked about one. */
 export function makeUdpRules(
@@ -41,8 +42,7 @@ class RatedUdpRules extends UdpRules {
     length: number,
   ): UdpVerdict {
     if (!this.isMarked(a0, a1, a2, a3, port) && !this.#rate.takes(a0, a1, a2, a3, this.#clock.nowMs)) {
-      this.dropUnseen("client_rate", length);
-      return DROP;
+      return this.dropUnseen("client_rate", length);
     }
     return super.admit(a0, a1, a2, a3, port, local, length);
   }

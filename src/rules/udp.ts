@@ -1,8 +1,5 @@
-import { type Address, isIPv4 } from "../net/address.ts";
 import type { Clock } from "../state/clock.ts";
 import {
-  BANNER_SUPPRESSIONS,
-  type BannerSuppression,
   COUNTER,
   countersOf,
   observeDuration,
@@ -17,32 +14,13 @@ import type { KeyedHash } from "../state/hash.ts";
 import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
-import { BannerBudget } from "./budget.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
 import type { LoopSettings } from "./settings.ts";
+import { dropReasonOf, markBlockedPorts, markOwnPort } from "./source-ports.ts";
+import { UdpBanners } from "./udp-banners.ts";
 import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
+import { DROP, ECHO, FIRST, PROBE, SUSPECT, type UdpVerdict } from "./udp-verdict.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
-
-/** What becomes of a datagram: dropped (and counted), */
-export const DROP = 0;
-/** echoed, */
-export const ECHO = 1;
-/** or echoed after the banner, if `bannerFor` grants one: it is the first of a session; */
-export const FIRST = 2;
-/** or what `inspect`, which is shown its bytes, says. */
-export const SUSPECT = 3;
-/** The server's own probe: echoed, without a session, and nothing of it is counted. */
-export const PROBE = 8;
-export type UdpVerdict = typeof DROP | typeof ECHO | typeof FIRST | typeof SUSPECT | typeof PROBE;
-
-/** An echo at the cap of sessions: counted, without a banner, and forgotten. */
-const SESSIONLESS = 4;
-type Answer = typeof ECHO | typeof FIRST | typeof SESSIONLESS;
-
-/** Bits that stand against a source port; `PROBE_PORT` is another. */
-const OWN_PORT = 1;
-const BLOCKED_PORT = 2;
-const PORT_ZERO = 4;
 
 /**
  * The rule book of UDP: which datagrams are answered, what a session is, who gets a banner; nothing of sockets.
@@ -51,14 +29,14 @@ const PORT_ZERO = 4;
  */
 export class UdpRules {
   readonly counters: Float64Array;
-  readonly banner: Banner;
+  /** Which sessions get a banner, and its bytes. */
+  readonly banners: UdpBanners;
   /** Sessions of this loop. */
   active = 0;
 
   readonly #settings: LoopSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
-  readonly #budget: BannerBudget;
   readonly #wheel: DeadlineWheel | null;
   /** What stands against a source port, 0 for nothing. All loops write the same bits; the control plane the probe's. */
   readonly #ports: Uint8Array;
@@ -71,8 +49,10 @@ export class UdpRules {
   readonly #openedMs: Float64Array;
   /** Null where there are no banners, so none to come back. */
   readonly #reflectors: Reflectors | null;
-  /** What becomes of the datagram of the latest SUSPECT, unless it is a banner of ours. */
-  #unlessReflected: Answer = ECHO;
+  /** Verdict on the datagram of the latest SUSPECT, unless that is a banner of ours. */
+  #unlessReflected: typeof ECHO | typeof FIRST = ECHO;
+  /** Whether the datagram of the latest SUSPECT has no session. */
+  #isSessionless = false;
 
   constructor(
     settings: LoopSettings,
@@ -83,12 +63,11 @@ export class UdpRules {
   ) {
     const sessions = settings.maxUdpSessions;
     this.counters = countersOf(tables.counters, loop);
-    this.banner = banner;
     this.#settings = settings;
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
-    this.#budget = new BannerBudget(settings, tables);
     this.#reflectors = reflectorsOf(settings, tables);
+    this.banners = new UdpBanners(banner, settings, tables, this.counters, clock, this.#reflectors);
     this.#table = new UdpTable(sessions, new Int32Array(tables.seed));
     this.#index = this.#table.index;
     this.#keys = this.#table.keys;
@@ -99,13 +78,12 @@ export class UdpRules {
     const idleMs = settings.udpIdleTimeoutMs;
     this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
     this.#ports = new Uint8Array(tables.sourcePorts);
-    for (const port of settings.udpBlockedSourcePorts) Atomics.or(this.#ports, port, BLOCKED_PORT);
-    Atomics.or(this.#ports, 0, PORT_ZERO);
+    markBlockedPorts(this.#ports, settings.udpBlockedSourcePorts);
   }
 
   /** Tells the server's own UDP port, once it is bound: two echo servers must not talk to each other for ever. */
   guardOwnPort(port: number): void {
-    Atomics.or(this.#ports, port, OWN_PORT);
+    markOwnPort(this.#ports, port);
   }
 
   /** The loop guard stands against that end, or it is the probe's: a rate is not asked. */
@@ -127,7 +105,7 @@ export class UdpRules {
     const mark = this.#ports[port]!;
     if (mark !== 0) {
       if ((mark & PROBE_PORT) !== 0 && this.#isProbe(a0, a1, a2, a3, port)) return PROBE;
-      if (mark !== PROBE_PORT) return this.#dropByMark(mark, length);
+      if (mark !== PROBE_PORT) return this.dropUnseen(dropReasonOf(mark), length);
     }
     const counters = this.counters;
     counters[COUNTER.udpReceivedDatagrams]! += 1;
@@ -161,48 +139,22 @@ export class UdpRules {
    * who sits there sends back what it gets: the session is muted for its idle time, or it would go on for ever.
    */
   inspect(bytes: Uint8Array, at: number): UdpVerdict {
-    if (!this.#reflectors!.isReflected(bytes, at)) return this.#answer(this.#unlessReflected);
+    if (!this.#reflectors!.isReflected(bytes, at)) {
+      return this.#answer(this.#unlessReflected, this.#isSessionless);
+    }
     this.countDrop("reflected");
     return DROP;
-  }
-
-  /**
-   * The banner of a session whose first datagram had `length` bytes: its length in `banner.bytes`, or 0 where
-   * banners are off, the budget is spent, or it would make the answer too large for the question.
-   */
-  bannerFor(
-    server: Address,
-    serverPort: number,
-    client: Address,
-    clientPort: number,
-    length: number,
-  ): number {
-    if (this.#reflectors === null) return 0;
-    const bannerLength = this.banner.write(server, serverPort, client, clientPort);
-    const headers = isIPv4(client) ? 28 : 48; // IP and UDP, RFC 791, 8200, 768
-    const out = headers + bannerLength + headers + length;
-    if (out > this.#settings.udpAmplificationMax * (headers + length)) return this.#suppress("amplification");
-    const refusal = this.#budget.spend(client, this.#clock.nowMs);
-    if (refusal !== null) return this.#suppress(refusal);
-    this.#reflectors.sent.add(this.banner.bytes, bannerLength);
-    return bannerLength;
-  }
-
-  /** Writes a banner that was granted before and could not be sent then; returns its length. */
-  bannerAgain(server: Address, serverPort: number, client: Address, clientPort: number): number {
-    const length = this.banner.write(server, serverPort, client, clientPort);
-    this.#reflectors?.sent.add(this.banner.bytes, length); // its date may be another by now
-    return length;
   }
 
   /**
    * A datagram of `length` bytes is counted and dropped without `admit`: one to a broadcast address, say, since many
    * servers would answer one question.
    */
-  dropUnseen(reason: UdpDrop, length: number): void {
+  dropUnseen(reason: UdpDrop, length: number): typeof DROP {
     this.counters[COUNTER.udpReceivedDatagrams]! += 1;
     this.counters[COUNTER.udpReceivedBytes]! += length;
     this.countDrop(reason);
+    return DROP;
   }
 
   /** The engine could not do as `admit` said. */
@@ -244,7 +196,7 @@ export class UdpRules {
     }
     if (Atomics.load(this.#control, CONTROL.draining) === 1) return this.#refuse("draining");
     if (place === NO_PLACE || !this.#takeOne()) {
-      return this.#look(NO_SESSION, SESSIONLESS, length);
+      return this.#look(NO_SESSION, ECHO, length);
     }
     const session = this.#table.add(place, hash, a0, a1, a2, a3, last);
     this.#begin(session);
@@ -284,17 +236,19 @@ export class UdpRules {
     return ECHO;
   }
 
-  /** The answer, or SUSPECT where the datagram is as long as a banner. */
-  #look(session: number, answer: Answer, length: number): UdpVerdict {
-    if (!this.#reflectors?.suspects(session, length)) return this.#answer(answer);
-    this.#unlessReflected = answer;
+  /** The verdict, or SUSPECT where the datagram is as long as a banner. */
+  #look(session: number, verdict: typeof ECHO | typeof FIRST, length: number): UdpVerdict {
+    const isSessionless = session === NO_SESSION;
+    if (!this.#reflectors?.suspects(session, length)) return this.#answer(verdict, isSessionless);
+    this.#unlessReflected = verdict;
+    this.#isSessionless = isSessionless;
     return SUSPECT;
   }
 
-  #answer(answer: Answer): UdpVerdict {
-    if (answer !== SESSIONLESS) return answer;
-    this.counters[COUNTER.udpSessionless]! += 1;
-    return ECHO;
+  /** Counts an echo without a session: the table is full, so the client gets its echo, no banner, and is forgotten. */
+  #answer(verdict: typeof ECHO | typeof FIRST, isSessionless: boolean): UdpVerdict {
+    if (isSessionless) this.counters[COUNTER.udpSessionless]! += 1;
+    return verdict;
   }
 
   #end(session: number, reason: UdpClose): void {
@@ -313,24 +267,9 @@ export class UdpRules {
     return isProbeEnd(this.#control, CONTROL.probeUdpEnd, a0, a1, a2, a3, port);
   }
 
-  /** The loop guard has `mark` against the datagram's port. */
-  #dropByMark(mark: number, length: number): UdpVerdict {
-    this.counters[COUNTER.udpReceivedDatagrams]! += 1;
-    this.counters[COUNTER.udpReceivedBytes]! += length;
-    if ((mark & PORT_ZERO) !== 0) this.countDrop("source_port_zero");
-    else if ((mark & OWN_PORT) !== 0) this.countDrop("own_port");
-    else this.countDrop("blocked_source_port");
-    return DROP;
-  }
-
   #refuse(reason: UdpRefusal): UdpVerdict {
     this.counters[COUNTER.udpRefused + UDP_REFUSALS.indexOf(reason)]! += 1;
     this.countDrop(reason);
     return DROP;
-  }
-
-  #suppress(reason: BannerSuppression): number {
-    this.counters[COUNTER.udpBannersSuppressed + BANNER_SUPPRESSIONS.indexOf(reason)]! += 1;
-    return 0;
   }
 }

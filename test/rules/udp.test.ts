@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Address } from "../../src/net/address.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
-import { DROP, ECHO, FIRST, SUSPECT, type UdpRules, type UdpVerdict } from "../../src/rules/udp.ts";
+import type { UdpRules } from "../../src/rules/udp.ts";
 import { makeUdpRules } from "../../src/rules/udp-rated.ts";
+import { DROP, ECHO, FIRST, SUSPECT, type UdpVerdict } from "../../src/rules/udp-verdict.ts";
 import {
   BANNER_SUPPRESSIONS,
   COUNTER,
@@ -63,9 +64,9 @@ class Loop {
   /** Begins a session; returns the banner that it was granted. */
   greeted(client: Address, port: number): Uint8Array {
     expect(this.admit(client, port)).toBe(FIRST);
-    const length = this.rules.bannerFor(SERVER, 5678, client, port, 10);
+    const length = this.rules.banners.grant(SERVER, 5678, client, port, 10);
     expect(length).toBeGreaterThan(0);
-    return this.rules.banner.bytes.slice(0, length);
+    return this.rules.banners.bytes.slice(0, length);
   }
 
   /** Time passes, in ticks as a loop's. */
@@ -232,8 +233,8 @@ describe("dropped is what could go back and forth for ever:", () => {
 describe("the banner of a session", () => {
   test("names both ends of the datagram", () => {
     const loop = new Loop({ bannerFields: "Pod: p\n" });
-    const length = loop.rules.bannerFor(SERVER, 5678, ip("fd00::2"), 1000, 10);
-    expect(text(loop.rules.banner.bytes.subarray(0, length))).toEndWith(
+    const length = loop.rules.banners.grant(SERVER, 5678, ip("fd00::2"), 1000, 10);
+    expect(text(loop.rules.banners.bytes.subarray(0, length))).toEndWith(
       "\nServer: 10.0.0.1:5678\nClient: [fd00::2]:1000\nPod: p\n\n",
     );
   });
@@ -241,7 +242,7 @@ describe("the banner of a session", () => {
   test("is left out where banners are off, and nothing is counted", () => {
     for (const changes of [{ banner: false }, { udpBannerRate: 0 }, { udpBannerRatePerPrefix: 0 }]) {
       const loop = new Loop(changes);
-      expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), 1000, 10)).toBe(0);
+      expect(loop.rules.banners.grant(SERVER, 5678, ip("192.0.2.1"), 1000, 10)).toBe(0);
       for (const reason of BANNER_SUPPRESSIONS) expect(loop.column("udpBannersSuppressed", reason)).toBe(0);
     }
   });
@@ -252,7 +253,7 @@ describe("the banner of a session", () => {
       udpBannerRatePerPrefix: Number.POSITIVE_INFINITY,
     });
     for (let port = 1; port <= 10_000; port++) {
-      expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), port, 10)).toBeGreaterThan(0);
+      expect(loop.rules.banners.grant(SERVER, 5678, ip("192.0.2.1"), port, 10)).toBeGreaterThan(0);
     }
   });
 
@@ -260,7 +261,7 @@ describe("the banner of a session", () => {
     const server = new Loop({ udpBannerRate: 2 });
     const prefix = new Loop({ udpBannerRatePerPrefix: 1 });
     const ask = (loop: Loop, client: string): boolean =>
-      loop.rules.bannerFor(SERVER, 5678, ip(client), 1000, 10) > 0;
+      loop.rules.banners.grant(SERVER, 5678, ip(client), 1000, 10) > 0;
     expect(["192.0.2.1", "198.51.100.1", "203.0.113.1"].map((client) => ask(server, client))).toEqual([
       true,
       true,
@@ -285,9 +286,9 @@ describe("the banner of a session", () => {
         const loop = new Loop({ udpAmplificationMax });
         const headers = client.includes(":") ? 48 : 28;
         const server = client.includes(":") ? ip("2001:db8::2") : SERVER;
-        const bannerLength = loop.rules.bannerFor(server, 5678, ip(client), 1000, length);
+        const bannerLength = loop.rules.banners.grant(server, 5678, ip(client), 1000, length);
         const suppressed = loop.column("udpBannersSuppressed", "amplification");
-        const wouldBe = loop.rules.banner.write(server, 5678, ip(client), 1000);
+        const wouldBe = loop.rules.banners.rewrite(server, 5678, ip(client), 1000);
         const fits = headers + wouldBe + headers + length <= udpAmplificationMax * (headers + length);
         expect(bannerLength).toBe(fits ? wouldBe : 0);
         expect(suppressed).toBe(fits ? 0 : 1);
@@ -297,8 +298,8 @@ describe("the banner of a session", () => {
 
   test("that would be too much costs the budget nothing", () => {
     const loop = new Loop({ udpAmplificationMax: 2, udpBannerRate: 1 });
-    expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), 1000, 0)).toBe(0);
-    expect(loop.rules.bannerFor(SERVER, 5678, ip("192.0.2.1"), 1000, 1000)).toBeGreaterThan(0);
+    expect(loop.rules.banners.grant(SERVER, 5678, ip("192.0.2.1"), 1000, 0)).toBe(0);
+    expect(loop.rules.banners.grant(SERVER, 5678, ip("192.0.2.1"), 1000, 1000)).toBeGreaterThan(0);
   });
 });
 
@@ -380,8 +381,8 @@ describe("a banner of ours that comes back", () => {
   test("that waited in the engine and was written anew is known as well", () => {
     const loop = new Loop();
     loop.greeted(peer, 9000);
-    const length = loop.rules.bannerAgain(SERVER, 5678, peer, 9001);
-    expect(loop.receive(peer, 9000, loop.rules.banner.bytes.slice(0, length))).toBe(DROP);
+    const length = loop.rules.banners.rewrite(SERVER, 5678, peer, 9001);
+    expect(loop.receive(peer, 9000, loop.rules.banners.bytes.slice(0, length))).toBe(DROP);
   });
 
   test("is nobody's where there are no banners: nothing is suspected", () => {

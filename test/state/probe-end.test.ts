@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Address } from "../../src/net/address.ts";
 import { TcpRules } from "../../src/rules/tcp.ts";
-import { DROP, FIRST, PROBE, UdpRules } from "../../src/rules/udp.ts";
+import { UdpRules } from "../../src/rules/udp.ts";
+import { DROP, FIRST, PROBE } from "../../src/rules/udp-verdict.ts";
 import {
   isProbeEnd,
   PROBE_PORT,

@@ -1,6 +1,7 @@
 import type { udp } from "bun";
 import { type Address, parseAddress } from "../../net/address.ts";
-import { ECHO, FIRST, PROBE, SUSPECT, type UdpRules, type UdpVerdict } from "../../rules/udp.ts";
+import type { UdpRules } from "../../rules/udp.ts";
+import { ECHO, FIRST, PROBE, SUSPECT, type UdpVerdict } from "../../rules/udp-verdict.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { RELEASE_BYTES_MIN, release } from "./memory.ts";
@@ -97,9 +98,9 @@ export class UdpEndpoint {
   /** Sends the banner if one is due. */
   #greet(socket: Sender, length: number, port: number, address: string): void {
     const client = this.#addresses.get(address);
-    const bannerLength = this.#rules.bannerFor(this.#server, this.serverPort, client, port, length);
+    const bannerLength = this.#rules.banners.grant(this.#server, this.serverPort, client, port, length);
     if (bannerLength === 0) return;
-    const banner = this.#rules.banner.bytes.subarray(0, bannerLength);
+    const banner = this.#rules.banners.bytes.subarray(0, bannerLength);
     // The banner's bytes are written anew for the next session: one that waits is a copy.
     if (this.#waiting.length > 0) this.#wait(banner.slice(), port, address);
     else if (!this.#send(socket, banner, port, address)) this.#wait(banner.slice(), port, address);

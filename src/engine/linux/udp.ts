@@ -1,6 +1,7 @@
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
-import { DROP, ECHO, PROBE, SUSPECT, type UdpRules } from "../../rules/udp.ts";
+import type { UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
+import { DROP, ECHO, FIRST, PROBE, SUSPECT } from "../../rules/udp-verdict.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
@@ -9,9 +10,6 @@ import { nativeMemory } from "../../sys/memory.ts";
 import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
 import { BATCH, DatagramBatch } from "./batch.ts";
-
-/** The banner of this datagram is granted and paid for, but not sent yet. */
-const BANNER_DUE = 4;
 
 /** Batches received per socket and turn: a flood must not keep the other sockets waiting. */
 const BATCHES_PER_TURN = 4;
@@ -70,7 +68,10 @@ class UdpSocket {
   readonly #verdicts = new Uint8Array(BATCH);
   /** How many datagrams from this one on are alike; known only where the batch is not plain. */
   readonly #runs = new Uint8Array(BATCH);
+  /** The banner of the datagram at `#at` is granted and paid for, and not sent yet: the kernel took no more. */
+  #isGranted = false;
   #count = 0;
+  /** The next datagram to be answered. */
   #at = 0;
 
   constructor(batch: DatagramBatch, rules: UdpRules, bannerAddress: number) {
@@ -138,7 +139,9 @@ class UdpSocket {
       const verdict = this.#verdicts[this.#at]!;
       if (verdict === DROP) this.#at++;
       else if (verdict === PROBE) this.#echoUncounted();
-      else if (verdict === ECHO ? !this.#echo() : !this.#greet(verdict)) return false;
+      else if (verdict === FIRST) {
+        if (!this.#greet()) return false;
+      } else if (!this.#echo()) return false;
     }
     this.blocked = false;
     return true;
@@ -195,18 +198,17 @@ class UdpSocket {
   }
 
   /** Sends the banner of the datagram at `#at`, whose echo then follows. False when the kernel takes no more. */
-  #greet(verdict: number): boolean {
+  #greet(): boolean {
     const batch = this.#batch;
     batch.read(this.#at);
     const { serverPort } = batch;
-    const length =
-      verdict === BANNER_DUE
-        ? this.#rules.bannerAgain(batch.server(), serverPort, batch, batch.port)
-        : this.#rules.bannerFor(batch.server(), serverPort, batch, batch.port, batch.length);
+    const length = this.#isGranted
+      ? this.#rules.banners.rewrite(batch.server(), serverPort, batch, batch.port)
+      : this.#rules.banners.grant(batch.server(), serverPort, batch, batch.port, batch.length);
     if (length > 0) {
       const sent = batch.sendBeside(this.#at, this.#bannerAddress, length);
       if (sent === 0) {
-        this.#verdicts[this.#at] = BANNER_DUE;
+        this.#isGranted = true;
         this.blocked = true;
         return false;
       }
@@ -216,6 +218,7 @@ class UdpSocket {
         this.#rules.counters[COUNTER.udpSentBytes]! += length;
       }
     }
+    this.#isGranted = false;
     this.#verdicts[this.#at] = ECHO;
     return true;
   }
