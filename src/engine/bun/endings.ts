@@ -5,7 +5,7 @@ import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import type { TcpProgress } from "../progress.ts";
 import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, type Connections, finish } from "./connections.ts";
-import { AWAITING, BLOCKED, ECHOING, LAST, LINGERING, type Session } from "./session.ts";
+import { AWAITING_HEADER, BLOCKED, ECHOING, LAST_BYTES, LINGERING, type Session } from "./session.ts";
 
 /**
  * The end of sessions that have not finished when the server's drain is over (see `cut.ts`), and of all at once. Where
@@ -35,20 +35,20 @@ export class BunEndings {
     this.#connections.each((socket, session) => {
       session.unread = this.#progress.unread(descriptorOf(socket));
       if (session.state === ECHOING) this.lastCall(socket, session);
-      else if (session.state === AWAITING) this.#cutHeader(socket, session);
+      else if (session.state === AWAITING_HEADER) this.#cutHeader(socket, session);
     });
   }
 
   #cutHeader(socket: Connection, session: Session): void {
-    const owed = session.unread > 0 || this.#rules.heldBytes(session.slot) > 0;
-    if (owed) abort(socket, session, "cut_short");
+    const hasUnsent = session.unread > 0 || this.#rules.heldBytes(session.slot) > 0;
+    if (hasUnsent) abort(socket, session, "cut_short");
     else this.#linger(socket, session);
   }
 
   /** A cut session is owed nothing now: what had come by the cut is still echoed, then comes the FIN. */
   lastCall(socket: Connection, session: Session): void {
     const paused = session.state === BLOCKED;
-    if (session.unread > 0) session.state = LAST;
+    if (session.unread > 0) session.state = LAST_BYTES;
     else this.#linger(socket, session);
     if (paused) socket.resume();
   }
@@ -76,10 +76,10 @@ export class BunEndings {
   }
 
   /** Ends every session: by a FIN, behind what the kernel has taken, where nothing is owed; else by a reset. */
-  endAll(reason: TcpClose, reasonIfOwed: TcpClose): void {
+  endAll(reason: TcpClose, reasonIfUnsent: TcpClose): void {
     this.#connections.each((socket, session) => {
-      if (session.debt > 0 || this.#rules.heldBytes(session.slot) > 0) {
-        abort(socket, session, reasonIfOwed);
+      if (session.queuedBytes > 0 || this.#rules.heldBytes(session.slot) > 0) {
+        abort(socket, session, reasonIfUnsent);
       } else {
         session.reason ??= reason;
         finish(socket, session);

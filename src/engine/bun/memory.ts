@@ -10,11 +10,11 @@ export const READ_BYTES_MAX = 512 * 1024;
 /** Smaller chunks are cheaper to leave to the collector. */
 export const RELEASE_BYTES_MIN = 4096;
 
-/** With this much owed to slow readers in all, sessions get a narrow window: many of them then cost less each. */
-export const OWED_BYTES_PRESSURE = 32 * 1024 * 1024;
+/** Above this many bytes queued in all sessions, each session gets a narrow receive window and so can queue less. */
+export const QUEUED_BYTES_PRESSURE = 32 * 1024 * 1024;
 
-/** The most owed to slow readers in all: one more is reset, before memory is out for everybody. */
-export const OWED_BYTES_MAX = 256 * 1024 * 1024;
+/** The most bytes queued in all sessions. The session that passes it is reset, before memory is out for everybody. */
+export const ALL_QUEUED_BYTES_MAX = 256 * 1024 * 1024;
 
 const NARROW_BYTES = 16 * 1024;
 

@@ -2,83 +2,93 @@ import type { TcpClose } from "../../state/counters.ts";
 import type { SessionEnds } from "../session-ends.ts";
 import { release } from "./memory.ts";
 
-/** Where a session stands. What comes is sent back at once; */
+/** Session state: bytes that come are sent back at once. The states have no order; this file owns the set. */
 export const ECHOING = 0;
-/** nothing is read until what is owed is sent; */
+/** Session state: bytes are queued for a slow reader, and nothing is read until they are sent. */
 export const BLOCKED = 1;
-/** what comes is a PROXY header; */
-export const AWAITING = 2;
-/** what comes is thrown away: the server has sent its FIN; */
+/** Session state: bytes that come are a PROXY header, or may be one. */
+export const AWAITING_HEADER = 2;
+/** Session state: the server was cut and has sent its FIN. Bytes that come are thrown away. */
 export const LINGERING = 3;
-/** what had come by the cut is sent back, then comes the server's FIN. */
-export const LAST = 4;
-/** It is the server's own probe, and no session: what comes is sent back and counted nowhere. */
+/** Session state: the server was cut. Bytes that had come by then are sent back, and the server's FIN follows. */
+export const LAST_BYTES = 4;
+/** Not a session but the server's own probe: bytes that come are sent back and counted nowhere. */
 export const PROBE = 5;
+export type SessionState =
+  | typeof ECHOING
+  | typeof BLOCKED
+  | typeof AWAITING_HEADER
+  | typeof LINGERING
+  | typeof LAST_BYTES
+  | typeof PROBE;
 
-/** Nobody's memory: `release` is never given it with bytes in it. */
+/** An empty queue. It has no bytes, so `release` leaves it alone. */
 const NOTHING = new Uint8Array(0);
 
-/** What the engine keeps of a TCP session beside the rules' tables: one per connection, as the socket's `data`. */
+/** A TCP session of the portable engine, the `data` of its socket. The rules keep the rest in their own tables. */
 export class Session {
   /** Its number in the rules' tables. */
   readonly slot: number;
-  state: number;
-  /** What the kernel did not take at once is owed to the peer: these bytes, but for the first `paid`. */
-  #owed: Uint8Array = NOTHING;
-  #paid = 0;
-  /** Bytes that had come by the cut and are not read yet. */
+  state: SessionState;
+  /** Bytes that the kernel did not take at once. The first `#sent` of them have been sent since. */
+  #queue: Uint8Array = NOTHING;
+  #sent = 0;
+  /** Number of bytes that had come by the cut and are not read yet. */
   unread = 0;
   /** The peer's FIN came. */
   fin = false;
-  /** A write found the connection gone: Bun is about to tell. */
+  /** A write found the connection gone. Bun will report the close soon. */
   dead = false;
-  /** This side has closed it. */
+  /** This side has closed the connection. */
   closing = false;
-  /** Why this side ends it; null where the peer does. */
+  /** Why this side ends the session; null as long as only the peer can end it. */
   reason: TcpClose | null = null;
-  /** Null unless sessions are logged. */
+  /** Both ends, for the log; null unless sessions are logged. */
   ends: SessionEnds | null;
 
-  constructor(slot: number, state: number, ends: SessionEnds | null) {
+  constructor(slot: number, state: SessionState, ends: SessionEnds | null) {
     this.slot = slot;
     this.state = state;
     this.ends = ends;
   }
 
-  /** Bytes that are owed: none unless BLOCKED. */
-  get debt(): number {
-    return this.#owed.length - this.#paid;
+  /** Number of bytes in the queue; 0 unless the session is BLOCKED. */
+  get queuedBytes(): number {
+    return this.#queue.length - this.#sent;
   }
 
-  /** Adds `bytes` to what is owed, but for the first `sent`. They belong to the session from here on. */
-  owe(bytes: Uint8Array, sent: number): void {
-    const debt = this.debt;
-    if (debt === 0 && sent <= bytes.length / 2) {
-      this.#owed = bytes;
-      this.#paid = sent;
+  /** Queues `bytes` without their first `sent`. From here on `bytes` belongs to the session: nobody else may use it. */
+  enqueue(bytes: Uint8Array, sent: number): void {
+    const queued = this.queuedBytes;
+    if (queued === 0 && sent <= bytes.length / 2) {
+      this.#queue = bytes;
+      this.#sent = sent;
       return;
     }
-    // A copy of the little that is left is cheaper to keep.
-    const all = new Uint8Array(debt + bytes.length - sent);
-    all.set(this.#owed.subarray(this.#paid));
-    all.set(bytes.subarray(sent), debt);
+    // Little is left of the chunk: a copy of that costs less memory than the chunk.
+    const all = new Uint8Array(queued + bytes.length - sent);
+    all.set(this.#queue.subarray(this.#sent));
+    all.set(bytes.subarray(sent), queued);
     release(bytes);
-    this.forgive();
-    this.#owed = all;
+    this.dropQueue();
+    this.#queue = all;
   }
 
-  /** Writes what is owed to the session's own socket: how many bytes the kernel took, -1 where the connection is gone. */
-  pay(socket: { write(bytes: Uint8Array, offset: number, length: number): number }): number {
-    const sent = socket.write(this.#owed, this.#paid, this.debt);
-    if (sent > 0) this.#paid += sent;
-    if (this.debt === 0) this.forgive();
+  /**
+   * Writes the queue to the session's own socket. Returns how many bytes the kernel took, -1 where the connection is
+   * gone.
+   */
+  flush(socket: { write(bytes: Uint8Array, offset: number, length: number): number }): number {
+    const sent = socket.write(this.#queue, this.#sent, this.queuedBytes);
+    if (sent > 0) this.#sent += sent;
+    if (this.queuedBytes === 0) this.dropQueue();
     return sent;
   }
 
-  /** Nothing is owed any more. */
-  forgive(): void {
-    release(this.#owed);
-    this.#owed = NOTHING;
-    this.#paid = 0;
+  /** Empties the queue and gives its memory back. */
+  dropQueue(): void {
+    release(this.#queue);
+    this.#queue = NOTHING;
+    this.#sent = 0;
   }
 }

@@ -15,9 +15,15 @@ import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, Connections, finish } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
-import { narrowWindow, OWED_BYTES_MAX, OWED_BYTES_PRESSURE, RELEASE_BYTES_MIN, release } from "./memory.ts";
+import {
+  ALL_QUEUED_BYTES_MAX,
+  narrowWindow,
+  QUEUED_BYTES_PRESSURE,
+  RELEASE_BYTES_MIN,
+  release,
+} from "./memory.ts";
 import { BunProbes } from "./probes.ts";
-import { AWAITING, BLOCKED, ECHOING, LAST, PROBE, Session } from "./session.ts";
+import { AWAITING_HEADER, BLOCKED, ECHOING, LAST_BYTES, PROBE, Session } from "./session.ts";
 
 /** What is told of sessions. */
 export interface BunTcpEvents {
@@ -77,10 +83,10 @@ export class TcpSessions implements TcpDeadlines {
 
   /** A connection was admitted, in `slot`. Its `ends` are for the log. */
   begin(socket: Connection, slot: number, phase: Phase, ends: SessionEnds | null): void {
-    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING, ends);
+    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING_HEADER, ends);
     socket.data = session;
     this.#connections.add(socket);
-    if (this.#counters[COUNTER.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
+    if (this.#counters[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
     if (phase === OPEN) this.#greet(socket, session);
   }
 
@@ -115,26 +121,26 @@ export class TcpSessions implements TcpDeadlines {
 
   /** Bytes came that are not to be sent back at once. */
   #notEchoing(socket: Connection, session: Session, chunk: Uint8Array): void {
-    if (session.state === AWAITING) {
+    if (session.state === AWAITING_HEADER) {
       this.#proceed(socket, session, this.#rules.header(session.slot, chunk));
-    } else if (session.state === LAST) {
+    } else if (session.state === LAST_BYTES) {
       this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
       session.unread -= chunk.length;
       this.#send(socket, session, chunk);
-      if (session.state === LAST && session.unread <= 0) this.endings.lastCall(socket, session);
+      if (session.state === LAST_BYTES && session.unread <= 0) this.endings.lastCall(socket, session);
     } else if (session.state === BLOCKED) {
       // After a reset Bun delivers what the kernel still had, though the socket is paused: there is nobody left
       // to owe it to, as the next write tells.
       this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
-      this.#pay(socket, session);
-      if (!session.dead) this.#owe(socket, session, chunk, 0);
+      this.#flush(socket, session);
+      if (!session.dead) this.#enqueue(socket, session, chunk, 0);
     } else if (session.state === PROBE) {
       this.probes.echo(socket, chunk);
     }
   }
 
   #send(socket: Connection, session: Session, bytes: Uint8Array): void {
-    const sent = session.debt > 0 ? 0 : socket.write(bytes);
+    const sent = session.queuedBytes > 0 ? 0 : socket.write(bytes);
     if (sent === bytes.length) this.#counters[COUNTER.tcpSentBytes]! += sent;
     else this.#unsent(socket, session, bytes, sent);
   }
@@ -146,19 +152,19 @@ export class TcpSessions implements TcpDeadlines {
       return;
     }
     this.#counters[COUNTER.tcpSentBytes]! += sent;
-    this.#owe(socket, session, bytes, sent);
+    this.#enqueue(socket, session, bytes, sent);
   }
 
   /** Keeps what is owed, which belongs to the session from here on, and reads nothing more until it is sent. */
-  #owe(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
-    const owed = this.#counters[COUNTER.tcpQueuedBytes]! + bytes.length - sent;
-    this.#counters[COUNTER.tcpQueuedBytes] = owed;
-    session.owe(bytes, sent);
-    if (session.debt > this.#maxQueuedBytes || owed > OWED_BYTES_MAX) {
+  #enqueue(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
+    const queued = this.#counters[COUNTER.tcpQueuedBytes]! + bytes.length - sent;
+    this.#counters[COUNTER.tcpQueuedBytes] = queued;
+    session.enqueue(bytes, sent);
+    if (session.queuedBytes > this.#maxQueuedBytes || queued > ALL_QUEUED_BYTES_MAX) {
       abort(socket, session, "queued_bytes");
       return;
     }
-    if (owed > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
+    if (queued > QUEUED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
     if (session.state === BLOCKED) return;
     session.state = BLOCKED;
     socket.pause();
@@ -168,18 +174,18 @@ export class TcpSessions implements TcpDeadlines {
   #drain(socket: Connection): void {
     const session = socket.data;
     if (session === null || session.state !== BLOCKED) return;
-    this.#pay(socket, session);
-    if (session.debt > 0 || session.dead) return;
+    this.#flush(socket, session);
+    if (session.queuedBytes > 0 || session.dead) return;
     if (session.fin) finish(socket, session);
     else if (this.endings.cutting) this.endings.lastCall(socket, session);
     else {
-      session.state = this.#rules.phase(session.slot) === OPEN ? ECHOING : AWAITING;
+      session.state = this.#rules.phase(session.slot) === OPEN ? ECHOING : AWAITING_HEADER;
       socket.resume();
     }
   }
 
-  #pay(socket: Connection, session: Session): void {
-    const sent = session.pay(socket);
+  #flush(socket: Connection, session: Session): void {
+    const sent = session.flush(socket);
     if (sent < 0) session.dead = true;
     if (sent <= 0) return;
     this.#counters[COUNTER.tcpSentBytes]! += sent;
@@ -192,10 +198,10 @@ export class TcpSessions implements TcpDeadlines {
     const session = socket.data;
     if (session === null) return;
     session.fin = true;
-    if (session.state === AWAITING) {
+    if (session.state === AWAITING_HEADER) {
       this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
     }
-    if (session.debt === 0 && !session.closing) finish(socket, session);
+    if (session.queuedBytes === 0 && !session.closing) finish(socket, session);
   }
 
   lastMovedMs(slot: number): number {
@@ -208,7 +214,7 @@ export class TcpSessions implements TcpDeadlines {
     const socket = this.#connections.get(slot);
     const session = socket.data!;
     session.reason ??= "idle_timeout";
-    if (session.debt > 0) abort(socket, session, "idle_timeout");
+    if (session.queuedBytes > 0) abort(socket, session, "idle_timeout");
     else finish(socket, session);
   }
 
@@ -246,8 +252,8 @@ export class TcpSessions implements TcpDeadlines {
     const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";
     const reason = session.reason ?? byPeer;
     this.#clock.tick();
-    this.#counters[COUNTER.tcpQueuedBytes]! -= session.debt;
-    session.forgive();
+    this.#counters[COUNTER.tcpQueuedBytes]! -= session.queuedBytes;
+    session.dropQueue();
     const { slot, ends } = session;
     if (ends !== null) {
       this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });

@@ -1,6 +1,6 @@
 import type { Clock } from "../../state/clock.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
+import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import type { LinuxSessions } from "./sessions.ts";
 
 /** Receives up to `limit` bytes of a session and sends them back; how many came. */
@@ -34,12 +34,12 @@ export class Endings {
       const unread = this.#sessions.progress.unread(fd);
       if (kind === BLOCKED) this.#unread.set(fd, unread);
       else if (kind === ECHOING) this.#lastCall(fd, unread);
-      else if (kind === HEADER) this.#cutHeader(fd, unread);
+      else if (kind === AWAITING_HEADER) this.#cutHeader(fd, unread);
     });
   }
 
   #cutHeader(fd: number, unread: number): void {
-    if (unread > 0 || this.#sessions.owes(fd)) this.#sessions.abort(fd, "cut_short");
+    if (unread > 0 || this.#sessions.hasUnsent(fd)) this.#sessions.abort(fd, "cut_short");
     else this.#sessions.finish(fd);
   }
 
@@ -59,7 +59,7 @@ export class Endings {
     }
     if (sessions.kind(fd) === ECHOING) sessions.finish(fd);
     else if (sessions.kind(fd) === BLOCKED) this.#unread.set(fd, left);
-    else if (sessions.kind(fd) === HEADER) this.#cutHeader(fd, left);
+    else if (sessions.kind(fd) === AWAITING_HEADER) this.#cutHeader(fd, left);
   }
 
   /** The peer of a cut session has sent its FIN: all that is waited for is that it has all. */

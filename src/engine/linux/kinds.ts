@@ -6,7 +6,7 @@ export const ECHOING = 1;
 /** A TCP session whose reader is slow: nothing is read until what is queued is sent. */
 export const BLOCKED = 2;
 /** A TCP session that waits for its PROXY header. */
-export const HEADER = 3;
+export const AWAITING_HEADER = 3;
 /** A TCP session that was cut: its FIN is sent, what still comes is thrown away. */
 export const LINGERING = 4;
 export const LISTENER = 5;

@@ -24,17 +24,17 @@ export class SendQueues {
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
-  owes(fd: number): boolean {
+  has(fd: number): boolean {
     return this.#queues.has(fd);
   }
 
   /** Keeps a copy of `rest` behind what is owed already. False where that is more than may be kept. */
   add(fd: number, rest: Uint8Array): boolean {
     const queue = this.#queues.get(fd);
-    const owed = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
-    this.#queues.set(fd, { bytes: owed, sent: 0 });
+    const all = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
+    this.#queues.set(fd, { bytes: all, sent: 0 });
     this.#counters[COUNTER.tcpQueuedBytes]! += rest.length;
-    return owed.length <= this.#maxQueuedBytes;
+    return all.length <= this.#maxQueuedBytes;
   }
 
   /** What is to be sent next, WINDOW_BYTES at most. Throws where nothing is owed. */

@@ -7,7 +7,7 @@ import { abortiveClose } from "../../sys/socket.ts";
 import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
-import { BLOCKED, ECHOING, type HEADER, LINGERING, NONE } from "./kinds.ts";
+import { type AWAITING_HEADER, BLOCKED, ECHOING, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
 
 /** What is told of sessions. */
@@ -82,7 +82,7 @@ export class LinuxSessions {
   }
 
   /** What was owed is sent. */
-  unblock(fd: number, kind: typeof ECHOING | typeof HEADER): void {
+  unblock(fd: number, kind: typeof ECHOING | typeof AWAITING_HEADER): void {
     this.#kind[fd] = kind;
     this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLIN);
   }
@@ -99,8 +99,8 @@ export class LinuxSessions {
   }
 
   /** Whether bytes of the peer's are still to be sent back: what was not sent, or part of what may be a header. */
-  owes(fd: number): boolean {
-    return this.#queues.owes(fd) || this.#rules.heldBytes(fd) > 0;
+  hasUnsent(fd: number): boolean {
+    return this.#queues.has(fd) || this.#rules.heldBytes(fd) > 0;
   }
 
   /** Acts on each session. */
@@ -112,8 +112,8 @@ export class LinuxSessions {
   }
 
   /** A FIN where nothing is owed, else a reset: the peer must not take what it has for the whole. */
-  end(fd: number, reason: TcpClose, reasonIfOwed: TcpClose): void {
-    if (this.owes(fd)) this.abort(fd, reasonIfOwed);
+  end(fd: number, reason: TcpClose, reasonIfUnsent: TcpClose): void {
+    if (this.hasUnsent(fd)) this.abort(fd, reasonIfUnsent);
     else this.close(fd, reason);
   }
 

@@ -12,7 +12,7 @@ import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Endings } from "./endings.ts";
-import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
+import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
 import { LinuxSessions, type LinuxTcpEvents } from "./sessions.ts";
@@ -99,7 +99,7 @@ export class LinuxTcp implements TcpDeadlines {
       return;
     }
     try {
-      const added = this.#sessions.add(fd, phase === OPEN ? ECHOING : HEADER, peer, local);
+      const added = this.#sessions.add(fd, phase === OPEN ? ECHOING : AWAITING_HEADER, peer, local);
       if (added && phase === OPEN) this.#greet(fd);
     } catch (fault) {
       this.#sessions.fault(fd, fault);
@@ -112,7 +112,8 @@ export class LinuxTcp implements TcpDeadlines {
    */
   #greet(fd: number): void {
     const { bannerLength, pending } = this.rules;
-    const early = pending.length > 0 || this.#kind[fd] === HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
+    const early =
+      pending.length > 0 || this.#kind[fd] === AWAITING_HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
     if (length > 0) {
       const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
@@ -193,7 +194,7 @@ export class LinuxTcp implements TcpDeadlines {
   notEchoing(kind: number, fd: number): void {
     try {
       if (kind === BLOCKED) this.#writable(fd);
-      else if (kind === HEADER) this.#headerReadable(fd);
+      else if (kind === AWAITING_HEADER) this.#headerReadable(fd);
       else if (kind === LINGERING) this.#lingeringReadable(fd);
     } catch (fault) {
       this.#sessions.fault(fd, fault);
@@ -214,7 +215,7 @@ export class LinuxTcp implements TcpDeadlines {
     const flushed = this.#queues.sent(fd, sent);
     this.#windowBytes = this.#queues.windowBytes();
     if (!flushed) return;
-    this.#sessions.unblock(fd, this.rules.phase(fd) === OPEN ? ECHOING : HEADER);
+    this.#sessions.unblock(fd, this.rules.phase(fd) === OPEN ? ECHOING : AWAITING_HEADER);
     if (this.#endings.cutting) this.#endings.flushed(fd);
   }
 
