@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { AddressCache } from "../src/engine/bun/address-cache.ts";
-import { type Sender, UdpEndpoint } from "../src/engine/bun/udp.ts";
+import { type Sender, UdpSocket } from "../src/engine/bun/udp.ts";
 import { parseAddress } from "../src/net/address.ts";
 import type { LoopSettings } from "../src/rules/settings.ts";
 import { UdpRules } from "../src/rules/udp.ts";
@@ -54,20 +54,20 @@ class FakeSocket implements Sender {
 }
 
 let rules: UdpRules;
-let endpoint: UdpEndpoint;
+let udp: UdpSocket;
 let socket: FakeSocket;
 
 const receive = (text: string, port = 4000): void =>
-  endpoint.receive(socket, Buffer.from(text), port, "127.0.0.1");
-const drain = (): void => endpoint.drain(socket);
+  udp.readable(socket, Buffer.from(text), port, "127.0.0.1");
+const drain = (): void => udp.writable(socket);
 const dropped = (reason: UdpDrop): number => rules.counters[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]!;
 const echoes = (): string[] =>
   socket.sent.map(({ text }) => text).filter((text) => !text.includes("Server:"));
 
 beforeEach(() => {
   rules = new UdpRules(SETTINGS, makeSharedTables(1, 0), 0, new Clock());
-  endpoint = new UdpEndpoint(rules, new AddressCache(), "127.0.0.1", 0);
-  endpoint.serverPort = 5678;
+  udp = new UdpSocket(rules, new AddressCache(), "127.0.0.1", 0);
+  udp.serverPort = 5678;
   socket = new FakeSocket();
   receive("first"); // banner and echo: from here on there is a session
   socket.sent.length = 0;
@@ -101,7 +101,7 @@ describe("a send that fails", () => {
   });
 
   test("or is told later ends nothing", () => {
-    const handler = endpoint.handlers.error!;
+    const handler = udp.handlers.error!;
     Reflect.apply(handler, undefined, [new Error("ECONNREFUSED")]); // alone: Bun passes no socket
   });
 });

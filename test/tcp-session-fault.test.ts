@@ -77,7 +77,7 @@ function startLinux(): LinuxEngine {
     kind,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      tcp.end();
+      tcp.endAll("cut");
       epoll.close();
       for (const { fd } of listeners) loadLibc().close(fd);
     },
@@ -101,7 +101,7 @@ async function startBun(): Promise<Engine> {
     faults,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      await tcp.stop("cut");
+      await tcp.endAll("cut");
     },
   };
 }

@@ -13,7 +13,7 @@ export function abort(socket: Connection, session: Session, reason: TcpClose): v
 }
 
 /** Closes by a FIN, behind what the kernel has taken. A half-closed connection would stay for ever without this. */
-export function finish(socket: Connection, session: Session): void {
+export function close(socket: Connection, session: Session): void {
   session.closing = true;
   socket.end();
 }

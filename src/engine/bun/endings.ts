@@ -4,7 +4,7 @@ import type { TcpClose } from "../../state/counters.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import type { TcpProgress } from "../progress.ts";
 import { descriptorOf } from "./bind.ts";
-import { abort, type Connection, type Connections, finish } from "./connections.ts";
+import { abort, type Connection, type Connections, close } from "./connections.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LAST_BYTES, LINGERING, type Session } from "./session.ts";
 
 /**
@@ -62,7 +62,7 @@ export class BunEndings {
 
   #closeIfWhole(socket: Connection, session: Session): void {
     const whole = this.#progress.unacknowledged(descriptorOf(socket)) === 0;
-    if (whole && session.state === LINGERING) finish(socket, session);
+    if (whole && session.state === LINGERING) close(socket, session);
   }
 
   /** To be called once per tick of the loop's clock: lets go of those that have all, and at the end of the others. */
@@ -82,7 +82,7 @@ export class BunEndings {
         abort(socket, session, reasonIfUnsent);
       } else {
         session.reason ??= reason;
-        finish(socket, session);
+        close(socket, session);
       }
     });
   }

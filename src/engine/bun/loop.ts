@@ -113,14 +113,14 @@ export class BunLoop {
   /** After a fault: ends every session at once, as died. Resolves when none is left. */
   async die(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#udp?.stop("worker_died");
-    await this.#tcp?.stop("worker_died");
+    this.#udp?.endAll("worker_died");
+    await this.#tcp?.endAll("worker_died");
   }
 
   async #stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#udp?.stop("drained");
-    await this.#tcp?.stop("cut");
+    this.#udp?.endAll("drained");
+    await this.#tcp?.endAll("cut");
   }
 }
 

@@ -32,7 +32,7 @@ export class BunProbes {
   }
 
   /** Bun has closed it. */
-  ended(socket: Connection): void {
+  closed(socket: Connection): void {
     this.#begun.delete(socket);
   }
 

@@ -13,7 +13,7 @@ import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
-import { abort, type Connection, Connections, finish } from "./connections.ts";
+import { abort, type Connection, Connections, close } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
 import {
   ALL_QUEUED_BYTES_MAX,
@@ -34,9 +34,9 @@ export interface BunTcpEvents {
 }
 
 /**
- * The life of an admitted TCP connection: `begin` sends the banner; `#data` sends back what came, at once; what the
- * kernel did not take is kept, and until it is sent (`#drain`) nothing more is read: that is the back-pressure. The
- * peer's FIN (`#end`) closes the session once nothing is owed. `#close` is told of every end. Nothing is allocated
+ * The life of an admitted TCP connection: `begin` sends the banner; `#readable` sends back what came, at once; what the
+ * kernel did not take is kept, and until it is sent (`#writable`) nothing more is read: that is the back-pressure. The
+ * peer's FIN (`#peerFin`) closes the session once nothing is owed. `#closed` is told of every end. Nothing is allocated
  * per message, and a session is found by its socket.
  */
 export class TcpSessions implements TcpDeadlines {
@@ -68,10 +68,10 @@ export class TcpSessions implements TcpDeadlines {
     this.#progress = new TcpProgress(slots);
     this.endings = new BunEndings(this.#connections, rules, this.#progress, clock);
     this.handlers = {
-      data: this.#data,
-      drain: (socket) => this.#drain(socket),
-      end: (socket) => this.#end(socket),
-      close: (socket, error) => this.#close(socket, error),
+      data: this.#readable,
+      drain: (socket) => this.#writable(socket),
+      end: (socket) => this.#peerFin(socket),
+      close: (socket, error) => this.#closed(socket, error),
       error: (socket, error) => this.#fault(socket, error),
     };
   }
@@ -99,7 +99,7 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   /** The hot path: bytes came. */
-  readonly #data = (socket: Connection, chunk: Uint8Array): void => {
+  readonly #readable = (socket: Connection, chunk: Uint8Array): void => {
     const session = socket.data;
     if (session === null) return;
     if (session.state !== ECHOING) {
@@ -171,12 +171,12 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   /** The kernel may take more. Bun also says so after pause, resume and half-close: then there is nothing to do. */
-  #drain(socket: Connection): void {
+  #writable(socket: Connection): void {
     const session = socket.data;
     if (session === null || session.state !== BLOCKED) return;
     this.#flush(socket, session);
     if (session.queuedBytes > 0 || session.dead) return;
-    if (session.fin) finish(socket, session);
+    if (session.fin) close(socket, session);
     else if (this.endings.cutting) this.endings.lastCall(socket, session);
     else {
       session.state = this.#rules.phase(session.slot) === OPEN ? ECHOING : AWAITING_HEADER;
@@ -194,14 +194,14 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   /** The peer sent its FIN: it will send nothing more, but still reads what it is owed. */
-  #end(socket: Connection): void {
+  #peerFin(socket: Connection): void {
     const session = socket.data;
     if (session === null) return;
     session.fin = true;
     if (session.state === AWAITING_HEADER) {
       this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
     }
-    if (session.queuedBytes === 0 && !session.closing) finish(socket, session);
+    if (session.queuedBytes === 0 && !session.closing) close(socket, session);
   }
 
   lastMovedMs(slot: number): number {
@@ -215,7 +215,7 @@ export class TcpSessions implements TcpDeadlines {
     const session = socket.data!;
     session.reason ??= "idle_timeout";
     if (session.queuedBytes > 0) abort(socket, session, "idle_timeout");
-    else finish(socket, session);
+    else close(socket, session);
   }
 
   headerTimeout(slot: number): void {
@@ -241,12 +241,12 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   /** The one end of every session. */
-  #close(socket: Connection, error: Error | undefined): void {
+  #closed(socket: Connection, error: Error | undefined): void {
     const session = socket.data;
     if (session === null) return; // it was not admitted
     socket.data = null;
     if (session.state === PROBE) {
-      this.probes.ended(socket);
+      this.probes.closed(socket);
       return;
     }
     const byPeer = error !== undefined || session.dead ? "reset" : this.#draining ? "drained" : "client";

@@ -141,7 +141,7 @@ export class BunTcp {
   }
 
   /** Closes everything, each session for `reason`. Resolves when no connection is open. */
-  async stop(reason: "cut" | "worker_died"): Promise<void> {
+  async endAll(reason: "cut" | "worker_died"): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#stopListening();
     this.#sessions.endings.endAll(reason, reason === "cut" ? "cut_short" : reason);

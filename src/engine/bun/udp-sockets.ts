@@ -14,7 +14,7 @@ import { onOwnDescriptor } from "./listen.ts";
 import { addressesOf, isWildcard } from "./local-addresses.ts";
 import type { BunLoopStart } from "./loop.ts";
 import { Scout, type Stray } from "./scout.ts";
-import { UdpEndpoint } from "./udp.ts";
+import { UdpSocket } from "./udp.ts";
 
 /** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
@@ -43,8 +43,8 @@ interface UdpOptions extends udp.SocketOptions<"buffer"> {
 }
 
 interface Bound {
-  readonly socket: udp.Socket<"buffer">;
-  readonly endpoint: UdpEndpoint;
+  readonly bunSocket: udp.Socket<"buffer">;
+  readonly socket: UdpSocket;
 }
 
 /**
@@ -112,14 +112,14 @@ export class BunUdp {
    * and the user did not name it.
    */
   async #bindOne(host: string, given?: BoundSocket): Promise<Bound | null> {
-    const endpoint = new UdpEndpoint(this.rules, this.#clients, host, this.#numberOf(host));
+    const socket = new UdpSocket(this.rules, this.#clients, host, this.#numberOf(host));
     try {
-      const socket = await this.#open(host, this.#beating(endpoint), given);
-      this.#port = socket.port;
-      endpoint.serverPort = socket.port;
-      tune(descriptorOf(socket));
-      const bound = { socket, endpoint };
-      if (this.#stopped) socket.close();
+      const bunSocket = await this.#open(host, this.#beating(socket), given);
+      this.#port = bunSocket.port;
+      socket.serverPort = bunSocket.port;
+      tune(descriptorOf(bunSocket));
+      const bound = { bunSocket, socket };
+      if (this.#stopped) bunSocket.close();
       else this.#bound.set(host, bound);
       return bound;
     } catch (error) {
@@ -137,15 +137,15 @@ export class BunUdp {
     return Bun.udpSocket({ hostname, port: this.#port, flags, socket } as UdpOptions);
   }
 
-  /** The endpoint's handlers, which let the loop live between datagrams, and end it where there is a fault. */
-  #beating({ handlers, receive }: UdpEndpoint): UdpOptions["socket"] {
+  /** The socket's handlers, wrapped: every DATAGRAMS_PER_BEAT datagrams they call `beat`, and a fault ends the loop. */
+  #beating({ handlers, readable }: UdpSocket): UdpOptions["socket"] {
     const beat = this.#beat;
     let left = DATAGRAMS_PER_BEAT;
     return {
       ...handlers,
       data: (socket, bytes, port, address) => {
         try {
-          receive(socket, bytes, port, address);
+          readable(socket, bytes, port, address);
           if (--left > 0) return;
           left = DATAGRAMS_PER_BEAT;
           beat();
@@ -192,7 +192,7 @@ export class BunUdp {
     const bound = this.#bound.get(local) ?? (await this.#bindOnce(local).catch(() => null));
     if (bound === null || this.#stopped) return;
     if (!addressesOf(this.#start.settings.hosts).has(local)) this.#learned.add(local);
-    bound.endpoint.receive(bound.socket, bytes, port, address);
+    bound.socket.readable(bound.bunSocket, bytes, port, address);
     if (this.#learned.size > LEARNED_MAX) this.#close(this.#learned.values().next().value!);
   }
 
@@ -205,13 +205,13 @@ export class BunUdp {
   }
 
   #close(host: string): void {
-    this.#bound.get(host)?.socket.close();
+    this.#bound.get(host)?.bunSocket.close();
     this.#bound.delete(host);
     this.#learned.delete(host);
   }
 
   /** Closes everything, and ends each session for `reason`. */
-  stop(reason: "drained" | "worker_died"): void {
+  endAll(reason: "drained" | "worker_died"): void {
     this.#stopped = true;
     if (this.#followTimer !== null) clearInterval(this.#followTimer);
     this.#closeAll();

@@ -26,10 +26,10 @@ interface Waiting {
 
 /**
  * UDP on one of Bun's sockets, bound to one address, so that answers leave from the address that was asked. A
- * datagram's life: `receive` asks the rules and sends it back at once, after the banner if it is a session's first;
- * what the kernel did not take waits, in order, for `drain`.
+ * datagram's life: `readable` asks the rules and sends it back at once, after the banner if it is a session's first;
+ * what the kernel did not take waits, in order, for `writable`.
  */
-export class UdpEndpoint {
+export class UdpSocket {
   readonly handlers: udp.SocketHandler<"buffer">;
   readonly #rules: UdpRules;
   readonly #addresses: AddressCache;
@@ -49,15 +49,15 @@ export class UdpEndpoint {
     this.#local = local;
     this.#server = parseAddress(host)!;
     this.handlers = {
-      data: this.receive,
-      drain: (socket) => this.drain(socket),
+      data: this.readable,
+      drain: (socket) => this.writable(socket),
       // A dead peer's ICMP bounce, most often: without a handler it would end the process. Its send was counted.
       error: () => {},
     };
   }
 
   /** The hot path: a datagram came. */
-  readonly receive = (socket: Sender, bytes: Uint8Array, port: number, address: string): void => {
+  readonly readable = (socket: Sender, bytes: Uint8Array, port: number, address: string): void => {
     const { a0, a1, a2, a3 } = this.#addresses.get(address);
     let verdict = this.#rules.admit(a0, a1, a2, a3, port, this.#local, bytes.length);
     if (verdict === SUSPECT) verdict = this.#rules.inspect(bytes, 0);
@@ -139,7 +139,7 @@ export class UdpEndpoint {
   }
 
   /** The kernel takes more. */
-  drain(socket: Sender): void {
+  writable(socket: Sender): void {
     const waiting = this.#waiting;
     let sent = 0;
     while (sent < waiting.length) {

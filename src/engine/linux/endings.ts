@@ -1,4 +1,5 @@
 import type { Clock } from "../../state/clock.ts";
+import type { TcpClose } from "../../state/counters.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import type { LinuxSessions } from "./sessions.ts";
@@ -7,7 +8,7 @@ import type { LinuxSessions } from "./sessions.ts";
 type Echo = (fd: number, limit: number) => number;
 
 /** The end of sessions that have not finished when the server's drain is over (see `cut.ts`). */
-export class Endings {
+export class LinuxEndings {
   readonly #sessions: LinuxSessions;
   readonly #echo: Echo;
   readonly #clock: Clock;
@@ -16,7 +17,7 @@ export class Endings {
   /** Bytes that had come to a slow reader by the cut, still to be read and sent back. */
   readonly #unread = new Map<number, number>();
   /** Sessions whose peer has sent its FIN, and perhaps not acknowledged all yet. */
-  readonly #finished = new Set<number>();
+  readonly #peerFins = new Set<number>();
 
   constructor(sessions: LinuxSessions, echo: Echo, clock: Clock) {
     this.#sessions = sessions;
@@ -40,7 +41,7 @@ export class Endings {
 
   #cutHeader(fd: number, unread: number): void {
     if (unread > 0 || this.#sessions.hasUnsent(fd)) this.#sessions.abort(fd, "cut_short");
-    else this.#sessions.finish(fd);
+    else this.#sessions.linger(fd);
   }
 
   /** A cut session has got what it was owed. */
@@ -57,15 +58,15 @@ export class Endings {
       if (received <= 0) break;
       left -= received;
     }
-    if (sessions.kind(fd) === ECHOING) sessions.finish(fd);
+    if (sessions.kind(fd) === ECHOING) sessions.linger(fd);
     else if (sessions.kind(fd) === BLOCKED) this.#unread.set(fd, left);
     else if (sessions.kind(fd) === AWAITING_HEADER) this.#cutHeader(fd, left);
   }
 
   /** The peer of a cut session has sent its FIN: all that is waited for is that it has all. */
-  peerFinished(fd: number): void {
-    this.#sessions.deafen(fd);
-    this.#finished.add(fd);
+  peerFin(fd: number): void {
+    this.#sessions.unwatch(fd);
+    this.#peerFins.add(fd);
     this.#closeIfWhole(fd);
   }
 
@@ -73,9 +74,9 @@ export class Endings {
   tick(): void {
     if (this.#cutMs === 0) return;
     const elapsedMs = this.#clock.nowMs - this.#cutMs;
-    if (elapsedMs >= FLUSH_MS) this.endAll();
+    if (elapsedMs >= FLUSH_MS) this.endAll("cut", "cut_short");
     else if (elapsedMs >= LINGER_MS) this.#sessions.each((fd) => this.#closeIfWhole(fd));
-    else for (const fd of this.#finished) this.#closeIfWhole(fd);
+    else for (const fd of this.#peerFins) this.#closeIfWhole(fd);
   }
 
   #closeIfWhole(fd: number): void {
@@ -84,7 +85,7 @@ export class Endings {
   }
 
   /** What the kernel has taken it delivers, with the FIN; those that are owed more are reset. */
-  endAll(): void {
-    this.#sessions.each((fd) => this.#sessions.end(fd, "cut", "cut_short"));
+  endAll(reason: TcpClose, reasonIfUnsent: TcpClose): void {
+    this.#sessions.each((fd) => this.#sessions.end(fd, reason, reasonIfUnsent));
   }
 }

@@ -169,7 +169,7 @@ class LinuxLoop {
     const command = Atomics.load(this.#control, CONTROL.command + this.#start.index);
     if (command === COMMAND.fail) throw new Error("fault injected");
     if (command >= COMMAND.drain && this.#command < COMMAND.drain) {
-      this.#tcp?.stopListening();
+      this.#tcp?.drain();
       this.#events.onListenersLeft();
     }
     if (command >= COMMAND.cut && this.#command < COMMAND.cut) this.#tcp?.cut();
@@ -178,8 +178,7 @@ class LinuxLoop {
 
   /** Ends what is left and gives the loop's own descriptors back; bound sockets belong to the control plane. */
   close(reason: "cut" | "worker_died"): void {
-    if (reason === "cut") this.#tcp?.end();
-    else this.#tcp?.die();
+    this.#tcp?.endAll(reason);
     this.#udp?.rules.endAll(reason === "cut" ? "drained" : reason);
     this.#epoll.close();
   }

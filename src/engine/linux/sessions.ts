@@ -88,13 +88,13 @@ export class LinuxSessions {
   }
 
   /** Sends FIN: what comes from here on is thrown away. */
-  finish(fd: number): void {
+  linger(fd: number): void {
     this.#kind[fd] = LINGERING;
     this.#libc.shutdown(fd, SHUT_WR);
   }
 
   /** Both ends have sent their FIN, which would show in every turn (EPOLLHUP), whatever is waited for. */
-  deafen(fd: number): void {
+  unwatch(fd: number): void {
     this.#epoll.remove(fd);
   }
 

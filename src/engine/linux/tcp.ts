@@ -11,7 +11,7 @@ import { abortiveClose } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
 import { Acceptor } from "./acceptor.ts";
-import { Endings } from "./endings.ts";
+import { LinuxEndings } from "./endings.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
@@ -36,7 +36,7 @@ export class LinuxTcp implements TcpDeadlines {
   readonly #slots: number;
   readonly #queues: SendQueues;
   readonly #sessions: LinuxSessions;
-  readonly #endings: Endings;
+  readonly #endings: LinuxEndings;
 
   readonly #buffer = nativeMemory(WINDOW_BYTES);
   readonly #bufferAddress = this.#buffer.address as Pointer;
@@ -69,7 +69,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#queues = new SendQueues(this.rules.counters, start.settings.maxQueuedBytes);
     this.#windowBytes = this.#queues.windowBytes();
     this.#sessions = new LinuxSessions(this.rules, epoll, kind, this.#queues, events);
-    this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
+    this.#endings = new LinuxEndings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
     this.probes = new LinuxProbes(clock, epoll, kind, this.#buffer);
     this.acceptor = new Acceptor(listeners, epoll, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
@@ -78,7 +78,7 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   /** Draining begins: no newcomers from here on. */
-  stopListening(): void {
+  drain(): void {
     this.#draining = true;
     this.acceptor.stop();
   }
@@ -146,7 +146,7 @@ export class LinuxTcp implements TcpDeadlines {
       if (sent === length) counters[COUNTER.tcpSentBytes]! += length;
       else this.#unsent(fd, sent, length);
     } else {
-      this.#ended(fd, length);
+      this.#nothingReceived(fd, length);
     }
   }
 
@@ -222,7 +222,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** Bytes, a FIN or an error came on a session whose first bytes may be a PROXY header. */
   #headerReadable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, this.#windowBytes, 0);
-    if (length < 0) this.#ended(fd, length);
+    if (length < 0) this.#nothingReceived(fd, length);
     else if (length === 0) this.#proceed(fd, this.rules.headerEnd(fd, "proxy_missing"));
     else this.#proceed(fd, this.rules.header(fd, this.#buffer.bytes.subarray(0, length)));
   }
@@ -237,7 +237,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** What comes after the FIN of a cut session is thrown away, until the peer's own FIN. */
   #lingeringReadable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, WINDOW_BYTES, 0);
-    if (length === 0) this.#endings.peerFinished(fd);
+    if (length === 0) this.#endings.peerFin(fd);
     else if (length < 0 && !this.#tryAgain()) this.#sessions.close(fd, "cut");
   }
 
@@ -261,9 +261,14 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   /** recv(2) said FIN (0) or failed (-1). */
-  #ended(fd: number, result: number): void {
-    if (result === 0) this.#sessions.close(fd, this.#draining ? "drained" : "client");
+  #nothingReceived(fd: number, result: number): void {
+    if (result === 0) this.#peerFin(fd);
     else if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
+  }
+
+  /** The peer sent its FIN. Nothing is queued, since nothing is read until all is sent. */
+  #peerFin(fd: number): void {
+    this.#sessions.close(fd, this.#draining ? "drained" : "client");
   }
 
   /** To be called once per tick of the loop's clock: looks after deadlines. */
@@ -285,20 +290,13 @@ export class LinuxTcp implements TcpDeadlines {
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
     this.rules.counters[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
     if (length > 0) this.#sendBuffer(fd, length);
-    else this.#ended(fd, length);
+    else this.#nothingReceived(fd, length);
     return length;
   }
 
-  /** The server's end: closes what is left. */
-  end(): void {
-    this.#endings.endAll();
-    this.probes.closeAll();
-    this.acceptor.close();
-  }
-
-  /** The loop dies, and its sessions with it. */
-  die(): void {
-    this.#sessions.each((fd) => this.#sessions.end(fd, "worker_died", "worker_died"));
+  /** Closes everything, each session for `reason`. */
+  endAll(reason: "cut" | "worker_died"): void {
+    this.#endings.endAll(reason, reason === "cut" ? "cut_short" : reason);
     this.probes.closeAll();
     this.acceptor.close();
   }

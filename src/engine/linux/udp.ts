@@ -51,7 +51,8 @@ export class LinuxUdp {
   ready(fd: number): void {
     const socket = this.#sockets.get(fd)!;
     const wasBlocked = socket.blocked;
-    socket.turn();
+    if (wasBlocked) socket.writable();
+    else socket.readable();
     if (socket.blocked !== wasBlocked) {
       this.#epoll.set(EPOLL_CTL_MOD, fd, socket.blocked ? EPOLLOUT : EPOLLIN);
     }
@@ -80,9 +81,13 @@ class UdpSocket {
     this.#bannerAddress = bannerAddress;
   }
 
-  /** Answers what waits, then receives and answers, up to a bound. */
-  turn(): void {
-    if (this.blocked && !this.#answer()) return;
+  /** The kernel takes more: answers the rest of the batch, and then receives. */
+  writable(): void {
+    if (this.#answer()) this.readable();
+  }
+
+  /** The hot path: receives and answers up to BATCHES_PER_TURN batches. */
+  readable(): void {
     for (let batches = 0; batches < BATCHES_PER_TURN; batches++) {
       this.#count = this.#batch.receive();
       if (this.#count <= 0) return;
