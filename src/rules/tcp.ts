@@ -18,28 +18,23 @@ import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
 import type { LoopSettings } from "./settings.ts";
+import { AWAITING_HEADER, AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "./tcp-phase.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
-/** Where a session stands. An engine echoes only in `OPEN`. */
-export const FREE = 0;
-/** Waiting for a PROXY header: what comes goes to `header`, nothing is sent. */
-export const AWAITING_HEADER = 1;
-export const OPEN = 2;
-/** Refused, and counted: the engine resets the connection. */
-export const REFUSED = 3;
-/**
- * Its header did not come in time, so its banner is due, but its first bytes may still be one (a load balancer that
- * sends the header with the client's first payload): what comes goes to `header`.
- */
-export const AWAITING_LATE_HEADER = 4;
-export type Phase =
-  | typeof FREE
-  | typeof AWAITING_HEADER
-  | typeof OPEN
-  | typeof REFUSED
-  | typeof AWAITING_LATE_HEADER;
-
 const NOTHING = new Uint8Array(0);
+
+/**
+ * What an engine needs to begin a session. One object serves all sessions, so that none is allocated: it holds until the
+ * next call of `open`, `openProbe`, `header` or `headerEnd`.
+ */
+export interface Opened {
+  /** Length of the banner in `banner.bytes` that is due; 0 for none. */
+  bannerLength: number;
+  /** Bytes that came after the PROXY header, or in place of one: the first to be echoed. */
+  pending: Uint8Array;
+  /** Client that the PROXY header named; null for none. */
+  source: ProxySource | null;
+}
 
 /** What an engine does when a deadline passes. */
 export interface TcpDeadlines {
@@ -56,24 +51,23 @@ export interface TcpDeadlines {
  * is a slot, a small number that the engine chooses (a descriptor, or a place in its own table) from 0 to `slots - 1`.
  *
  * A connection's story: `open` admits or refuses it. Where a PROXY header is due, what arrives goes to `header`
- * until that says OPEN. On OPEN the engine sends `banner.bytes` up to `bannerLength`, echoes `pending`, and from
- * then on echoes by itself: per message it adds to the byte `counters` and stamps `lastActiveMs[slot]`.
+ * until that says OPEN. On OPEN the engine does as `opened` says: it sends `banner.bytes` up to `bannerLength`, echoes
+ * `pending`, and from then on echoes by itself.
  * On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the first bytes.
  * `close` ends the story in every case but REFUSED by `open`. The server's own probe has none: `openProbe` tells it.
  */
 export class TcpRules {
-  /** This loop's counters. */
+  /**
+   * Counters of this loop. The engine adds the bytes that it receives and sends (and what it queues); the rules add all
+   * other TCP columns, and the received bytes of `pending`, which no engine has counted.
+   */
   readonly counters: Float64Array;
-  /** When a byte last moved, by the loop's clock. */
+  /** Time at which a byte of the slot's session last moved, by the loop's clock. The engine stamps it per message. */
   readonly lastActiveMs: Float64Array;
   readonly banner: Banner;
-  /** Length of the banner due on the latest OPEN, 0 for none. */
-  bannerLength = 0;
-  /** Bytes that came with or in place of the header of the latest OPEN: the first to be echoed. */
-  pending: Uint8Array = NOTHING;
-  /** Who the header of the latest OPEN named as the client; null for nobody. */
-  source: ProxySource | null = null;
-  /** Sessions of this loop. */
+  /** What the latest session to begin is due. */
+  readonly opened: Opened = { bannerLength: 0, pending: NOTHING, source: null };
+  /** Number of this loop's sessions. */
   active = 0;
 
   readonly #settings: LoopSettings;
@@ -119,12 +113,12 @@ export class TcpRules {
 
   /**
    * Whether an accepted connection is the server's own probe; to be asked before anything is held against it. It is
-   * no session: the engine sends it the banner, of `bannerLength` bytes, echoes what comes, and counts nothing.
+   * no session: the engine sends it the banner, of `opened.bannerLength` bytes, echoes what comes, and counts nothing.
    */
   openProbe(peer: Address, peerPort: number, local: Address, localPort: number): boolean {
     const { a0, a1, a2, a3 } = peer;
     if (!isProbeEnd(this.#control, CONTROL.probeTcpEnd, a0, a1, a2, a3, peerPort)) return false;
-    this.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
+    this.opened.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
     return true;
   }
 
@@ -146,8 +140,8 @@ export class TcpRules {
     this.counters[COUNTER.tcpOpened]! += 1;
     this.lastActiveMs[slot] = now;
     this.#openedMs[slot] = now;
-    this.pending = NOTHING;
-    this.source = null;
+    this.opened.pending = NOTHING;
+    this.opened.source = null;
     if (awaits) {
       const wait = new HeaderWait(endpoint(local, localPort), endpoint(peer, peerPort), now);
       this.#headers.set(slot, wait);
@@ -157,7 +151,7 @@ export class TcpRules {
     }
     this.#phase[slot] = OPEN;
     if (this.#settings.tcpIdleTimeoutMs > 0) this.#wheel!.add(slot, now + this.#settings.tcpIdleTimeoutMs);
-    this.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
+    this.opened.bannerLength = this.#writeBanner(local, localPort, peer, peerPort, null);
     return OPEN;
   }
 
@@ -255,7 +249,7 @@ export class TcpRules {
     const refusal = this.#clients.take(slot, wait.peer.address);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
-    this.bannerLength = this.#banner(wait, null);
+    this.opened.bannerLength = this.#banner(wait, null);
     return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
   }
 
@@ -267,8 +261,8 @@ export class TcpRules {
       const refusal = this.#clients.take(slot, client);
       if (refusal !== null) return this.#drop(slot, refusal);
     }
-    this.source = source;
-    this.bannerLength = wait.late ? 0 : this.#banner(wait, source);
+    this.opened.source = source;
+    this.opened.bannerLength = wait.late ? 0 : this.#banner(wait, source);
     this.#headers.delete(slot);
     this.counters[COUNTER.tcpReceivedBytes]! += pending.length;
     return this.#enter(slot, OPEN, pending);
@@ -276,7 +270,7 @@ export class TcpRules {
 
   #enter(slot: number, phase: Phase, pending: Uint8Array): Phase {
     this.#phase[slot] = phase;
-    this.pending = pending;
+    this.opened.pending = pending;
     this.lastActiveMs[slot] = this.#clock.nowMs;
     this.#watch(slot, this.#settings.tcpIdleTimeoutMs);
     return phase;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { LoopSettings } from "../../src/rules/settings.ts";
+import { TcpRules } from "../../src/rules/tcp.ts";
 import {
   AWAITING_HEADER,
   AWAITING_LATE_HEADER,
@@ -7,8 +8,7 @@ import {
   OPEN,
   type Phase,
   REFUSED,
-  TcpRules,
-} from "../../src/rules/tcp.ts";
+} from "../../src/rules/tcp-phase.ts";
 import { COUNTER, PROXY_KINDS, TCP_CLOSES, TCP_REFUSALS } from "../../src/state/counters.ts";
 import { CONTROL, makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { HandClock, ip, settings, text } from "./fixtures.ts";
@@ -58,7 +58,7 @@ class Loop {
   }
 
   get banner(): string {
-    return text(this.rules.banner.bytes.subarray(0, this.rules.bannerLength));
+    return text(this.rules.banner.bytes.subarray(0, this.rules.opened.bannerLength));
   }
 
   refused(reason: (typeof TCP_REFUSALS)[number]): number {
@@ -81,7 +81,7 @@ describe("a session", () => {
     expect(loop.open(7)).toBe(OPEN);
     expect(loop.rules.phase(7)).toBe(OPEN);
     expect(loop.banner).toEndWith("\nServer: 10.0.0.1:1234\nClient: 192.0.2.1:5000\n\n");
-    expect(loop.rules.pending.length).toBe(0);
+    expect(loop.rules.opened.pending.length).toBe(0);
     expect([loop.rules.active, loop.activeEverywhere(), loop.rules.counters[COUNTER.tcpOpened]]).toEqual([
       1, 1, 1,
     ]);
@@ -99,7 +99,7 @@ describe("a session", () => {
   test("opens without a banner where banners are off", () => {
     const loop = new Loop({ banner: false });
     expect(loop.open(0)).toBe(OPEN);
-    expect(loop.rules.bannerLength).toBe(0);
+    expect(loop.rules.opened.bannerLength).toBe(0);
   });
 });
 
@@ -214,7 +214,7 @@ describe("where a PROXY header is due", () => {
     expect(loop.send(0, HEADER.slice(0, 20))).toBe(AWAITING_HEADER);
     expect(loop.rules.phase(0)).toBe(AWAITING_HEADER);
     expect(loop.send(0, `${HEADER.slice(20)}hello`)).toBe(OPEN);
-    expect(text(loop.rules.pending)).toBe("hello");
+    expect(text(loop.rules.opened.pending)).toBe("hello");
     expect(loop.banner).toEndWith("\nClient: 203.0.113.7:4242\nVia: 192.0.2.1:5000\n\n");
     expect(loop.rules.counters[COUNTER.proxyHeaders + PROXY_KINDS.indexOf("v1")]).toBe(1);
     expect(loop.rules.counters[COUNTER.tcpReceivedBytes]).toBe(5); // the header is not payload
@@ -225,7 +225,7 @@ describe("where a PROXY header is due", () => {
     loop.open(0);
     loop.send(0, `${HEADER}hello`);
     expect(loop.open(1, "198.51.100.1")).toBe(OPEN);
-    expect(loop.rules.pending.length).toBe(0);
+    expect(loop.rules.opened.pending.length).toBe(0);
     expect(loop.banner).toEndWith("\nClient: 198.51.100.1:5000\n\n");
     expect(loop.banner).not.toContain("Via");
   });
@@ -249,7 +249,7 @@ describe("where a PROXY header is due", () => {
     accept.send(0, "PRO");
     accept.pass(600);
     expect(accept.rules.phase(0)).toBe(OPEN);
-    expect(text(accept.rules.pending)).toBe("PRO");
+    expect(text(accept.rules.opened.pending)).toBe("PRO");
     const require = new Loop({ proxyProtocol: "require", proxyTimeoutMs: 500 });
     require.open(0);
     require.pass(600);
@@ -280,8 +280,8 @@ describe("where a PROXY header is due", () => {
     expect(loop.rules.heldBytes(0)).toBe(20);
     loop.pass(300);
     expect(loop.send(0, `${HEADER.slice(20)}hello`)).toBe(OPEN);
-    expect([loop.rules.bannerLength, text(loop.rules.pending)]).toEqual([0, "hello"]);
-    expect(loop.rules.source).toMatchObject({ port: 4242 });
+    expect([loop.rules.opened.bannerLength, text(loop.rules.opened.pending)]).toEqual([0, "hello"]);
+    expect(loop.rules.opened.source).toMatchObject({ port: 4242 });
     expect(loop.rules.counters[COUNTER.proxyLate]).toBe(1);
     expect(loop.rules.counters[COUNTER.tcpReceivedBytes]).toBe(5);
     loop.pass(4990);
@@ -298,7 +298,7 @@ describe("where a PROXY header is due", () => {
     loop.send(1, HEADER.slice(0, 3));
     loop.pass(600);
     expect([loop.rules.phase(0), loop.rules.phase(1)]).toEqual([FREE, OPEN]);
-    expect(text(loop.rules.pending)).toBe("PRO");
+    expect(text(loop.rules.opened.pending)).toBe("PRO");
     expect(loop.refused("proxy_timeout")).toBe(1);
     expect(loop.rules.counters[COUNTER.proxyLate]).toBe(0);
   });

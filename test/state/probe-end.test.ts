@@ -47,7 +47,7 @@ test("TCP: the probe gets its banner and is no session, at the cap, while draini
   expect(rules.openProbe(END, 4000, ip("::1"), 1234)).toBe(false);
   tellTcpEnd(tables, END, 4000);
   expect(rules.openProbe(END, 4000, ip("::1"), 1234)).toBe(true);
-  const banner = text(rules.banner.bytes.subarray(0, rules.bannerLength));
+  const banner = text(rules.banner.bytes.subarray(0, rules.opened.bannerLength));
   expect(banner).toEndWith("Server: [::1]:1234\nClient: [fd00:1:2:3:4:5:6:7]:4000\n\n");
   expect(rules.active).toBe(0);
   expect(Atomics.load(new Int32Array(tables.control), CONTROL.tcpActive)).toBe(0);

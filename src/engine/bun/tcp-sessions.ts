@@ -1,12 +1,6 @@
 import type { SocketHandler } from "bun";
-import {
-  AWAITING_LATE_HEADER,
-  OPEN,
-  type Phase,
-  REFUSED,
-  type TcpDeadlines,
-  type TcpRules,
-} from "../../rules/tcp.ts";
+import type { TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import { AWAITING_LATE_HEADER, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { SessionEnd } from "../loop.ts";
@@ -92,7 +86,8 @@ export class TcpSessions implements TcpDeadlines {
 
   /** Sends the banner, then what came with a PROXY header. */
   #greet(socket: Connection, session: Session): void {
-    const { bannerLength, pending, banner } = this.#rules;
+    const { banner, opened } = this.#rules;
+    const { bannerLength, pending } = opened;
     // A copy: the banner's bytes are written anew for the next session, and these may have to wait.
     if (bannerLength > 0) this.#send(socket, session, banner.bytes.slice(0, bannerLength));
     if (pending.length > 0) this.#send(socket, session, pending);
@@ -233,7 +228,7 @@ export class TcpSessions implements TcpDeadlines {
     if (phase === REFUSED) {
       abort(socket, session, "refused");
     } else if (phase === OPEN) {
-      const { source } = this.#rules;
+      const { source } = this.#rules.opened;
       if (session.ends !== null && source !== null) session.ends = proxiedEnds(session.ends, source);
       session.state = ECHOING;
       this.#greet(socket, session);

@@ -1,7 +1,8 @@
 import type { TCPSocketListener } from "bun";
 import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
 import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
-import { REFUSED, TcpRules } from "../../rules/tcp.ts";
+import { TcpRules } from "../../rules/tcp.ts";
+import { REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import { sessionEnds } from "../session-ends.ts";
@@ -76,7 +77,7 @@ export class BunTcp {
     const local = this.#localEnd(localAddress);
     const peer = parseAddress(remoteAddress) ?? NOWHERE;
     if (this.rules.openProbe(peer, remotePort, local, localPort)) {
-      this.#sessions.probes.begin(socket, this.rules.banner.bytes.slice(0, this.rules.bannerLength));
+      this.#sessions.probes.begin(socket, this.rules.banner.bytes.slice(0, this.rules.opened.bannerLength));
       return;
     }
     if (descriptorOf(socket) >= this.#descriptorsMax) {

@@ -66,7 +66,7 @@ export class LinuxSessions {
   headerRead(fd: number): void {
     this.#kind[fd] = ECHOING;
     const ends = this.#ends.get(fd);
-    const { source } = this.#rules;
+    const { source } = this.#rules.opened;
     if (ends !== undefined && source !== null) this.#ends.set(fd, proxiedEnds(ends, source));
   }
 

@@ -1,6 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
-import { AWAITING_LATE_HEADER, OPEN, REFUSED, type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import { type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import { AWAITING_LATE_HEADER, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
@@ -85,7 +86,7 @@ export class LinuxTcp implements TcpDeadlines {
 
   #admit(fd: number, peer: Sockaddr, local: Sockaddr): void {
     if (this.rules.openProbe(peer, peer.port, local, local.port)) {
-      this.probes.begin(fd, this.#bannerAddress, this.rules.bannerLength);
+      this.probes.begin(fd, this.#bannerAddress, this.rules.opened.bannerLength);
       return;
     }
     if (fd >= this.#slots) {
@@ -111,7 +112,7 @@ export class LinuxTcp implements TcpDeadlines {
    * banner then costs one segment instead of two. What came with a PROXY header goes before that.
    */
   #greet(fd: number): void {
-    const { bannerLength, pending } = this.rules;
+    const { bannerLength, pending } = this.rules.opened;
     const early =
       pending.length > 0 || this.#kind[fd] === AWAITING_HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
@@ -227,7 +228,7 @@ export class LinuxTcp implements TcpDeadlines {
     else this.#proceed(fd, this.rules.header(fd, this.#buffer.bytes.subarray(0, length)));
   }
 
-  #proceed(fd: number, phase: number): void {
+  #proceed(fd: number, phase: Phase): void {
     if (phase === REFUSED) this.#sessions.abort(fd, "refused");
     if (phase !== OPEN) return;
     this.#sessions.headerRead(fd);
