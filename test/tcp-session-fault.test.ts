@@ -151,6 +151,22 @@ for (const [name, start] of [
       using next = await TcpClient.connect(engine.port, { from: PROXY });
       await next.greeted();
     });
+
+    test("a newcomer's slot that is booked already is given back, and the next newcomer has it", async () => {
+      await using engine = await start();
+      using other = await TcpClient.connect(engine.port);
+      expect(await other.echoes("first")).toBe(true);
+      const { open } = engine.rules;
+      engine.rules.open = (slot, ...ends) => {
+        engine.rules.open = open;
+        engine.rules.open(slot, ...ends);
+        return engine.rules.open(slot, ...ends);
+      };
+      using client = await TcpClient.connect(engine.port);
+      await expectOneFault(engine, client, other);
+      using next = await TcpClient.connect(engine.port);
+      expect(await next.echoes("next")).toBe(true);
+    });
   });
 }
 

@@ -122,9 +122,13 @@ export class TcpRules {
     return true;
   }
 
-  /** A connection was accepted: OPEN, AWAITING_HEADER or REFUSED (and then not a session, not to be closed). */
+  /**
+   * A connection was accepted: OPEN, AWAITING_HEADER or REFUSED (and then not a session, not to be closed).
+   * @throws when the slot has a session already, or is watched for one. `close(slot, "fault")` then sets it right
+   */
   open(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
     if (Atomics.load(this.#control, CONTROL.draining) === 1) return this.#refuse("draining");
+    if ((this.#phase[slot] ?? FREE) !== FREE) throw new Error(`slot ${slot} has a session already`);
     if (Atomics.add(this.#control, CONTROL.tcpActive, 1) >= this.#settings.maxTcpSessions) {
       Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse("max_sessions");
@@ -198,8 +202,13 @@ export class TcpRules {
     return this.#headers.get(slot)?.bytes.length ?? 0;
   }
 
-  /** A session ends. Its slot is free from here on. */
+  /**
+   * A session ends. Its slot is free from here on.
+   * @throws when there is no such session; then nothing is counted. Which sessions there are is not known any more
+   */
   close(slot: number, reason: TcpClose): void {
+    if (this.#phase[slot] === FREE) throw new Error(`slot ${slot} has no session to close`);
+    if (this.active <= 0) throw new Error("more sessions end than there are");
     const seconds = this.age(slot);
     this.#phase[slot] = FREE;
     this.#headers.delete(slot);

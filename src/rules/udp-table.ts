@@ -69,11 +69,17 @@ export class UdpTable {
     return session;
   }
 
-  /** Takes a session out and moves up those behind it that it kept from their place (TAOCP 3, 6.4 R). */
+  /**
+   * Takes a session out, and moves up those after it that it kept from their place (TAOCP 3, 6.4 R).
+   * @throws when it is not in the table: a number that is freed twice would be two sessions'
+   */
   remove(session: number): void {
     const { index, mask } = this;
     let hole = this.#hashes[session]! & mask;
-    while (Math.abs(index[hole]!) !== session + 1) hole = (hole + 1) & mask;
+    while (Math.abs(index[hole]!) !== session + 1) {
+      if (index[hole] === 0) throw new Error(`UDP session ${session} is not in the table`);
+      hole = (hole + 1) & mask;
+    }
     for (let place = (hole + 1) & mask; index[place] !== 0; place = (place + 1) & mask) {
       const wanted = this.#hashes[Math.abs(index[place]!) - 1]! & mask;
       if (((place - wanted) & mask) >= ((place - hole) & mask)) {

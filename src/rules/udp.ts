@@ -217,9 +217,9 @@ export class UdpRules {
     const now = this.#clock.nowMs;
     this.#lastActiveMs[session] = now;
     this.#openedMs[session] = now;
-    this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
     this.active++;
-    this.counters[COUNTER.udpOpened]! += 1;
+    this.counters[COUNTER.udpOpened]! += 1; // counted first: what throws next ends the loop, and its sessions are settled
+    this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
   }
 
   /** A datagram of a session that is set aside at `place`: in its first ones, or muted. */
@@ -252,6 +252,7 @@ export class UdpRules {
   }
 
   #end(session: number, reason: UdpClose): void {
+    if (this.active <= 0) throw new Error("more UDP sessions end than there are");
     this.#wheel?.remove(session);
     this.#table.remove(session);
     this.active--;

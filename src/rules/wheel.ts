@@ -27,8 +27,12 @@ export class DeadlineWheel {
     this.#turnedTo = Math.floor(nowMs / tickMs);
   }
 
-  /** Watches `slot`, which is not watched yet, until `deadlineMs`. */
+  /**
+   * Watches `slot` until `deadlineMs`.
+   * @throws when it is watched already: a second entry would tear the lists of both buckets
+   */
   add(slot: number, deadlineMs: number): void {
+    if (this.#bucketOf[slot] !== 0) throw new Error(`slot ${slot} is watched already`);
     const furthest = this.#turnedTo + this.#heads.length - 1;
     const tick = Math.min(Math.max(Math.ceil(deadlineMs / this.#tickMs), this.#turnedTo + 1), furthest);
     const bucket = tick % this.#heads.length;

@@ -35,7 +35,12 @@ export class Connections {
     else this.#bySlot[slot] = connection;
   }
 
+  /**
+   * Frees a connection's slot.
+   * @throws when it is free already: freed twice, it would be two connections'
+   */
   remove(slot: number): void {
+    if ((this.#bySlot[slot] ?? null) === null) throw new Error(`slot ${slot} is free already`);
     this.#bySlot[slot] = null;
     this.#freed.push(slot);
   }

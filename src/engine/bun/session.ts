@@ -77,9 +77,11 @@ export class Session {
   /**
    * Writes the queue to the session's own socket. Returns how many bytes the kernel took, -1 where the connection is
    * gone.
+   * @throws when more are sent than were queued
    */
   flush(socket: { write(bytes: Uint8Array, offset: number, length: number): number }): number {
     const sent = socket.write(this.#queue, this.#sent, this.queuedBytes);
+    if (sent > this.queuedBytes) throw new Error(`more bytes of session ${this.slot} are sent than queued`);
     if (sent > 0) this.#sent += sent;
     if (this.queuedBytes === 0) this.dropQueue();
     return sent;

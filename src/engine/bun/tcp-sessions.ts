@@ -1,6 +1,6 @@
 import type { SocketHandler } from "bun";
 import type { TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
-import { AWAITING_LATE_HEADER, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
+import { AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { SessionEnd } from "../loop.ts";
@@ -273,6 +273,16 @@ export class TcpSessions implements TcpDeadlines {
       return;
     }
     abort(socket, session, "fault");
+    this.#events.onFault(fault);
+  }
+
+  /**
+   * The rules threw for a newcomer, which has no session yet: its slot is set right.
+   * @throws the fault where the rules know no session in that slot: the tables are wrong then, and the loop must end
+   */
+  faultAtOpen(slot: number, fault: unknown): void {
+    if (this.#rules.phase(slot) === FREE) throw fault;
+    this.#rules.close(slot, "fault");
     this.#events.onFault(fault);
   }
 

@@ -2,7 +2,7 @@ import type { TCPSocketListener } from "bun";
 import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
 import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import { TcpRules } from "../../rules/tcp.ts";
-import { REFUSED } from "../../rules/tcp-phase.ts";
+import { type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import { sessionEnds } from "../session-ends.ts";
@@ -87,7 +87,7 @@ export class BunTcp {
     }
     // Where no slot is left, the cap of sessions is reached, and the rules refuse before they look at the slot.
     const slot = this.#sessions.nextSlot();
-    const phase = this.rules.open(slot, peer, remotePort, local, localPort);
+    const phase = this.#admit(slot, peer, remotePort, local, localPort);
     if (phase === REFUSED) {
       socket.terminate();
       return;
@@ -97,6 +97,16 @@ export class BunTcp {
     // A listener of the control plane's has it, and what is accepted inherits it. Bun takes the idle time only.
     if (sockets === null && settings.tcpKeepAliveMs > 0) socket.setKeepAlive(true, settings.tcpKeepAliveMs);
     this.#sessions.begin(socket, slot, phase, ends);
+  }
+
+  /** Asks the rules about a newcomer. Where they throw, its slot is wrong: it is refused, and the slot set right. */
+  #admit(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
+    try {
+      return this.rules.open(slot, peer, peerPort, local, localPort);
+    } catch (fault) {
+      this.#sessions.faultAtOpen(slot, fault);
+      return REFUSED;
+    }
   }
 
   #localEnd(text: string): Address {

@@ -86,6 +86,6 @@ export class LinuxEndings {
 
   /** What the kernel has taken it delivers, with the FIN; those that are owed more are reset. */
   endAll(reason: TcpClose, reasonIfUnsent: TcpClose): void {
-    this.#sessions.each((fd) => this.#sessions.end(fd, reason, reasonIfUnsent));
+    this.#sessions.endEach(reason, reasonIfUnsent);
   }
 }

@@ -7,7 +7,7 @@ import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
 import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
-import { ECHOING, LINGERING, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
+import { ECHOING, isSession, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
 import { PROBE_DESCRIPTORS } from "./probes.ts";
 import type { LinuxTcpEvents } from "./sessions.ts";
 import { LinuxTcp } from "./tcp.ts";
@@ -137,7 +137,7 @@ class LinuxLoop {
   #other(what: number, fd: number): void {
     if (what === UDP) this.#udp!.ready(fd);
     else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
-    else if (what > ECHOING && what <= LINGERING) this.#tcp!.notEchoing(what, fd);
+    else if (isSession(what)) this.#tcp!.notEchoing(what, fd);
     else if (what === PROBE) this.#tcp!.probes.readable(fd);
     else if (what === WAKE) this.#wake(fd);
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);

@@ -43,9 +43,14 @@ export class SendQueues {
     return queue.bytes.subarray(queue.sent, queue.sent + WINDOW_BYTES);
   }
 
-  /** So much of it is sent. True once nothing is owed any more. */
+  /**
+   * The kernel took the first `bytes` of the queue. True once the queue is empty.
+   * @throws when there are fewer: the queue is another session's
+   */
   sent(fd: number, bytes: number): boolean {
     const queue = this.#queues.get(fd)!;
+    if (queue.sent + bytes > queue.bytes.length)
+      throw new Error(`more bytes of descriptor ${fd} are sent than queued`);
     queue.sent += bytes;
     this.#counters[COUNTER.tcpQueuedBytes]! -= bytes;
     return queue.sent === queue.bytes.length && this.#queues.delete(fd);

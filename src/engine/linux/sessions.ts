@@ -1,5 +1,6 @@
 import type { Address } from "../../net/address.ts";
 import type { TcpRules } from "../../rules/tcp.ts";
+import { FREE } from "../../rules/tcp-phase.ts";
 import type { TcpClose } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
@@ -7,7 +8,7 @@ import { abortiveClose } from "../../sys/socket.ts";
 import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
-import { type AWAITING_HEADER, BLOCKED, ECHOING, LINGERING, NONE } from "./kinds.ts";
+import { type AWAITING_HEADER, BLOCKED, ECHOING, isSession, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
 
 /** What is told of sessions. */
@@ -107,7 +108,22 @@ export class LinuxSessions {
   each(act: (fd: number, kind: number) => void): void {
     for (let fd = 0; fd < this.#kind.length && this.#rules.active > 0; fd++) {
       const kind = this.#kind[fd]!;
-      if (kind >= ECHOING && kind <= LINGERING) act(fd, kind);
+      if (isSession(kind)) act(fd, kind);
+    }
+  }
+
+  /**
+   * Ends each session by `end`. One whose end throws is told as a fault and closed all the same, and the next one has its
+   * turn: this is also how a loop dies whose tables are wrong.
+   */
+  endEach(reason: TcpClose, reasonIfUnsent: TcpClose): void {
+    for (let fd = 0; fd < this.#kind.length; fd++) {
+      if (!isSession(this.#kind[fd]!)) continue;
+      try {
+        this.end(fd, reason, reasonIfUnsent);
+      } catch (fault) {
+        this.#events.onFault(fault);
+      }
     }
   }
 
@@ -119,22 +135,29 @@ export class LinuxSessions {
 
   /** Closes by a FIN, or by a reset where the peer's bytes were not read. The kernel goes on sending what it has. */
   close(fd: number, reason: TcpClose): void {
-    this.#forget(fd, reason);
-    this.#libc.close(fd);
+    try {
+      this.#forget(fd, reason);
+    } finally {
+      this.#libc.close(fd);
+    }
   }
 
   /** Closes by a reset. */
   abort(fd: number, reason: TcpClose): void {
-    this.#forget(fd, reason);
-    abortiveClose(fd);
+    try {
+      this.#forget(fd, reason);
+    } finally {
+      abortiveClose(fd);
+    }
   }
 
   /**
-   * A handler threw, which is a bug: what is known of this session is wrong, and nobody else's session is.
-   * @throws the fault where there is no session: then it is the tables
+   * A handler threw, which is a bug: what is known of this session is wrong, and nobody else's session is. The session is
+   * reset.
+   * @throws the fault where the rules know no such session: the tables are wrong then, and the loop must end
    */
   fault(fd: number, fault: unknown): void {
-    if (this.#kind[fd] === NONE) throw fault;
+    if (this.#rules.phase(fd) === FREE) throw fault;
     this.abort(fd, "fault");
     this.#events.onFault(fault);
   }

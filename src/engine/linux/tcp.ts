@@ -94,12 +94,12 @@ export class LinuxTcp implements TcpDeadlines {
       abortiveClose(fd);
       return;
     }
-    const phase = this.rules.open(fd, peer, peer.port, local, local.port);
-    if (phase === REFUSED) {
-      abortiveClose(fd);
-      return;
-    }
     try {
+      const phase = this.rules.open(fd, peer, peer.port, local, local.port);
+      if (phase === REFUSED) {
+        abortiveClose(fd);
+        return;
+      }
       const added = this.#sessions.add(fd, phase === OPEN ? ECHOING : AWAITING_HEADER, peer, local);
       if (added && phase === OPEN) this.#greet(fd);
     } catch (fault) {
