@@ -8,6 +8,7 @@ import type { Clock } from "../../state/clock.ts";
 import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import { ignorePathMtu, setOption } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
+import { LocalNumbers } from "../local-numbers.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { onOwnDescriptor } from "./listen.ts";
@@ -61,8 +62,7 @@ export class BunUdp {
   readonly #binding = new Map<string, Promise<Bound | null>>();
   /** Those bound for the scout's sake, the oldest first. */
   readonly #learned = new Set<string>();
-  /** Numbers of local addresses, which an address keeps when it comes back: its sessions go on. */
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new LocalNumbers();
   #scout: Scout | null = null;
   #port = 0;
   #followTimer: Timer | null = null;
@@ -112,7 +112,7 @@ export class BunUdp {
    * and the user did not name it.
    */
   async #bindOne(host: string, given?: BoundSocket): Promise<Bound | null> {
-    const socket = new UdpSocket(this.rules, this.#clients, host, this.#numberOf(host));
+    const socket = new UdpSocket(this.rules, this.#clients, host, this.#numbers.of(host));
     try {
       const bunSocket = await this.#open(host, this.#beating(socket), given);
       this.#port = bunSocket.port;
@@ -157,14 +157,6 @@ export class BunUdp {
         }
       },
     };
-  }
-
-  #numberOf(host: string): number {
-    const known = this.#numbers.get(host);
-    if (known !== undefined) return known;
-    const number = this.#numbers.size & 0xffff;
-    this.#numbers.set(host, number);
-    return number;
   }
 
   /** Follows the addresses of the host's interfaces. Rejects where they cannot be listed: out of descriptors, say. */

@@ -17,54 +17,37 @@ import {
   UDP_SEGMENT,
 } from "../../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
-import {
-  CMSG,
-  cmsgSpace,
-  IN_PKTINFO,
-  IN6_PKTINFO,
-  IOVEC,
-  MMSGHDR,
-  MSGHDR,
-  writeCmsg,
-  writeIovec,
-  writeMsghdr,
-} from "../../sys/msghdr.ts";
+import { IOVEC, MMSGHDR, writeCmsg, writeIovec, writeMsghdr } from "../../sys/msghdr.ts";
 import type { BoundSocket } from "../bind.ts";
+import type { LocalNumbers } from "../local-numbers.ts";
+import {
+  CONTROL_BYTES,
+  CONTROL_DATA_WORD,
+  CONTROL_LENGTH_WORD,
+  CONTROL_WORDS,
+  HEADER_WORDS,
+  IN_DESTINATION,
+  IN_LOCAL,
+  IN6_INTERFACE,
+  IOVEC_LENGTH_WORD,
+  IOVEC_WORDS,
+  IPV4_CONTROL_BYTES,
+  IPV6_CONTROL_BYTES,
+  NAME_BYTES,
+  NAME_WORDS,
+  RECEIVED_WORD,
+  RUN_MIN,
+  SEGMENT_CONTROL_BYTES,
+  SEGMENT_MAX,
+  SEGMENTED_BYTES_MAX,
+  SLOT_BYTES,
+  swap16,
+  swap32,
+} from "./batch-layout.ts";
 import { SegmentRefusals } from "./segment-refusals.ts";
 
 /** Datagrams received by one recvmmsg(2). */
 export const BATCH = 64;
-
-/** Room for the largest datagram: 65,507 bytes over IPv4, 65,527 over IPv6. Only what is used takes memory. */
-const SLOT_BYTES = 65536;
-/** Room for a `sockaddr_in6` of 28 bytes. */
-const NAME_BYTES = 32;
-/** Room for the control messages of one datagram. */
-const CONTROL_BYTES = 64;
-/** The kernel says which local address a datagram went to; UDP_SEGMENT is given a uint16. */
-const IPV4_CONTROL_BYTES = cmsgSpace(IN_PKTINFO.bytes);
-const IPV6_CONTROL_BYTES = cmsgSpace(IN6_PKTINFO.bytes);
-const SEGMENT_CONTROL_BYTES = cmsgSpace(Uint16Array.BYTES_PER_ELEMENT);
-/** Shorter runs are not worth a system call of their own. */
-const RUN_MIN = 4;
-/** An Ethernet frame's worth; longer datagrams are rarely cut without fragments. */
-const SEGMENT_MAX = 1472;
-const SEGMENTED_BYTES_MAX = 65000;
-/** The same in words, as the loop over a batch counts. */
-const HEADER_WORDS = MMSGHDR.bytes / 4;
-const RECEIVED_WORD = MMSGHDR.received / 4;
-const CONTROL_LENGTH_WORD = MSGHDR.controlLength / 4;
-const IOVEC_WORDS = IOVEC.bytes / 4;
-const IOVEC_LENGTH_WORD = IOVEC.length / 4;
-const NAME_WORDS = NAME_BYTES / 4;
-const CONTROL_WORDS = CONTROL_BYTES / 4;
-const CONTROL_DATA_WORD = CMSG.data / 4;
-const IN_LOCAL = IN_PKTINFO.local / 4;
-const IN_DESTINATION = IN_PKTINFO.destination / 4;
-const IN6_INTERFACE = IN6_PKTINFO.interface / 4;
-
-/** More local addresses than a host has; 127.0.0.0/8 has more, and there two may then share a number. */
-const LOCALS_MAX = 65536;
 
 /**
  * The memory of one recvmmsg/sendmmsg pair, laid out once: for each datagram its bytes, the peer's sockaddr, the
@@ -102,16 +85,16 @@ export class DatagramBatch implements Address {
   readonly #iovecs: NativeMemory = nativeMemory(2 * BATCH * IOVEC.bytes);
   readonly #names: NativeMemory = nativeMemory(BATCH * NAME_BYTES);
   readonly #controls: NativeMemory = nativeMemory(BATCH * CONTROL_BYTES);
-  /** A header and a control message for what is not sent back one by one. */
-  readonly #beside: NativeMemory = nativeMemory(MMSGHDR.bytes + IOVEC.bytes + CONTROL_BYTES);
+  /** The spare header, with iovec and control message: for banners and for segments, which no datagram's own header fits. */
+  readonly #spare: NativeMemory = nativeMemory(MMSGHDR.bytes + IOVEC.bytes + CONTROL_BYTES);
   readonly #refusals: SegmentRefusals;
-  readonly #locals: Map<string, number>;
+  readonly #locals: LocalNumbers;
   readonly #lastLocal = new Int32Array(4);
   #lastLocalNumber = -1;
   #count = 0;
 
   /** @param locals numbers of local addresses, one table for all sockets of a loop: a session is at one of them */
-  constructor(socket: BoundSocket, locals: Map<string, number>, clock: Clock) {
+  constructor(socket: BoundSocket, locals: LocalNumbers, clock: Clock) {
     this.#refusals = new SegmentRefusals(clock);
     this.#socket = socket;
     this.#locals = locals;
@@ -120,7 +103,7 @@ export class DatagramBatch implements Address {
     this.serverPort = socket.port;
     this.#nameLength = this.#isV4 ? 16 : 28;
     this.#controlLength = socket.wildcard ? (this.#isV4 ? IPV4_CONTROL_BYTES : IPV6_CONTROL_BYTES) : 0;
-    if (!socket.wildcard) this.local = this.#numberOf(`socket ${socket.fd}`);
+    if (!socket.wildcard) this.local = this.#locals.of(`socket ${socket.fd}`);
     for (let at = 0; at < BATCH; at++) {
       const payload = this.#payloads.address + at * SLOT_BYTES;
       this.#layOut(this.#received, at, at, payload, SLOT_BYTES);
@@ -235,16 +218,8 @@ export class DatagramBatch implements Address {
         this.#lastLocalNumber = -1;
       }
     }
-    if (this.#lastLocalNumber === -1) this.#lastLocalNumber = this.#numberOf(last.join());
+    if (this.#lastLocalNumber === -1) this.#lastLocalNumber = this.#locals.of(last.join());
     this.local = this.#lastLocalNumber;
-  }
-
-  #numberOf(key: string): number {
-    const known = this.#locals.get(key);
-    if (known !== undefined) return known;
-    const number = this.#locals.size % LOCALS_MAX;
-    if (this.#locals.size < LOCALS_MAX) this.#locals.set(key, number);
-    return number;
   }
 
   /** The local address that the datagram read last went to. */
@@ -266,10 +241,10 @@ export class DatagramBatch implements Address {
   }
 
   /** Sends `length` bytes at `address` to the peer of datagram `at`, from the same local address. Returns as `send`. */
-  sendBeside(at: number, address: number, length: number): number {
-    const { view } = this.#beside;
+  sendSpare(at: number, address: number, length: number): number {
+    const { view } = this.#spare;
     writeIovec(view, MMSGHDR.bytes, address, length);
-    const iovec = this.#beside.address + MMSGHDR.bytes;
+    const iovec = this.#spare.address + MMSGHDR.bytes;
     this.#writeHeader(view, 0, at, iovec, 1, this.#controls.address + at * CONTROL_BYTES);
     return this.#sendOne() ? 1 : this.#whyNot();
   }
@@ -292,17 +267,17 @@ export class DatagramBatch implements Address {
    * Returns as `send`; -1 also where the kernel lets no such segments go to that peer, which it is then remembered by.
    */
   sendSegmented(from: number, count: number): number {
-    const { view } = this.#beside;
+    const { view } = this.#spare;
     const length = this.lengthOf(from);
     const control = MMSGHDR.bytes + IOVEC.bytes;
     const pktinfo = from * CONTROL_WORDS;
-    this.#beside.words.set(
+    this.#spare.words.set(
       this.#controls.words.subarray(pktinfo, pktinfo + this.#controlLength / 4),
       control / 4,
     );
     const iovec = this.#iovecs.address + (BATCH + from) * IOVEC.bytes;
     const controlLength = this.#controlLength + SEGMENT_CONTROL_BYTES;
-    this.#writeHeader(view, 0, from, iovec, count, this.#beside.address + control, controlLength);
+    this.#writeHeader(view, 0, from, iovec, count, this.#spare.address + control, controlLength);
     const segment = control + this.#controlLength;
     view.setUint16(writeCmsg(view, segment, IPPROTO_UDP, UDP_SEGMENT, 2), length, true);
     if (this.#sendOne()) return count;
@@ -316,21 +291,13 @@ export class DatagramBatch implements Address {
     return -1;
   }
 
-  /** sendmsg(2) of the header beside the batch. */
+  /** sendmsg(2) of the spare header. */
   #sendOne(): boolean {
-    return this.#libc.sendmsg(this.#fd, this.#beside.address as Pointer, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    return this.#libc.sendmsg(this.#fd, this.#spare.address as Pointer, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   }
 
   #whyNot(): number {
     const errno = this.#libc.errno();
     return errno === EAGAIN || errno === EINTR ? 0 : -1;
   }
-}
-
-function swap16(value: number): number {
-  return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
-}
-
-function swap32(value: number): number {
-  return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }

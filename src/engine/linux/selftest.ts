@@ -1,10 +1,11 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../state/clock.ts";
 import { EpollSet, EVENT_FD_WORD } from "../../sys/epoll.ts";
-import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, loadLibc, SOCK_STREAM } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
 import { SOCKADDR_BYTES, Sockaddr, writeSockaddr } from "../../sys/sockaddr.ts";
 import { type BoundSocket, bindUdp, listenTcp } from "../bind.ts";
+import { LocalNumbers } from "../local-numbers.ts";
 import { DatagramBatch } from "./batch.ts";
 
 /**
@@ -54,7 +55,7 @@ function testUdp(opened: number[]): void {
   if (libc.connect(peer.fd, memory.address as Pointer, length) < 0) throw new Error("no loopback to test on");
   if (libc.send(peer.fd, (memory.address + 32) as Pointer, 3, 0) !== 3)
     throw new Error("send failed on loopback");
-  const batch = new DatagramBatch(socket, new Map(), new Clock());
+  const batch = new DatagramBatch(socket, new LocalNumbers(), new Clock());
   const received = batch.receive();
   if (received !== 1) throw new Error("recvmmsg does not work here");
   batch.read(0);
@@ -78,7 +79,7 @@ function testTcp(opened: number[]): void {
   const libc = loadLibc();
   const [listener] = listenTcp(["127.0.0.1"], 0, "alone") as [BoundSocket];
   opened.push(listener.fd);
-  const client = libc.socket(listener.family, 1, 0);
+  const client = libc.socket(listener.family, SOCK_STREAM, 0);
   opened.push(client);
   const memory = nativeMemory(128);
   const length = writeSockaddr(memory.view, 0, listener.family, listener.address, listener.port);

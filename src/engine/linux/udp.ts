@@ -8,6 +8,7 @@ import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
 import type { BoundSocket } from "../bind.ts";
+import { LocalNumbers } from "../local-numbers.ts";
 import type { LoopStart } from "../loop.ts";
 import { BATCH, DatagramBatch } from "./batch.ts";
 
@@ -38,7 +39,7 @@ export class LinuxUdp {
       clock,
       new Banner(bannerFields, banner.bytes),
     );
-    const locals = new Map<string, number>();
+    const locals = new LocalNumbers();
     for (const socket of sockets) {
       this.rules.guardOwnPort(socket.port);
       const batch = new DatagramBatch(socket, locals, clock);
@@ -211,7 +212,7 @@ class UdpSocket {
       ? this.#rules.banners.rewrite(batch.server(), serverPort, batch, batch.port)
       : this.#rules.banners.grant(batch.server(), serverPort, batch, batch.port, batch.length);
     if (length > 0) {
-      const sent = batch.sendBeside(this.#at, this.#bannerAddress, length);
+      const sent = batch.sendSpare(this.#at, this.#bannerAddress, length);
       if (sent === 0) {
         this.#isGranted = true;
         this.blocked = true;
