@@ -4,13 +4,13 @@ import {
   AF_INET,
   AF_INET6,
   EADDRNOTAVAIL,
-  EAGAIN,
   ECONNREFUSED,
   ECONNRESET,
   EINPROGRESS,
   EINTR,
   EMFILE,
   ENFILE,
+  isTransient,
   type Libc,
   loadLibc,
   MSG_NOSIGNAL,
@@ -112,6 +112,6 @@ export class OwnSocket {
 }
 
 function codeOf(errno: number): string {
-  if (errno === EAGAIN || errno === EINTR) return "EAGAIN";
+  if (isTransient(errno)) return "EAGAIN";
   return CODES[errno] ?? `error ${errno}`;
 }

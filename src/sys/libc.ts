@@ -98,6 +98,11 @@ export function errnoText(errno: number): string {
   return `${getSystemErrorName(-errno)} (${errno})`;
 }
 
+/** Whether a call that failed so may be tried again later: the kernel has, or takes, nothing now; or a signal came. */
+export function isTransient(errno: number): boolean {
+  return errno === EAGAIN || errno === EINTR;
+}
+
 /** Constants of the Linux ABI that are the same on x86-64 and arm64. */
 export const AF_INET = 2;
 export const AF_INET6 = 10;

@@ -1,5 +1,6 @@
 import type { SocketHandler } from "bun";
-import type { TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import type { TcpRules } from "../../rules/tcp.ts";
+import type { TcpDeadlines } from "../../rules/tcp-engine.ts";
 import { AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";

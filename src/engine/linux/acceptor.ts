@@ -1,12 +1,11 @@
 import type { Pointer } from "bun:ffi";
 import type { EpollSet } from "../../sys/epoll.ts";
 import {
-  EAGAIN,
   ECONNABORTED,
-  EINTR,
   EPOLL_CTL_ADD,
   EPOLL_CTL_MOD,
   EPOLLIN,
+  isTransient,
   type Libc,
   loadLibc,
   SOCK_CLOEXEC,
@@ -104,7 +103,7 @@ export class Acceptor {
         continue;
       }
       const errno = this.#libc.errno();
-      if (errno === EAGAIN || errno === EINTR) return false;
+      if (isTransient(errno)) return false;
       if (errno !== ECONNABORTED && !this.#refuseOne(listener.fd)) {
         // Not even the reserve helps. A listener with newcomers is always ready, so the loop would spin.
         this.#exhausted = true;

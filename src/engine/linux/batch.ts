@@ -3,13 +3,12 @@ import { type Address, MAPPED } from "../../net/address.ts";
 import type { Clock } from "../../state/clock.ts";
 import {
   AF_INET,
-  EAGAIN,
-  EINTR,
   EINVAL,
   EIO,
   EMSGSIZE,
   EOPNOTSUPP,
   IPPROTO_UDP,
+  isTransient,
   type Libc,
   loadLibc,
   MSG_DONTWAIT,
@@ -282,7 +281,7 @@ export class DatagramBatch implements Address {
     view.setUint16(writeCmsg(view, segment, IPPROTO_UDP, UDP_SEGMENT, 2), length, true);
     if (this.#sendOne()) return count;
     const errno = this.#libc.errno();
-    if (errno === EAGAIN || errno === EINTR) return 0;
+    if (isTransient(errno)) return 0;
     // Longer than the device or the path takes: shorter ones may still go. A device that cannot: none. Anything else
     // (a filter, no route) says nothing of segments.
     const name = from * NAME_WORDS;
@@ -298,6 +297,6 @@ export class DatagramBatch implements Address {
 
   #whyNot(): number {
     const errno = this.#libc.errno();
-    return errno === EAGAIN || errno === EINTR ? 0 : -1;
+    return isTransient(errno) ? 0 : -1;
   }
 }

@@ -1,7 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import type { Clock } from "../../state/clock.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
-import { EAGAIN, EINTR, EPOLL_CTL_ADD, EPOLLIN, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, isTransient, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
 import type { NativeMemory } from "../../sys/memory.ts";
 import { abortiveClose } from "../../sys/socket.ts";
 import { PROBE_LIFE_MS } from "../loop.ts";
@@ -59,7 +59,7 @@ export class LinuxProbes {
       return;
     }
     const errno = length === 0 ? 0 : this.#libc.errno();
-    if (errno !== EAGAIN && errno !== EINTR) this.#end(fd);
+    if (!isTransient(errno)) this.#end(fd);
   }
 
   /** Ends those that their other end has left here; once per tick. */

@@ -1,11 +1,12 @@
 import type { Pointer } from "bun:ffi";
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
-import { type TcpDeadlines, TcpRules } from "../../rules/tcp.ts";
+import { TcpRules } from "../../rules/tcp.ts";
+import type { TcpDeadlines } from "../../rules/tcp-engine.ts";
 import { AWAITING_LATE_HEADER, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
-import { EAGAIN, EINTR, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
+import { isTransient, type Libc, loadLibc, MSG_NOSIGNAL } from "../../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
 import type { Sockaddr } from "../../sys/sockaddr.ts";
 import { abortiveClose } from "../../sys/socket.ts";
@@ -165,7 +166,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** The kernel took `sent` of `length` bytes, or answered -1. */
   #unsent(fd: number, sent: number, length: number): void {
     try {
-      if (sent < 0 && !this.#tryAgain()) {
+      if (sent < 0 && !isTransient(this.#libc.errno())) {
         this.#sessions.close(fd, "reset");
         return;
       }
@@ -175,12 +176,6 @@ export class LinuxTcp implements TcpDeadlines {
     } catch (fault) {
       this.#sessions.fault(fd, fault);
     }
-  }
-
-  /** Whether the call just before this one failed for now only. */
-  #tryAgain(): boolean {
-    const errno = this.#libc.errno();
-    return errno === EAGAIN || errno === EINTR;
   }
 
   /** Keeps a copy of what is owed and waits until the kernel takes more. */
@@ -208,7 +203,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#buffer.bytes.set(piece);
     const sent = this.#libc.send(fd, this.#bufferAddress, piece.length, MSG_NOSIGNAL);
     if (sent < 0) {
-      if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
+      if (!isTransient(this.#libc.errno())) this.#sessions.close(fd, "reset");
       return;
     }
     this.rules.counters[COUNTER.tcpSentBytes]! += sent;
@@ -239,7 +234,7 @@ export class LinuxTcp implements TcpDeadlines {
   #lingeringReadable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, WINDOW_BYTES, 0);
     if (length === 0) this.#endings.peerFin(fd);
-    else if (length < 0 && !this.#tryAgain()) this.#sessions.close(fd, "cut");
+    else if (length < 0 && !isTransient(this.#libc.errno())) this.#sessions.close(fd, "cut");
   }
 
   lastMovedMs(fd: number): number {
@@ -264,7 +259,7 @@ export class LinuxTcp implements TcpDeadlines {
   /** recv(2) said FIN (0) or failed (-1). */
   #nothingReceived(fd: number, result: number): void {
     if (result === 0) this.#peerFin(fd);
-    else if (!this.#tryAgain()) this.#sessions.close(fd, "reset");
+    else if (!isTransient(this.#libc.errno())) this.#sessions.close(fd, "reset");
   }
 
   /** The peer sent its FIN. Nothing is queued, since nothing is read until all is sent. */
