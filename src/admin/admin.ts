@@ -29,7 +29,7 @@ export interface Admin {
   stop(): void;
 }
 
-/** Renders of metrics and page begin at most this often: whoever scrapes in a loop takes nothing from the others. */
+/** Renders of metrics and page begin at most this often: one who scrapes in a loop takes nothing from the others. */
 const RENDER_INTERVAL_MS = 100;
 
 const READING = "GET, HEAD";

@@ -4,7 +4,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 const LOOPBACK: Address = parseAddress("127.0.0.1")!;
 
 /**
- * Where to dial what listens at `bound`. A wildcard is dialled by 127.0.0.1: `::` takes IPv4 too, or stands beside a
+ * Where to dial what listens at `bound`. A wildcard is dialled by 127.0.0.1: `::` takes IPv4 too, or is bound next to a
  * `0.0.0.0` that does, and a container with IPv6 does not always have `::1`.
  */
 export function dialable({ address, port }: Endpoint): Endpoint {

@@ -3,7 +3,7 @@ import { COUNTER, DURATION_BOUNDS_S, sumColumn } from "../state/counters.ts";
 import type { SharedTables } from "../state/shared.ts";
 
 const NAME = "echo_session_duration_seconds";
-const HELP = "How long sessions lasted.";
+const HELP = "Duration of ended TCP and UDP sessions, in seconds.";
 
 /** A histogram whose buckets were counted elsewhere: prom-client's own can only be given one value after another. */
 export class DurationHistogram extends Histogram<string> {

@@ -8,7 +8,7 @@ export type Answerer = (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer
 /** How long a request may take to come, an answer to be taken, and a connection to lie idle. */
 const PATIENCE_MS = 10_000;
 
-/** How long a client may take to close after the last answer; what it still sends meanwhile is thrown away. */
+/** How long a client may take to close after the last answer; bytes that come meanwhile are thrown away. */
 const LINGER_MS = 1000;
 
 /** Bytes a client may send ahead of the answers it has; one that sends more is not after answers. */

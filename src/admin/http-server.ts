@@ -197,7 +197,7 @@ export class HttpServer {
 type Connected = Bun.Socket<HttpConnection>;
 type Handlers = TCPSocketListenOptions<HttpConnection>["socket"];
 
-/** What Bun.listen takes beside what its types say. */
+/** Options of Bun.listen that its types leave out. */
 interface ListenOptions extends TCPSocketListenOptions<HttpConnection> {
   readonly ipv6Only: boolean;
 }

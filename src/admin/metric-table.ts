@@ -30,19 +30,19 @@ export interface MetricRow {
 const OPENED = { tcp: COUNTER.tcpOpened, udp: COUNTER.udpOpened } as const;
 const CLOSED = { tcp: COUNTER.tcpClosed, udp: COUNTER.udpClosed } as const;
 
-/** Every metric that loops count, but for the histogram of session lengths. */
+/** Every metric that loops count, except the histogram of session lengths. */
 export const METRICS: readonly MetricRow[] = [
   {
     type: "counter",
     name: "echo_sessions_opened_total",
-    help: "Sessions admitted.",
+    help: "TCP and UDP sessions opened.",
     labelNames: ["protocol"],
     read: byProtocol(COUNTER.tcpOpened, COUNTER.udpOpened),
   },
   {
     type: "gauge",
     name: "echo_sessions_active",
-    help: "Sessions open now.",
+    help: "TCP and UDP sessions open now.",
     labelNames: ["protocol"],
     read: (tables) => [
       { labels: { protocol: "tcp" }, value: difference(tables, COUNTER.tcpOpened, COUNTER.tcpClosed) },
@@ -52,14 +52,14 @@ export const METRICS: readonly MetricRow[] = [
   {
     type: "counter",
     name: "echo_loop_sessions_opened_total",
-    help: "Sessions admitted, by event loop: the kernel spreads them by SO_REUSEPORT.",
+    help: "TCP and UDP sessions opened, by event loop. The kernel spreads clients over the loops.",
     labelNames: ["protocol", "loop"],
     read: byLoop((counters, protocol) => counters[OPENED[protocol]]!),
   },
   {
     type: "gauge",
     name: "echo_loop_sessions_active",
-    help: "Sessions open now, by event loop.",
+    help: "TCP and UDP sessions open now, by event loop.",
     labelNames: ["protocol", "loop"],
     read: byLoop((counters, protocol) =>
       Math.max(0, counters[OPENED[protocol]]! - counters[CLOSED[protocol]]!),
@@ -68,7 +68,7 @@ export const METRICS: readonly MetricRow[] = [
   {
     type: "counter",
     name: "echo_closed_total",
-    help: "Sessions ended, by how.",
+    help: "TCP and UDP sessions ended, by reason.",
     labelNames: ["protocol", "reason"],
     read: (tables) => [
       ...reasons(tables, COUNTER.tcpClosedBy, TCP_CLOSES, { protocol: "tcp" }),
@@ -78,7 +78,7 @@ export const METRICS: readonly MetricRow[] = [
   {
     type: "counter",
     name: "echo_refused_total",
-    help: "Sessions turned away, by why.",
+    help: "TCP and UDP sessions refused, by reason.",
     labelNames: ["protocol", "reason"],
     read: (tables) => [
       ...reasons(tables, COUNTER.tcpRefused, TCP_REFUSALS, { protocol: "tcp" }),
@@ -88,77 +88,77 @@ export const METRICS: readonly MetricRow[] = [
   {
     type: "counter",
     name: "echo_received_bytes_total",
-    help: "Payload bytes received, without PROXY headers.",
+    help: "Payload bytes received from clients, PROXY headers not included.",
     labelNames: ["protocol"],
     read: byProtocol(COUNTER.tcpReceivedBytes, COUNTER.udpReceivedBytes),
   },
   {
     type: "counter",
     name: "echo_sent_bytes_total",
-    help: "Payload bytes sent, banners included.",
+    help: "Payload bytes sent to clients, banners included.",
     labelNames: ["protocol"],
     read: byProtocol(COUNTER.tcpSentBytes, COUNTER.udpSentBytes),
   },
   {
     type: "gauge",
     name: "echo_queued_bytes",
-    help: "Bytes kept now for slow TCP readers.",
+    help: "Bytes queued now for TCP clients that read slowly.",
     labelNames: [],
     read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, COUNTER.tcpQueuedBytes) }],
   },
   {
     type: "counter",
     name: "echo_proxy_headers_total",
-    help: "PROXY headers believed, by kind.",
+    help: "PROXY headers accepted, by kind.",
     labelNames: ["kind"],
     read: (tables) => reasons(tables, COUNTER.proxyHeaders, PROXY_KINDS, {}, "kind"),
   },
   {
     type: "counter",
     name: "echo_proxy_late_total",
-    help: "Of the PROXY headers believed, those that came after the banner.",
+    help: "PROXY headers accepted that came after the banner was sent.",
     labelNames: [],
     read: (tables) => [{ labels: {}, value: sumColumn(tables.counters, COUNTER.proxyLate) }],
   },
   {
     type: "counter",
     name: "echo_received_datagrams_total",
-    help: "Datagrams received, those dropped included.",
+    help: "UDP datagrams received, dropped ones included.",
     labelNames: ["protocol"],
     read: ofUdp(COUNTER.udpReceivedDatagrams),
   },
   {
     type: "counter",
     name: "echo_sent_datagrams_total",
-    help: "Datagrams sent, banners included.",
+    help: "UDP datagrams sent, banners included.",
     labelNames: ["protocol"],
     read: ofUdp(COUNTER.udpSentDatagrams),
   },
   {
     type: "counter",
     name: "echo_sessionless_datagrams_total",
-    help: "Datagrams echoed without a session and a banner, because the table of sessions was full.",
+    help: "UDP datagrams echoed without a session and without a banner, because --max-udp-sessions was reached.",
     labelNames: ["protocol"],
     read: ofUdp(COUNTER.udpSessionless),
   },
   {
     type: "counter",
     name: "echo_dropped_datagrams_total",
-    help: "Datagrams not echoed, by why.",
+    help: "UDP datagrams received and not echoed, by reason.",
     labelNames: ["protocol", "reason"],
     read: (tables) => reasons(tables, COUNTER.udpDropped, UDP_DROPS, { protocol: "udp" }),
   },
   {
     type: "counter",
     name: "echo_udp_banners_suppressed_total",
-    help: "UDP sessions that got the echo but no banner, by why.",
+    help: "UDP sessions that got the echo but no banner, by reason.",
     labelNames: ["reason"],
     read: (tables) => reasons(tables, COUNTER.udpBannersSuppressed, BANNER_SUPPRESSIONS, {}),
   },
   {
     type: "gauge",
     name: "echo_event_loop_lag_seconds",
-    help: "How late each event loop's last tick was.",
+    help: "Delay of each event loop's latest tick, in seconds. High values mean that the loop is overloaded or blocked.",
     labelNames: ["loop"],
     read: (tables) =>
       Array.from({ length: tables.loops }, (_, loop) => ({

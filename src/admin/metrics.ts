@@ -51,7 +51,7 @@ export function makeRegistry(
   const info = {
     type: "gauge",
     name: "echo_build_info",
-    help: "What runs here; always 1.",
+    help: "Version, Bun version and engine of this server, as labels. Always 1.",
     labelNames: Object.keys(build),
   } as const;
   register(registry, info, () => [{ labels: build, value: 1 }]);
@@ -63,14 +63,14 @@ function registerReadiness(registry: RegistryType, readiness: ReadinessFacts): v
   const ready = {
     type: "gauge",
     name: "echo_ready",
-    help: "1 if the latest probe of the front door got its echo and the server does not drain, else 0.",
+    help: "1 if the server's latest own probe got its echo and the server is not draining, else 0.",
     labelNames: [],
   } as const;
   register(registry, ready, () => [{ labels: {}, value: readiness.isReady() ? 1 : 0 }]);
   const tries = {
     type: "counter",
     name: "echo_probe_total",
-    help: "The server's own probes of the front door, by what came of them; no other metric counts them.",
+    help: "The server's own echo probes, by result. No other metric counts them.",
     labelNames: ["result"],
   } as const;
   register(registry, tries, () =>
@@ -84,28 +84,28 @@ function processRows(facts: ProcessFacts, connections: ConnectionCounts): Proces
     {
       type: "counter",
       name: "echo_worker_restarts_total",
-      help: "Event loops that died of a fault and were replaced.",
+      help: "Event loops that failed and were replaced.",
       labelNames: [],
       read: () => [{ labels: {}, value: facts.workerRestarts() }],
     },
     {
       type: "gauge",
       name: "echo_admin_connections_active",
-      help: "Admin connections open now.",
+      help: "Connections to the admin port open now.",
       labelNames: [],
       read: () => [{ labels: {}, value: connections.active }],
     },
     {
       type: "counter",
       name: "echo_admin_connections_closed_total",
-      help: "Admin connections that the server ended, by why.",
+      help: "Connections to the admin port that the server closed, by reason.",
       labelNames: ["reason"],
       read: () => ADMIN_CLOSES.map((reason) => ({ labels: { reason }, value: connections.closed[reason] })),
     },
     {
       type: "counter",
       name: "echo_log_lines_lost_total",
-      help: "Log lines lost because nobody read them.",
+      help: "Log lines lost because the log was not read fast enough.",
       labelNames: [],
       read: () => [{ labels: {}, value: facts.logLinesLost() }],
     },

@@ -19,7 +19,7 @@ export function paced<T>(work: () => Promise<T>, intervalMs: number, pace: Pace 
     await running;
     const waitMs = earliestMs - pace.nowMs();
     if (waitMs > 0) await pace.sleep(waitMs);
-    next = null; // whoever asks from here on was not there when it began
+    next = null; // a question from here on comes after it began, and needs the next one
     earliestMs = pace.nowMs() + intervalMs;
     const result = work();
     running = result.catch(() => {});

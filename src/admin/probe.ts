@@ -10,7 +10,7 @@ export const PROBE_RESULTS = [
   "closed",
   /** Something else than an echo came back. */
   "wrong",
-  /** The probe itself had no socket: no descriptor, say. */
+  /** The probe itself had no socket, since no descriptor was left for example. */
   "failed",
 ] as const;
 export type ProbeResult = (typeof PROBE_RESULTS)[number];

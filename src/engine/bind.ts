@@ -105,7 +105,7 @@ function bindHosts(
   }
 }
 
-/** One bound (and listening) socket; null for `::` where there is no IPv6 and 0.0.0.0 is bound beside it. */
+/** One bound (and listening) socket; null for `::` where there is no IPv6 and 0.0.0.0 is bound as well. */
 function bindOne(
   host: string,
   protocol: "tcp" | "udp",

@@ -5,7 +5,7 @@ import { openFileLimit } from "../sys/limits.ts";
 
 /**
  * Sessions may have descriptors below this: a connection at or above it must be refused while accepting still works.
- * Once accept(2) fails for want of a descriptor, Bun's loop spins on the listener without telling anybody; and a
+ * Once accept(2) fails because no descriptor is left, Bun's loop spins on the listener without telling anybody; and a
  * session that had the last one would leave none to a scrape or a probe.
  */
 export function sessionDescriptorsMax({ maxAdminConnections }: LoopSettings): number {
@@ -15,7 +15,7 @@ export function sessionDescriptorsMax({ maxAdminConnections }: LoopSettings): nu
 /** Descriptors that a Worker and its loop need to start: event loops, epoll sets, a reserve. */
 const WORKER_DESCRIPTORS = 12;
 
-/** Whether a Worker could be started now: without descriptors, trying would end the process. Yes where nobody can say. */
+/** Whether a Worker could be started now: without descriptors, trying would end the process. True where that cannot be known. */
 export function workerCanStart(): boolean {
   if (!hasLibc()) return true;
   const opened = Array.from({ length: WORKER_DESCRIPTORS }, () =>

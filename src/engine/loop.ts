@@ -73,5 +73,13 @@ export interface SessionEnd {
   readonly seconds: number;
 }
 
-/** A probe's connection takes milliseconds; one that is still here after so long is given up, and the probe will tell. */
+/** Time until a probe's connection is closed. It takes milliseconds; where it takes longer, the probe itself reports it. */
 export const PROBE_LIFE_MS = 5000;
+
+/** What the engine tells of its TCP sessions. */
+export interface TcpEvents {
+  /** Called at each session's end; null where nobody listens, to save the work. */
+  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** A bug showed in a session, which was reset for it. */
+  readonly onFault: (fault: unknown) => void;
+}

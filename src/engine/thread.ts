@@ -6,13 +6,13 @@ import type { SessionEnd } from "./loop.ts";
 import type { LoopEvents } from "./supervisor.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
-/** How long a thread whose loop has failed may take to end by itself. */
+/** Time that a thread whose loop has failed may take to end by itself. */
 const LAST_MS = 1000;
 
-/** What a loop in a thread is started with, and who hears of it. */
+/** What a loop's thread is started with, and who is told of it. */
 export interface ThreadStart {
   readonly order: Extract<ToWorker, { readonly start: unknown }>;
-  /** Mappings that its loop makes at most. */
+  /** The most mappings that its loop makes. */
   readonly mappings: number;
   readonly events: LoopEvents;
   readonly onMessage: (message: FromWorker) => void;
@@ -23,10 +23,10 @@ export interface ThreadStart {
 export class LoopThread {
   readonly #worker: Worker;
   readonly #ledger: MappingLedger;
-  /** It has ended, or was told to: what it still says is nobody's business. */
+  /** The thread has ended, or was told to. Messages that still come from it are ignored. */
   #over = false;
 
-  /** @throws where no thread can be started: for want of descriptors, threads or memory */
+  /** @throws where no thread can be started: no descriptors, threads or memory are left */
   constructor({ order, mappings, events, onMessage, onSessionEnd }: ThreadStart) {
     if (!workerCanStart()) throw new Error("too few descriptors are left");
     this.#ledger = makeLedger(mappings);
@@ -35,7 +35,7 @@ export class LoopThread {
     const died = (why: string): void => {
       if (this.#over) return;
       this.#over = true;
-      // It ends by itself: to end it from here, the runtime starts a thread, and where it cannot it ends the process.
+      // The thread ends by itself. To end it from here the runtime starts a thread; where it cannot, the process ends.
       last = setTimeout(() => this.end(), LAST_MS);
       events.onDeath(why);
     };
@@ -57,12 +57,12 @@ export class LoopThread {
     };
     this.#worker.addEventListener("close", () => {
       if (hasLibc()) unmapBooked(this.#ledger);
-      died("it ended without a word"); // a Worker that an error ends says nothing but this
+      died("it ended without a word"); // a Worker that an error ends sends this event and no other
       if (last !== null) clearTimeout(last);
     });
   }
 
-  /** The Worker has loaded: only now it can be told what time it is without a delay. */
+  /** The Worker has loaded. The time is sent only now: sent earlier, it would be late when it is read. */
   #begin(order: ThreadStart["order"]): void {
     this.send({ type: "set_clock", nowMs: new Clock().nowMs, ledger: this.#ledger });
     this.send(order);

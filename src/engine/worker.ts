@@ -4,19 +4,20 @@ import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
 import type { BoundEndpoints, SessionEnd } from "./loop.ts";
 
-/** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
+/** Messages to the Worker that a loop lives in. None is sent per datagram or per TCP message. */
 export type ToWorker =
   | { readonly type: "set_clock"; readonly nowMs: number; readonly ledger: MappingLedger }
   | { readonly type: "start_linux"; readonly start: LinuxLoopStart }
   | { readonly type: "start_bun"; readonly start: BunLoopStart }
-  /** The loop's command has changed. A Linux loop hears its eventfd only. */
+  /** The loop's command has changed. A Linux loop is told by its eventfd instead: its thread reads no messages. */
   | { readonly type: "read_command" };
 
+/** Messages from the Worker, each named for what has happened. */
 export type FromWorker =
-  /** It has loaded and can be told what to do. */
+  /** The Worker has loaded and reads messages. */
   | { readonly type: "loaded" }
   | { readonly type: "started"; readonly bound: BoundEndpoints | null }
-  /** It drains: nobody accepts on its listeners any more. */
+  /** The loop drains: nobody accepts on its listeners any more. */
   | { readonly type: "listeners_left" }
   | { readonly type: "stopped" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
@@ -27,7 +28,7 @@ export type FromWorker =
 
 declare const self: Worker;
 
-/** How long a loop that has failed may take to end its sessions. */
+/** Time that a loop which has failed may take to end its sessions. */
 const DEATH_MS = 100;
 
 const send = (message: FromWorker): void => self.postMessage(message);
@@ -52,7 +53,7 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   }
 };
 
-/** Blocks this thread until the loop is told to stop: from here on it hears its eventfd only. */
+/** Blocks this thread until the loop is told to stop. From here on it reads no messages, only its eventfd. */
 async function startLinux(start: LinuxLoopStart): Promise<void> {
   const { runLinuxLoop } = await import("./linux/loop.ts");
   runLinuxLoop(start, {
@@ -74,7 +75,7 @@ async function startBun(start: BunLoopStart): Promise<void> {
   });
   await bunLoop.listen();
   send({ type: "started", bound: bunLoop.bound });
-  bunLoop.readCommand(); // what was said while it started
+  bunLoop.readCommand(); // it may have changed while the loop started
 }
 
 /** A fault, wherever it was thrown: the loop's sessions end, then this thread. */
@@ -84,7 +85,7 @@ async function die(fault: unknown): Promise<void> {
   const late = Bun.sleep(DEATH_MS).then(() => true);
   const isLate = await Promise.race([bunLoop?.die(), late]).catch(() => true);
   send({ type: "failed", why: reasonOf(fault) });
-  // What is not closed by now is booked by whoever started this thread, and must not be booked again.
+  // The control plane now books the sessions that are still open as ended; this thread must not book them again.
   if (isLate === true) process.exit(1);
   self.onmessage = null; // with nothing left to wait for, this thread ends by itself
 }

@@ -102,7 +102,7 @@ export interface Cidr {
   readonly mask: Address;
 }
 
-/** Parses `10.0.0.0/8`, `fd00::/8` or a bare address; null when it is none or bits stand behind the prefix length. */
+/** Parses `10.0.0.0/8`, `fd00::/8` or a bare address; null when it is none, or has bits set after the prefix length. */
 export function parseCidr(text: string): Cidr | null {
   const [literal, length, ...rest] = text.split("/");
   const network = parseAddress(literal!);

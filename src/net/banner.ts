@@ -6,7 +6,7 @@ export interface Banner {
   readonly date: string;
   /** The server's end of the session, as the server sees it. */
   readonly server: Endpoint;
-  /** The client's end, as the server sees it: behind a translation it is not the client's own. */
+  /** The client's end, as the server sees it: where an address is translated on the way, it is not the client's own. */
   readonly client: Endpoint;
   /** The proxy's end, where a PROXY header named the client. */
   readonly via: Endpoint | null;
@@ -138,7 +138,7 @@ export class BannerReader {
   }
 }
 
-/** The banner that a whole datagram is; null where it is anything else, a banner with more behind it included. */
+/** The banner that a whole datagram is; null where it is anything else, including a banner with more after it. */
 export function readBanner(datagram: Uint8Array): Banner | null {
   const beginning = new BannerReader().take(datagram);
   return beginning?.rest.length === 0 ? beginning.banner : null;

@@ -7,7 +7,7 @@ export function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
   return { address: { a0, a1, a2, a3 }, port };
 }
 
-/** Of whom a PROXY header is expected. */
+/** Which peers are expected to send a PROXY header. */
 export class ProxyTrust {
   readonly #mode: LoopSettings["proxyProtocol"];
   readonly #trusted: readonly Cidr[];

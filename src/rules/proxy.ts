@@ -90,7 +90,7 @@ function parseV1Line(line: string, length: number): ProxyVerdict {
     return { kind: "header", version: 1, length, source: null };
   const [family, sourceText, targetText, sourcePort, targetPort, ...rest] = line.split(" ");
   if (family !== "TCP4" && family !== "TCP6") return malformed("the family is not TCP4, TCP6 or UNKNOWN");
-  if (targetPort === undefined || rest.length > 0) return malformed("not four fields behind the family");
+  if (targetPort === undefined || rest.length > 0) return malformed("not four fields after the family");
   const source = parseV1Address(family, sourceText!);
   if (source === null || parseV1Address(family, targetText!) === null)
     return malformed(`no ${family} address`);
@@ -118,7 +118,7 @@ function parseV2(bytes: Uint8Array, length: number): ProxyVerdict {
   if (length < V2_FIXED_LENGTH) return MORE;
   const total = V2_FIXED_LENGTH + ((bytes[14]! << 8) | bytes[15]!);
   if (total > PROXY_HEADER_MAX) return malformed(`a header of ${total} bytes, above ${PROXY_HEADER_MAX}`);
-  // LOCAL: the proxy itself, a health check say; whatever it holds, its family too, must be ignored.
+  // LOCAL: the proxy itself, such as its health check. All that it holds, its family too, must be ignored.
   const local = (bytes[12]! & 15) === LOCAL;
   const family = local ? null : checkFamily(bytes[13]!, total);
   if (family !== null) return malformed(family);
@@ -132,7 +132,7 @@ const PROXY = 1;
 
 /** What is wrong with version and command, or null. */
 function checkCommand(byte: number): string | null {
-  if (byte >>> 4 !== 2) return `version ${byte >>> 4} behind the signature of version 2`;
+  if (byte >>> 4 !== 2) return `version ${byte >>> 4} after the signature of version 2`;
   return (byte & 15) > PROXY ? `command ${byte & 15} is not LOCAL or PROXY` : null;
 }
 

@@ -8,7 +8,7 @@ const SHORTEST_BYTES = "Sun Jun 4 18:37:24 UTC 2023\nServer: [::]:1\nClient: [::
 
 /**
  * Banners sent lately, by all loops: each is a second hash of it at the place of the first, so what is known is what
- * was sent byte for byte (but for one in 2^32), and a newer banner takes an older one's place.
+ * was sent byte for byte (except one in 2^32), and a newer banner takes an older one's place.
  */
 export class SentBanners {
   readonly #hashes: Int32Array;
@@ -62,7 +62,7 @@ export class SentBanners {
     const factor = this.#factor;
     const otherFactor = this.#otherFactor;
     const last = length >> 2;
-    words[last] = 0; // what is behind the text's end counts as zeros
+    words[last] = 0; // bytes after the text's end count as zeros
     this.#bytes.set(bytes.subarray(start, start + length));
     let hash = this.#start ^ length;
     let other = this.#otherStart ^ length;

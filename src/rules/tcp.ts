@@ -23,16 +23,15 @@ import { AWAITING_HEADER, AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED 
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 const NOTHING = new Uint8Array(0);
-
 /**
  * The rule book of TCP sessions: who is admitted, what banner it gets, when it ends; nothing of sockets. A session
  * is a slot, a small number that the engine chooses (a descriptor, or a place in its own table) from 0 to `slots - 1`.
  *
  * A connection's story: `open` admits or refuses it. Where a PROXY header is due, what arrives goes to `header`
  * until that says OPEN. On OPEN the engine does as `opened` says: it sends `banner.bytes` up to `bannerLength`, echoes
- * `pending`, and from then on echoes by itself.
- * On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the first bytes.
- * `close` ends the story in every case but REFUSED by `open`. The server's own probe has none: `openProbe` tells it.
+ * `pending`, and from then on echoes by itself. On AWAITING_LATE_HEADER it sends the banner only, and OPEN comes with the
+ * first bytes. `close` ends the story, except where `open` said REFUSED. The server's own probe has no session:
+ * `openProbe` knows it.
  */
 export class TcpRules {
   /**
@@ -231,7 +230,7 @@ export class TcpRules {
     return 0;
   }
 
-  /** The time for a header is over, and none of it has come: the banner is due, but a header may still follow. */
+  /** The time for a header is over and none has begun: the banner is due, but a header may still follow. */
   #greet(slot: number, wait: HeaderWait): Phase {
     const refusal = this.#clients.take(slot, wait.peer.address);
     if (refusal !== null) return this.#drop(slot, refusal);

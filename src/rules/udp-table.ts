@@ -18,7 +18,7 @@ export class UdpTable {
   readonly keys: Int32Array;
   readonly hash: KeyedHash;
   readonly #hashes: Int32Array;
-  /** Numbers of ended sessions, a stack; behind them the numbers never used yet. */
+  /** Numbers of ended sessions, a stack. They are used again before numbers that were never used. */
   readonly #freed: Int32Array;
   #freedCount = 0;
   #neverUsed = 0;

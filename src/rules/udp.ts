@@ -28,10 +28,11 @@ import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
  * for every datagram: a look-up in flat tables, no allocation, no clock read.
  */
 export class UdpRules {
+  /** Counters of this loop. The engine adds the datagrams and bytes that it sends; the rules add all other UDP columns. */
   readonly counters: Float64Array;
   /** Which sessions get a banner, and its bytes. */
   readonly banners: UdpBanners;
-  /** Sessions of this loop. */
+  /** Number of this loop's sessions. */
   active = 0;
 
   readonly #settings: LoopSettings;
@@ -147,7 +148,7 @@ export class UdpRules {
   }
 
   /**
-   * A datagram of `length` bytes is counted and dropped without `admit`: one to a broadcast address, say, since many
+   * A datagram of `length` bytes is counted and dropped without `admit`. One to a broadcast address is, since many
    * servers would answer one question.
    */
   dropUnseen(reason: UdpDrop, length: number): typeof DROP {
@@ -177,7 +178,7 @@ export class UdpRules {
     this.#table.endEach((session) => this.#end(session, reason));
   }
 
-  /** The slow way: a newcomer, a session in its first datagrams, a muted one, or one behind these in the table. */
+  /** The slow way: a newcomer, a session in its first datagrams, a muted one, or one that comes after these in the table. */
   #meet(
     hash: number,
     a0: number,

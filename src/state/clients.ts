@@ -78,7 +78,7 @@ export class ClientTable {
   }
 
   /**
-   * Entries that other loops hold too, without what the dead one held. They begin behind a free entry, so that each
+   * Entries that other loops hold too, without what the dead one held. They begin after a free entry, so that each
    * finds its old place or one nearer to its home when they are put back in this order.
    */
   #survivorsOf(loop: number): number[][] {
@@ -121,7 +121,7 @@ export class ClientTable {
     return this.#hash.of(a0, a1, a2, a3, 0) & this.#mask;
   }
 
-  /** Frees an entry and moves up those behind it that it kept from their place (Knuth, TAOCP 3, 6.4, algorithm R). */
+  /** Frees an entry and moves up those after it that it kept from their place (Knuth, TAOCP 3, 6.4, algorithm R). */
   #erase(at: number): void {
     const words = this.#words;
     const size = this.#entryWords;

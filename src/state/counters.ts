@@ -34,7 +34,7 @@ export const TCP_CLOSES = [
   "refused",
   "drained",
   "cut",
-  /** Cut while it was owed bytes: by a reset, so that it does not take what it has for the whole. */
+  /** Cut while bytes were unsent: by a reset, so that the peer does not take a part for the whole. */
   "cut_short",
   /** A bug showed in this session: it alone was reset. */
   "fault",

@@ -6,7 +6,7 @@
 /** More sessions than this are never the default: engines keep flat tables of this length. */
 export const SESSIONS_MAX = 1_048_576;
 
-/** Beside sessions and admin: libraries, listeners, UDP sockets, event loops, the probe, and a reserve. */
+/** Descriptors of neither sessions nor admin: libraries, listeners, UDP sockets, event loops, the probe, and a reserve. */
 const OTHERS = 64;
 
 /** Both ends of the readiness probe, and of one that follows while the last one's are being closed. */

@@ -1,7 +1,7 @@
 import { makeCounterTable } from "./counters.ts";
 import { randomSeed, SEED_WORDS } from "./hash.ts";
 
-/** Words of the control table, all Int32 and touched with Atomics only. */
+/** Where each word of the control table is, counted in Int32 words. They are read and written with Atomics only. */
 export const CONTROL = {
   /** TCP sessions open in all loops: the cap of `maxTcpSessions` holds across loops. */
   tcpActive: 0,
@@ -17,7 +17,7 @@ export const CONTROL = {
   command: 16,
 } as const;
 
-/** What a loop is told. Each includes those before it. */
+/** What a loop is told. Of `drain`, `cut` and `stop` each includes those before it; `fail` stands alone. */
 export const COMMAND = {
   run: 0,
   /** Take no new sessions. */
@@ -43,6 +43,7 @@ export interface Serves {
 }
 
 const BOTH: Serves = { tcp: true, udp: true };
+
 /** Banners remembered, to know them when they come back: the rate of a second and more, at the default budget. */
 export const SENT_BANNERS = 65536;
 

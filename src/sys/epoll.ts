@@ -22,7 +22,7 @@ export class EpollSet {
   readonly #events = nativeMemory(EPOLL_EVENT.size * EVENTS_PER_TURN);
   readonly #eventAddress = this.#event.address as Pointer;
   readonly #eventsAddress = this.#events.address as Pointer;
-  /** The events as words: every `stride` words one event, the descriptor `fdWord` words into it. */
+  /** The events as words: one event each EVENT_STRIDE_WORDS, its descriptor EVENT_FD_WORD words into it. */
   readonly words = this.#events.words;
 
   constructor() {
@@ -52,7 +52,7 @@ export class EpollSet {
   }
 
   /**
-   * Waits up to `timeoutMs` for events; how many there are in `words`. A signal counts as none.
+   * Waits up to `timeoutMs` for events; returns how many are in `words`. A signal counts as none.
    * @throws when the set cannot be waited on any more: a loop that went on would serve nobody and spin
    */
   wait(timeoutMs: number): number {

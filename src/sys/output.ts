@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
 import { loadLibc, POLLOUT } from "./libc.ts";
 import { nativeMemory } from "./memory.ts";
 
-/** Bytes that wait for a reader that is behind; past it lines are lost. */
+/** The most bytes that wait for a slow reader. Further lines are lost. */
 const WAITING_BYTES_MAX = 1024 * 1024;
 
 /**

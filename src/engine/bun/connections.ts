@@ -12,7 +12,7 @@ export function abort(socket: Connection, session: Session, reason: TcpClose): v
   socket.terminate();
 }
 
-/** Closes by a FIN, behind what the kernel has taken. A half-closed connection would stay for ever without this. */
+/** Closes by a FIN, which follows what the kernel has taken. A half-closed connection would stay for ever without it. */
 export function close(socket: Connection, session: Session): void {
   session.closing = true;
   socket.end();
@@ -49,7 +49,7 @@ export class Connections {
     return this.#bySlot[slot]!;
   }
 
-  /** Each connection with its session, but those that this side has closed already. `act` may close it. */
+  /** Calls `act` with each connection and its session, except those that this side has closed. `act` may close it. */
   each(act: (connection: Connection, session: Session) => void): void {
     for (const connection of this.#bySlot) {
       const session = connection?.data ?? null;

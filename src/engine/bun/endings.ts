@@ -9,14 +9,14 @@ import { AWAITING_HEADER, BLOCKED, ECHOING, LAST_BYTES, LINGERING, type Session 
 
 /**
  * The end of sessions that have not finished when the server's drain is over (see `cut.ts`), and of all at once. Where
- * there is no libc, what had come to a slow reader and was not read is not known: it gets what it is owed, then FIN.
+ * there is no libc, nobody knows how much of a slow reader's bytes had come unread: its queue is sent, then FIN.
  */
 export class BunEndings {
   readonly #connections: Connections;
   readonly #rules: TcpRules;
   readonly #progress: TcpProgress;
   readonly #clock: Clock;
-  /** When the cut came, 0 before. */
+  /** Time of the cut, 0 before it. */
   #cutMs = 0;
 
   constructor(connections: Connections, rules: TcpRules, progress: TcpProgress, clock: Clock) {
@@ -45,7 +45,7 @@ export class BunEndings {
     else this.#linger(socket, session);
   }
 
-  /** A cut session is owed nothing now: what had come by the cut is still echoed, then comes the FIN. */
+  /** The queue of a cut session is empty. Bytes that had come by the cut are still echoed, then comes the FIN. */
   lastCall(socket: Connection, session: Session): void {
     const paused = session.state === BLOCKED;
     if (session.unread > 0) session.state = LAST_BYTES;
@@ -53,7 +53,7 @@ export class BunEndings {
     if (paused) socket.resume();
   }
 
-  /** Sends FIN. What still comes is thrown away, until the peer's own FIN. */
+  /** Sends FIN. Bytes that still come are thrown away, until the peer's own FIN. */
   #linger(socket: Connection, session: Session): void {
     session.reason ??= "cut";
     session.state = LINGERING;
@@ -65,7 +65,7 @@ export class BunEndings {
     if (whole && session.state === LINGERING) close(socket, session);
   }
 
-  /** To be called once per tick of the loop's clock: lets go of those that have all, and at the end of the others. */
+  /** Closes cut sessions whose peer has acknowledged all, and at the end all others. Called once per tick. */
   tick(): void {
     if (this.#cutMs === 0) return;
     const elapsedMs = this.#clock.nowMs - this.#cutMs;
@@ -75,7 +75,7 @@ export class BunEndings {
     }
   }
 
-  /** Ends every session: by a FIN, behind what the kernel has taken, where nothing is owed; else by a reset. */
+  /** Ends every session. The kernel still delivers what it has taken, and the FIN; a session with unsent bytes is reset. */
   endAll(reason: TcpClose, reasonIfUnsent: TcpClose): void {
     this.#connections.each((socket, session) => {
       if (session.queuedBytes > 0 || this.#rules.heldBytes(session.slot) > 0) {

@@ -6,7 +6,7 @@ import { BACKLOG, type BoundSocket } from "../bind.ts";
 import { bindError, noIPv6, onOnePort } from "./bind.ts";
 import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
 
-/** What Bun.listen takes beside what its types say. */
+/** Options of Bun.listen that its types leave out. */
 interface ListenOptions<Data> extends TCPSocketListenOptions<Data> {
   readonly reusePort?: boolean;
   readonly ipv6Only?: boolean;
@@ -30,7 +30,7 @@ export async function adoptTcp<Data>(
   if (listening.maxQueuedBytes < READ_BYTES_MAX) limitWindow(fd, listening.maxQueuedBytes); // what it accepts inherits it
   const listener = await onOwnDescriptor(fd, (own) => {
     const { handlers: socket, data } = listening;
-    // Bun wants no address beside a descriptor; its types want one.
+    // Bun wants either a descriptor or an address; its types want an address.
     const options = { fd: own, allowHalfOpen: true, socket, data } as unknown as ListenOptions<Data>;
     return Bun.listen<Data>(options);
   });
@@ -82,18 +82,18 @@ export function listenTcp<Data>(
   });
 }
 
-/** One listener; null for `::` where there is no IPv6 and `0.0.0.0` is listed beside it. */
+/** One listener; null for `::` where there is no IPv6 and `0.0.0.0` is listed as well. */
 function listenOn<Data>(
   host: string,
   port: number,
-  beside4: boolean,
+  lists4: boolean,
   listening: Listening<Data>,
 ): TCPSocketListener<Data> | null {
   if (parseAddress(host) === null) throw new StartError(`tcp: --host ${host} is not an IP address`);
   const options: ListenOptions<Data> = {
     hostname: host,
     port,
-    ipv6Only: host === "::" && beside4,
+    ipv6Only: host === "::" && lists4,
     allowHalfOpen: true,
     socket: listening.handlers,
     data: listening.data,
@@ -102,6 +102,6 @@ function listenOn<Data>(
     return Bun.listen<Data>(options);
   } catch (error) {
     if (!noIPv6(host, error)) throw bindError("tcp", host, port, error);
-    return beside4 ? null : listenOn("0.0.0.0", port, beside4, listening);
+    return lists4 ? null : listenOn("0.0.0.0", port, lists4, listening);
   }
 }

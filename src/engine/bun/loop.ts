@@ -3,9 +3,8 @@ import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, countersOf } from "../../state/counters.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
-import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
+import type { BoundEndpoints, LoopSockets, LoopStart, TcpEvents } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
-import type { BunTcpEvents } from "./tcp-sessions.ts";
 import { BunUdp } from "./udp-sockets.ts";
 
 /** The loop's clock stands still between two ticks: at most this long, less where a timeout is short. */
@@ -17,11 +16,11 @@ export interface BunLoopStart extends LoopStart {
   readonly sockets: LoopSockets | null;
 }
 
-/** What a loop tells whoever started it. */
-export interface BunLoopEvents extends BunTcpEvents {
-  /** It drains and has left its listeners, which can be closed now. */
+/** Events of a loop, for the thread that runs it. */
+export interface BunLoopEvents extends TcpEvents {
+  /** The loop drains and has left its listeners, which can be closed now. */
   readonly onListenersLeft: () => void;
-  /** It was told to stop, and nothing of it is open. */
+  /** The loop was told to stop, and nothing of it is open. */
   readonly onStopped: () => void;
 }
 
@@ -74,7 +73,7 @@ export class BunLoop {
     this.#tick(this.#clock.nowMs);
   }
 
-  /** Does what the loop was told last; each command includes those before it. Throws an injected fault. */
+  /** Does what the loop was told last: `cut` includes `drain`, and `stop` includes both. Throws an injected fault. */
   readCommand(): void {
     const command = Atomics.load(this.#control, CONTROL.command + this.#index);
     const before = this.#command;

@@ -11,16 +11,16 @@ const DATAGRAMS_PER_LOOK = 256;
 
 const PAYLOAD_BYTES = 65536;
 
-/** Where things lie behind the payload: a sockaddr, a control message, an iovec and a `struct mmsghdr`. */
+/** Offsets in the scout's memory, after the payload: a sockaddr, a control message, an iovec and a `struct mmsghdr`. */
 const NAME = PAYLOAD_BYTES;
 const NAME_BYTES = 32;
-const CONTROL = NAME + NAME_BYTES;
-const CONTROL_BYTES = 64;
-const VECTOR = CONTROL + CONTROL_BYTES;
+const CMSG_AT = NAME + NAME_BYTES;
+const CMSG_BYTES = 64;
+const VECTOR = CMSG_AT + CMSG_BYTES;
 const HEADER = VECTOR + IOVEC.bytes;
-const PKTINFO = CONTROL + CMSG.data;
+const PKTINFO = CMSG_AT + CMSG.data;
 
-/** A datagram for an address of this host that no socket is bound to. */
+/** A stray: a datagram for an address of this host that no socket is bound to. */
 export interface Stray {
   /** The address it was sent to. */
   readonly local: string;
@@ -30,9 +30,9 @@ export interface Stray {
 }
 
 /**
- * Wildcard sockets behind the loop's own ones, which are each bound to one address: the kernel prefers those, so
- * here comes only what was sent to an address that no interface lists (all of 127.0.0.0/8 is this host), or not
- * yet. The scout tells where it went (IP_PKTINFO), which Bun cannot, and a socket for that address can be bound.
+ * Reads wildcard sockets to find strays. The loop's own sockets are each bound to one address, and the kernel prefers
+ * them; so a wildcard socket gets only datagrams for an address that no interface lists (all of 127.0.0.0/8 is this
+ * host), or not yet. The scout sees which address that is (IP_PKTINFO), and Bun cannot; the loop then binds a socket to it.
  * The sockets are the control plane's. Linux only.
  */
 export class Scout {
@@ -50,8 +50,8 @@ export class Scout {
       nameLength: NAME_BYTES,
       iovecs: address + VECTOR,
       iovecCount: 1,
-      control: address + CONTROL,
-      controlLength: CONTROL_BYTES,
+      control: address + CMSG_AT,
+      controlLength: CMSG_BYTES,
     });
   }
 
@@ -68,7 +68,7 @@ export class Scout {
   #receive({ fd }: BoundSocket): boolean {
     const { address, view } = this.#memory;
     view.setUint32(HEADER + MSGHDR.nameLength, NAME_BYTES, true);
-    view.setBigUint64(HEADER + MSGHDR.controlLength, BigInt(CONTROL_BYTES), true);
+    view.setBigUint64(HEADER + MSGHDR.controlLength, BigInt(CMSG_BYTES), true);
     return loadLibc().recvmmsg(fd, (address + HEADER) as Pointer, 1, MSG_DONTWAIT, 0) === 1;
   }
 
@@ -89,7 +89,7 @@ export class Scout {
   #local(): Address | null {
     const { view } = this.#memory;
     const word = (at: number): number => view.getInt32(PKTINFO + at);
-    const isV4 = view.getInt32(CONTROL + CMSG.level, true) === IPPROTO_IP;
+    const isV4 = view.getInt32(CMSG_AT + CMSG.level, true) === IPPROTO_IP;
     if (isV4) {
       const local = word(IN_PKTINFO.local); // where it was sent to differs for broadcast and multicast
       return local === word(IN_PKTINFO.destination) ? { a0: 0, a1: 0, a2: MAPPED, a3: local } : null;

@@ -4,7 +4,7 @@ import type { TcpDeadlines } from "../../rules/tcp-engine.ts";
 import { AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
-import type { SessionEnd } from "../loop.ts";
+import type { TcpEvents } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
@@ -20,22 +20,14 @@ import {
 import { BunProbes } from "./probes.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LAST_BYTES, PROBE, Session } from "./session.ts";
 
-/** What is told of sessions. */
-export interface BunTcpEvents {
-  /** Null to save the work. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
-  /** A bug showed in a session, which was reset for it. */
-  readonly onFault: (fault: unknown) => void;
-}
-
 /**
  * The life of an admitted TCP connection: `begin` sends the banner; `#readable` sends back what came, at once; what the
  * kernel did not take is kept, and until it is sent (`#writable`) nothing more is read: that is the back-pressure. The
- * peer's FIN (`#peerFin`) closes the session once nothing is owed. `#closed` is told of every end. Nothing is allocated
+ * peer's FIN (`#peerFin`) closes the session once its queue is empty. `#closed` is called at every end. Nothing is allocated
  * per message, and a session is found by its socket.
  */
 export class TcpSessions implements TcpDeadlines {
-  /** For Bun.listen; `open` is up to whoever admits. */
+  /** Handlers for Bun.listen, all but `open`, which `BunTcp` adds. */
   readonly handlers: SocketHandler<Session | null>;
   readonly probes: BunProbes;
   readonly #rules: TcpRules;
@@ -43,16 +35,16 @@ export class TcpSessions implements TcpDeadlines {
   readonly #counters: Float64Array;
   readonly #lastActiveMs: Float64Array;
   readonly #maxQueuedBytes: number;
-  readonly #events: BunTcpEvents;
+  readonly #events: TcpEvents;
   readonly #connections = new Connections();
   readonly #progress: TcpProgress;
   readonly endings: BunEndings;
   #draining = false;
-  /** Told when the last session has ended. */
+  /** Called when the last session has ended. */
   #onEmpty: (() => void) | null = null;
 
   /** @param slots sessions of this loop at most */
-  constructor(rules: TcpRules, clock: Clock, slots: number, maxQueuedBytes: number, events: BunTcpEvents) {
+  constructor(rules: TcpRules, clock: Clock, slots: number, maxQueuedBytes: number, events: TcpEvents) {
     this.#rules = rules;
     this.probes = new BunProbes(clock);
     this.#clock = clock;
@@ -71,7 +63,7 @@ export class TcpSessions implements TcpDeadlines {
     };
   }
 
-  /** The slot that the next session has to have. */
+  /** The slot that the next session gets. */
   nextSlot(): number {
     return this.#connections.nextSlot();
   }
@@ -125,8 +117,8 @@ export class TcpSessions implements TcpDeadlines {
       this.#send(socket, session, chunk);
       if (session.state === LAST_BYTES && session.unread <= 0) this.endings.lastCall(socket, session);
     } else if (session.state === BLOCKED) {
-      // After a reset Bun delivers what the kernel still had, though the socket is paused: there is nobody left
-      // to owe it to, as the next write tells.
+      // After a reset Bun delivers what the kernel still had, though the socket is paused. The next write fails, which
+      // shows that there is no reader to queue it for.
       this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
       this.#flush(socket, session);
       if (!session.dead) this.#enqueue(socket, session, chunk, 0);
@@ -151,7 +143,7 @@ export class TcpSessions implements TcpDeadlines {
     this.#enqueue(socket, session, bytes, sent);
   }
 
-  /** Keeps what is owed, which belongs to the session from here on, and reads nothing more until it is sent. */
+  /** Queues `bytes` without their first `sent`. They belong to the session now, which reads nothing until they are sent. */
   #enqueue(socket: Connection, session: Session, bytes: Uint8Array, sent: number): void {
     const queued = this.#counters[COUNTER.tcpQueuedBytes]! + bytes.length - sent;
     this.#counters[COUNTER.tcpQueuedBytes] = queued;
@@ -189,7 +181,7 @@ export class TcpSessions implements TcpDeadlines {
     this.#lastActiveMs[session.slot] = this.#clock.nowMs;
   }
 
-  /** The peer sent its FIN: it will send nothing more, but still reads what it is owed. */
+  /** The peer sent its FIN: it sends nothing more, but still reads what is queued for it. */
   #peerFin(socket: Connection): void {
     const session = socket.data;
     if (session === null) return;
@@ -205,7 +197,7 @@ export class TcpSessions implements TcpDeadlines {
     return this.#progress.lastMovedMs(fd, slot, this.#lastActiveMs[slot]!, this.#clock.nowMs);
   }
 
-  /** A FIN where nothing is owed, else a reset: the peer must not take what it has for the whole. */
+  /** Ends by a FIN; where bytes are unsent, by a reset: the peer must not take a part for the whole. */
   idle(slot: number): void {
     const socket = this.#connections.get(slot);
     const session = socket.data!;

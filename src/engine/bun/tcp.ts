@@ -5,20 +5,21 @@ import { TcpRules } from "../../rules/tcp.ts";
 import { type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
+import type { TcpEvents } from "../loop.ts";
 import { sessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, listenTcp } from "./listen.ts";
 import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
-import { type BunTcpEvents, TcpSessions } from "./tcp-sessions.ts";
+import { TcpSessions } from "./tcp-sessions.ts";
 
 /** Time for a turn of the event loop, in which all that had arrived by then is handled. */
 const TURN_MS = 10;
 
 const NOWHERE: Address = { a0: 0, a1: 0, a2: MAPPED, a3: 0 };
 
-/** TCP on Bun's sockets: who comes in, and how all of it ends. What happens in between is told by `TcpSessions`. */
+/** TCP on Bun's sockets: listeners, newcomers, and the end of all. `TcpSessions` is what happens in between. */
 export class BunTcp {
   readonly rules: TcpRules;
   readonly #start: BunLoopStart;
@@ -34,7 +35,7 @@ export class BunTcp {
   #cutting = false;
   readonly #timers: Timer[] = [];
 
-  constructor(start: BunLoopStart, clock: Clock, events: BunTcpEvents) {
+  constructor(start: BunLoopStart, clock: Clock, events: TcpEvents) {
     this.#start = start;
     this.#clock = clock;
     this.#logged = events.onSessionEnd !== null;
@@ -140,7 +141,7 @@ export class BunTcp {
     this.#listeners = [];
   }
 
-  /** Ends every session: what has come until now is echoed, what is owed is flushed, then FIN. */
+  /** Ends every session: bytes that have come are echoed, queued bytes are flushed, then comes the FIN. */
   cut(): void {
     if (this.#cutting) return;
     this.#cutting = true;

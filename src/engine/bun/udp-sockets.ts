@@ -20,23 +20,23 @@ import { UdpSocket } from "./udp.ts";
 /** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** How often addresses that came to the host or left it are looked for. */
+/** Time between two looks for addresses that came to the host or left it. */
 const FOLLOW_MS = 3000;
 
-/** Sockets for addresses that no interface lists. One more takes the place of the oldest. */
-const LEARNED_MAX = 256;
+/** The most sockets for addresses that no interface lists. One more closes the oldest. */
+const SCOUTED_MAX = 256;
 
-/** Datagrams of a socket between two looks at everything else. */
+/** Datagrams of a socket between two beats, in which the loop does everything else. */
 const DATAGRAMS_PER_BEAT = 256;
 
-/** SO_REUSEPORT, as Bun.udpSocket wants it told. */
+/** The flag of Bun.udpSocket for SO_REUSEPORT. */
 const REUSE_PORT = 4;
 
 /** `linux/in.h`, `linux/in6.h`. */
 const IP_RECVERR = 11;
 const IPV6_RECVERR = 25;
 
-/** What Bun.udpSocket takes beside what its types say. */
+/** Options of Bun.udpSocket that its types leave out. */
 interface UdpOptions extends udp.SocketOptions<"buffer"> {
   readonly flags?: number;
   /** In place of address and port: a bound socket, which Bun closes in the end. */
@@ -50,8 +50,8 @@ interface Bound {
 
 /**
  * The UDP sockets of one loop. A wildcard host is one socket per local address, because Bun cannot say which address
- * a datagram went to and would answer from another. Addresses that come and go are followed, and a scout finds
- * those that are not listed.
+ * a datagram went to and would answer from another. Addresses that come and go are followed. A
+ * scout (`scout.ts`) reads datagrams for addresses that no interface lists: strays. Each gets a socket for its address.
  */
 export class BunUdp {
   readonly rules: UdpRules;
@@ -60,8 +60,8 @@ export class BunUdp {
   readonly #clients = new AddressCache();
   readonly #bound = new Map<string, Bound>();
   readonly #binding = new Map<string, Promise<Bound | null>>();
-  /** Those bound for the scout's sake, the oldest first. */
-  readonly #learned = new Set<string>();
+  /** Addresses bound because the scout saw a datagram for them, the oldest first. No interface lists them. */
+  readonly #scouted = new Set<string>();
   readonly #numbers = new LocalNumbers();
   #scout: Scout | null = null;
   #port = 0;
@@ -163,8 +163,8 @@ export class BunUdp {
   async #follow(): Promise<void> {
     const wanted = addressesOf(this.#start.settings.hosts);
     for (const host of this.#bound.keys()) {
-      if (wanted.has(host)) this.#learned.delete(host);
-      else if (!this.#learned.has(host)) this.#close(host);
+      if (wanted.has(host)) this.#scouted.delete(host);
+      else if (!this.#scouted.has(host)) this.#close(host);
     }
     for (const host of wanted) {
       // One that cannot be bound now (another process has the port) is tried again at the next look.
@@ -176,16 +176,16 @@ export class BunUdp {
   tick(): void {
     this.rules.sweep();
     if (this.#scout === null) return;
-    for (const stray of this.#scout.look()) void this.#adopt(stray).catch(() => {});
+    for (const stray of this.#scout.look()) void this.#answerStray(stray).catch(() => {});
   }
 
-  /** Answers a datagram to an address without a socket from a new one, which from here on hears all its datagrams. */
-  async #adopt({ local, bytes, port, address }: Stray): Promise<void> {
+  /** Binds a socket to the address of a stray datagram, and answers from it. Later datagrams come to that socket. */
+  async #answerStray({ local, bytes, port, address }: Stray): Promise<void> {
     const bound = this.#bound.get(local) ?? (await this.#bindOnce(local).catch(() => null));
     if (bound === null || this.#stopped) return;
-    if (!addressesOf(this.#start.settings.hosts).has(local)) this.#learned.add(local);
+    if (!addressesOf(this.#start.settings.hosts).has(local)) this.#scouted.add(local);
     bound.socket.readable(bound.bunSocket, bytes, port, address);
-    if (this.#learned.size > LEARNED_MAX) this.#close(this.#learned.values().next().value!);
+    if (this.#scouted.size > SCOUTED_MAX) this.#close(this.#scouted.values().next().value!);
   }
 
   #bindOnce(host: string): Promise<Bound | null> {
@@ -199,7 +199,7 @@ export class BunUdp {
   #close(host: string): void {
     this.#bound.get(host)?.bunSocket.close();
     this.#bound.delete(host);
-    this.#learned.delete(host);
+    this.#scouted.delete(host);
   }
 
   /** Closes everything, and ends each session for `reason`. */

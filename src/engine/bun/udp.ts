@@ -10,10 +10,10 @@ import { RELEASE_BYTES_MIN, release } from "./memory.ts";
 const QUEUED_DATAGRAMS_MAX = 4096;
 const QUEUED_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Sends of a datagram to try: each failure may be the news of another peer's death, which then is out of the way. */
+/** Tries to send a datagram. The kernel may fail a send to report that another peer is dead; the next try then works. */
 const SEND_TRIES = 4;
 
-/** What an endpoint asks of its socket. Throws what the kernel says; false: not sent, the kernel takes no more now. */
+/** The part of Bun's socket that sends. `send` returns false where the kernel takes no more now; it throws its errors. */
 export interface Sender {
   send(bytes: Uint8Array, port: number, address: string): boolean;
 }
@@ -41,7 +41,7 @@ export class UdpSocket {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
 
-  /** @param local the number of this endpoint's address in the rules' sessions */
+  /** @param local the number of the local address (`LocalNumbers`) */
   constructor(rules: UdpRules, addresses: AddressCache, host: string, local: number) {
     this.#rules = rules;
     this.#addresses = addresses;
@@ -79,7 +79,7 @@ export class UdpSocket {
     }
   };
 
-  /** A datagram that is not simply echoed. True where it begins a session, and its echo is to follow. */
+  /** A datagram whose verdict is not ECHO. True where it begins a session, and its echo is to follow. */
   #begins(verdict: UdpVerdict, socket: Sender, bytes: Uint8Array, port: number, address: string): boolean {
     if (verdict === FIRST) this.#greet(socket, bytes.length, port, address);
     else if (verdict === PROBE) this.#echoUncounted(socket, bytes, port, address);
@@ -91,7 +91,7 @@ export class UdpSocket {
     try {
       socket.send(bytes, port, address);
     } catch {
-      // The news of an earlier send's failure: it asks again.
+      // The kernel reports that an earlier send failed. The probe sends again.
     }
   }
 
@@ -106,7 +106,7 @@ export class UdpSocket {
     else if (!this.#send(socket, banner, port, address)) this.#wait(banner.slice(), port, address);
   }
 
-  /** Sends and counts. False when the kernel takes no more now; what can never be sent is counted as dropped. */
+  /** Sends and counts a datagram. False when the kernel takes no more now. One that cannot go at all counts as dropped. */
   #send(socket: Sender, bytes: Uint8Array, port: number, address: string): boolean {
     for (let tries = 0; tries < SEND_TRIES; tries++) {
       try {
@@ -126,7 +126,7 @@ export class UdpSocket {
     if (!this.#send(socket, bytes, port, address)) this.#wait(bytes, port, address);
   }
 
-  /** Keeps a datagram until the kernel takes more, or drops it where too much waits. */
+  /** Queues a datagram until the kernel takes more, or drops it where too much is queued. */
   #wait(bytes: Uint8Array, port: number, address: string): void {
     const full =
       this.#waiting.length >= QUEUED_DATAGRAMS_MAX || this.#waitingBytes + bytes.length > QUEUED_BYTES_MAX;

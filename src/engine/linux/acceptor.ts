@@ -28,7 +28,7 @@ const LENGTH = 128;
 /** Who is told of newcomers. The addresses are used again for the next one. */
 export interface Newcomers {
   admit(fd: number, peer: Sockaddr, local: Sockaddr): void;
-  /** One was reset, for want of a descriptor. */
+  /** A newcomer was reset because no descriptor was left. */
   turnedAway(): void;
 }
 
@@ -47,7 +47,7 @@ export class Acceptor {
   readonly #local = new Sockaddr();
   /** A descriptor kept to be given up when there is no other: a newcomer can then be accepted and refused. */
   #reserve = this.#libc.eventfd(0, 0);
-  /** A listener is left alone until the next tick. */
+  /** Whether a listener is left alone until the next tick. */
   #exhausted = false;
   #stopped = false;
 
@@ -72,7 +72,7 @@ export class Acceptor {
     this.#acceptTurn(this.#listeners.find((socket) => socket.fd === fd)!);
   }
 
-  /** Looks again at listeners that were left alone for want of descriptors; once per tick. */
+  /** Looks again at listeners that were left alone because no descriptor was left; once per tick. */
   retry(): void {
     if (!this.#exhausted || this.#stopped) return;
     this.#exhausted = false;
@@ -83,7 +83,8 @@ export class Acceptor {
   stop(): void {
     this.#stopped = true;
     for (const listener of this.#listeners) {
-      for (let left = BACKLOG; left > 0 && this.#acceptTurn(listener); left -= ACCEPTS_PER_TURN);
+      let left = BACKLOG;
+      while (left > 0 && this.#acceptTurn(listener)) left -= ACCEPTS_PER_TURN;
       this.#kind[listener.fd] = NONE;
       this.#epoll.remove(listener.fd);
     }

@@ -47,7 +47,6 @@ import { SegmentRefusals } from "./segment-refusals.ts";
 
 /** Datagrams received by one recvmmsg(2). */
 export const BATCH = 64;
-
 /**
  * The memory of one recvmmsg/sendmmsg pair, laid out once: for each datagram its bytes, the peer's sockaddr, the
  * control message that says which local address it went to (wildcard sockets only), and two headers that point to
@@ -64,14 +63,13 @@ export class DatagramBatch implements Address {
   port = 0;
   /** Payload bytes. */
   length = 0;
-  /** Number of the local address it was sent to. */
+  /** Number of the local address that the datagram was sent to (`LocalNumbers`). */
   local = 0;
-  /** It went to a broadcast address, so to other servers too. */
+  /** Whether the datagram went to a broadcast address, so to other servers too. */
   broadcast = false;
-  /** It is like the one read before it: same peer, same local address, same length. */
+  /** Whether the datagram is like the one read before it: same peer, same local address, same length. */
   follows = false;
   readonly serverPort: number;
-
   readonly #libc: Libc = loadLibc();
   readonly #fd: number;
   readonly #socket: BoundSocket;
@@ -190,7 +188,7 @@ export class DatagramBatch implements Address {
 
   /**
    * Which address the datagram went to. The same control message goes back with the answer, and the kernel then
-   * sends from that address; the interface is left to the routing table, but for link-local addresses, which mean
+   * sends from that address. The interface is left to the routing table, except for link-local addresses, which mean
    * nothing without one (RFC 4007).
    */
   #readLocal(at: number): void {
@@ -262,8 +260,8 @@ export class DatagramBatch implements Address {
 
   /**
    * Sends `count` datagrams from `from` on, all of one length, peer and local address, as one that the kernel cuts
-   * up again as late as it can: the peer gets them as it sent them, and the way through the stack is gone once.
-   * Returns as `send`; -1 also where the kernel lets no such segments go to that peer, which it is then remembered by.
+   * up again as late as it can: the peer gets them as it sent them, and the stack is passed once.
+   * Returns as `send`; -1 also where the kernel refuses such segments to that peer, which is then remembered.
    */
   sendSegmented(from: number, count: number): number {
     const { view } = this.#spare;

@@ -12,11 +12,11 @@ export class LinuxEndings {
   readonly #sessions: LinuxSessions;
   readonly #echo: Echo;
   readonly #clock: Clock;
-  /** When the cut came, 0 before. From then on no descriptor becomes a session. */
+  /** Time of the cut, 0 before it. From then on no descriptor becomes a session. */
   #cutMs = 0;
-  /** Bytes that had come to a slow reader by the cut, still to be read and sent back. */
+  /** Number of bytes that had come from a slow reader by the cut, and are still to be read and sent back. */
   readonly #unread = new Map<number, number>();
-  /** Sessions whose peer has sent its FIN, and perhaps not acknowledged all yet. */
+  /** Cut sessions whose peer has sent its FIN, and may not have acknowledged all yet. */
   readonly #peerFins = new Set<number>();
 
   constructor(sessions: LinuxSessions, echo: Echo, clock: Clock) {
@@ -44,12 +44,12 @@ export class LinuxEndings {
     else this.#sessions.linger(fd);
   }
 
-  /** A cut session has got what it was owed. */
+  /** The queue of a cut session is empty. */
   flushed(fd: number): void {
     this.#lastCall(fd, this.#unread.get(fd) ?? 0);
   }
 
-  /** Echoes what had come by the cut, and then sends FIN: unless the peer is too slow for that now. */
+  /** Echoes the bytes that had come by the cut, and then sends FIN. Where the peer is too slow, the rest waits. */
   #lastCall(fd: number, unread: number): void {
     const sessions = this.#sessions;
     let left = unread;
@@ -63,14 +63,14 @@ export class LinuxEndings {
     else if (sessions.kind(fd) === AWAITING_HEADER) this.#cutHeader(fd, left);
   }
 
-  /** The peer of a cut session has sent its FIN: all that is waited for is that it has all. */
+  /** The peer of a cut session has sent its FIN. The session ends once the peer has acknowledged all. */
   peerFin(fd: number): void {
     this.#sessions.unwatch(fd);
     this.#peerFins.add(fd);
     this.#closeIfWhole(fd);
   }
 
-  /** To be called once per tick of the loop's clock: lets go of those that have all, and at the end of the others. */
+  /** Closes cut sessions whose peer has acknowledged all, and at the end all others. Called once per tick. */
   tick(): void {
     if (this.#cutMs === 0) return;
     const elapsedMs = this.#clock.nowMs - this.#cutMs;
@@ -84,7 +84,7 @@ export class LinuxEndings {
     if (lingering && this.#sessions.progress.unacknowledged(fd) === 0) this.#sessions.close(fd, "cut");
   }
 
-  /** What the kernel has taken it delivers, with the FIN; those that are owed more are reset. */
+  /** Ends every session. The kernel still delivers what it has taken, and the FIN; a session with unsent bytes is reset. */
   endAll(reason: TcpClose, reasonIfUnsent: TcpClose): void {
     this.#sessions.endEach(reason, reasonIfUnsent);
   }

@@ -6,10 +6,9 @@ import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts"
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
 import type { BoundSocket } from "../bind.ts";
-import type { LoopStart } from "../loop.ts";
+import type { LoopStart, TcpEvents } from "../loop.ts";
 import { ECHOING, isSession, LISTENER, NONE, PROBE, UDP, WAKE } from "./kinds.ts";
 import { PROBE_DESCRIPTORS } from "./probes.ts";
-import type { LinuxTcpEvents } from "./sessions.ts";
 import { LinuxTcp } from "./tcp.ts";
 import { LinuxUdp } from "./udp.ts";
 
@@ -17,7 +16,7 @@ import { LinuxUdp } from "./udp.ts";
 const TICK_MS = 100;
 const TICK_MS_IDLE = 1000;
 
-/** Descriptors of the process beside the sessions: a session's may be that much above the cap. */
+/** Descriptors of the process other than sessions': a session's descriptor may be that much above the cap of sessions. */
 const OTHER_DESCRIPTORS = 4096;
 
 /** What one Linux loop is started with: sockets bound by the control plane, and an eventfd that wakes it. */
@@ -29,11 +28,11 @@ export interface LinuxLoopStart extends LoopStart {
   readonly descriptorsMax: number;
 }
 
-/** What a loop tells whoever started it. */
-export interface LinuxLoopEvents extends LinuxTcpEvents {
-  /** It serves. */
+/** Events of a loop, for the thread that runs it. */
+export interface LinuxLoopEvents extends TcpEvents {
+  /** The loop serves. */
   readonly onRunning: () => void;
-  /** It drains and has left its listeners, which can be closed now. */
+  /** The loop drains and has left its listeners, which can be closed now. */
   readonly onListenersLeft: () => void;
 }
 
@@ -104,7 +103,7 @@ class LinuxLoop {
     this.#readCommand(); // a loop that takes a dead one's place may find the server draining
     const words = this.#epoll.words;
     const kind = this.#kind;
-    const tcp = this.#tcp!;
+    const tcp = this.#tcp!; // null in a loop without TCP, where no descriptor is ECHOING
     while (this.#command !== COMMAND.stop) {
       const count = this.#wait();
       const now = this.#clock.tick();
@@ -114,7 +113,7 @@ class LinuxLoop {
         // on what its system call says and not on the event's flags, so a stale one costs a call and no more.
         const what = kind[fd]!;
         if (what === ECHOING) tcp.readable(fd);
-        else this.#other(what, fd);
+        else this.#dispatch(what, fd);
       }
       if (now >= this.#nextTickMs || this.#tickIsFar(now)) this.#tick(now);
     }
@@ -133,8 +132,8 @@ class LinuxLoop {
     return this.#epoll.wait(Math.max(0, Math.ceil(this.#nextTickMs - this.#clock.nowMs)));
   }
 
-  /** Everything but the hot path. */
-  #other(what: number, fd: number): void {
+  /** An event on anything but an ECHOING session. */
+  #dispatch(what: number, fd: number): void {
     if (what === UDP) this.#udp!.ready(fd);
     else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
     else if (isSession(what)) this.#tcp!.notEchoing(what, fd);
@@ -143,7 +142,7 @@ class LinuxLoop {
     else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
   }
 
-  /** The tick was set while there were no sessions, and now there is one, with deadlines. */
+  /** Whether the next tick is too far: it was set while there were no sessions, and now there is one, with deadlines. */
   #tickIsFar(now: number): boolean {
     return this.#nextTickMs - now > TICK_MS && this.#sessions() > 0;
   }

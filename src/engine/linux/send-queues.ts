@@ -7,13 +7,13 @@ export const WINDOW_BYTES = 64 * 1024;
 const QUEUED_BYTES_PRESSURE = 32 * 1024 * 1024;
 const WINDOW_BYTES_UNDER_PRESSURE = 8 * 1024;
 
-/** What is owed to a slow reader: kept out of the kernel only while the kernel takes no more. */
+/** Bytes for a slow reader that the kernel did not take. The first `sent` of them have been sent since. */
 interface Queue {
   bytes: Uint8Array;
   sent: number;
 }
 
-/** What a loop's sessions are owed, by descriptor, and how much may be read at once for it. */
+/** The queues of a loop's sessions, by descriptor, and how much may be read at once because of them. */
 export class SendQueues {
   readonly #queues = new Map<number, Queue>();
   readonly #counters: Float64Array;
@@ -28,7 +28,7 @@ export class SendQueues {
     return this.#queues.has(fd);
   }
 
-  /** Keeps a copy of `rest` behind what is owed already. False where that is more than may be kept. */
+  /** Adds a copy of `rest` to the queue. False where the queue is now longer than `maxQueuedBytes`. */
   add(fd: number, rest: Uint8Array): boolean {
     const queue = this.#queues.get(fd);
     const all = queue === undefined ? rest.slice() : concat(queue.bytes.subarray(queue.sent), rest);
@@ -37,7 +37,7 @@ export class SendQueues {
     return all.length <= this.#maxQueuedBytes;
   }
 
-  /** What is to be sent next, WINDOW_BYTES at most. Throws where nothing is owed. */
+  /** The bytes to send next, WINDOW_BYTES at most. Throws where there is no queue. */
   next(fd: number): Uint8Array {
     const queue = this.#queues.get(fd)!;
     return queue.bytes.subarray(queue.sent, queue.sent + WINDOW_BYTES);
@@ -56,7 +56,7 @@ export class SendQueues {
     return queue.sent === queue.bytes.length && this.#queues.delete(fd);
   }
 
-  /** The session is over. */
+  /** The session is over: its queue is dropped. */
   drop(fd: number): void {
     const queue = this.#queues.get(fd);
     if (queue === undefined) return;
@@ -64,7 +64,7 @@ export class SendQueues {
     this.#counters[COUNTER.tcpQueuedBytes]! += queue.sent - queue.bytes.length;
   }
 
-  /** Never more than may be queued: reading stops at the first byte unsent, so the bound holds by itself. */
+  /** Bytes to read at once: never more than may be queued. Reading stops at the first unsent byte, so the bound holds. */
   windowBytes(): number {
     const pressed = this.#counters[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE;
     return Math.min(pressed ? WINDOW_BYTES_UNDER_PRESSURE : WINDOW_BYTES, this.#maxQueuedBytes);

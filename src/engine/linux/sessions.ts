@@ -5,19 +5,11 @@ import type { TcpClose } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
 import { abortiveClose } from "../../sys/socket.ts";
-import type { SessionEnd } from "../loop.ts";
+import type { TcpEvents } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
 import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
 import { type AWAITING_HEADER, BLOCKED, ECHOING, isSession, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
-
-/** What is told of sessions. */
-export interface LinuxTcpEvents {
-  /** Null to save the work. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
-  /** A bug showed in a session, which was reset for it. */
-  readonly onFault: (fault: unknown) => void;
-}
 
 /** The TCP sessions of a loop by descriptor: what each one is, and how it ends. */
 export class LinuxSessions {
@@ -27,17 +19,11 @@ export class LinuxSessions {
   readonly #epoll: EpollSet;
   readonly #kind: Uint8Array;
   readonly #queues: SendQueues;
-  readonly #events: LinuxTcpEvents;
+  readonly #events: TcpEvents;
   /** Both ends of each session, where sessions are logged. */
   readonly #ends = new Map<number, SessionEnds>();
 
-  constructor(
-    rules: TcpRules,
-    epoll: EpollSet,
-    kind: Uint8Array,
-    queues: SendQueues,
-    events: LinuxTcpEvents,
-  ) {
+  constructor(rules: TcpRules, epoll: EpollSet, kind: Uint8Array, queues: SendQueues, events: TcpEvents) {
     this.progress = new TcpProgress(kind.length);
     this.#rules = rules;
     this.#epoll = epoll;
@@ -75,14 +61,14 @@ export class LinuxSessions {
     return this.#kind[fd]!;
   }
 
-  /** Nothing is read until what is owed is sent. */
+  /** From here on nothing is read until the queue is sent. */
   block(fd: number): void {
     if (this.#kind[fd] === BLOCKED) return;
     this.#kind[fd] = BLOCKED;
     this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLOUT);
   }
 
-  /** What was owed is sent. */
+  /** The queue is sent: bytes are read again. */
   unblock(fd: number, kind: typeof ECHOING | typeof AWAITING_HEADER): void {
     this.#kind[fd] = kind;
     this.#epoll.set(EPOLL_CTL_MOD, fd, EPOLLIN);
@@ -94,12 +80,12 @@ export class LinuxSessions {
     this.#libc.shutdown(fd, SHUT_WR);
   }
 
-  /** Both ends have sent their FIN, which would show in every turn (EPOLLHUP), whatever is waited for. */
+  /** Takes it out of the epoll set: both ends have sent FIN, and EPOLLHUP would wake the loop in every turn. */
   unwatch(fd: number): void {
     this.#epoll.remove(fd);
   }
 
-  /** Whether bytes of the peer's are still to be sent back: what was not sent, or part of what may be a header. */
+  /** Whether bytes of the peer are still to be sent back: queued ones, or those of a header that is not complete. */
   hasUnsent(fd: number): boolean {
     return this.#queues.has(fd) || this.#rules.heldBytes(fd) > 0;
   }
@@ -127,7 +113,7 @@ export class LinuxSessions {
     }
   }
 
-  /** A FIN where nothing is owed, else a reset: the peer must not take what it has for the whole. */
+  /** Closes by a FIN; where bytes are unsent, by a reset: the peer must not take a part for the whole. */
   end(fd: number, reason: TcpClose, reasonIfUnsent: TcpClose): void {
     if (this.hasUnsent(fd)) this.abort(fd, reasonIfUnsent);
     else this.close(fd, reason);

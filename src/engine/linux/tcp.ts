@@ -11,15 +11,15 @@ import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
 import type { Sockaddr } from "../../sys/sockaddr.ts";
 import { abortiveClose } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
-import type { LoopStart } from "../loop.ts";
+import type { LoopStart, TcpEvents } from "../loop.ts";
 import { Acceptor } from "./acceptor.ts";
 import { LinuxEndings } from "./endings.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
-import { LinuxSessions, type LinuxTcpEvents } from "./sessions.ts";
+import { LinuxSessions } from "./sessions.ts";
 
-/** Read at once with the banner: what a client that speaks first fits in its first segment. */
+/** The most bytes that are echoed in the banner's segment: what a client that speaks first has in its first segment. */
 const EARLY_BYTES = 2048;
 
 /**
@@ -53,7 +53,7 @@ export class LinuxTcp implements TcpDeadlines {
     epoll: EpollSet,
     kind: Uint8Array,
     listeners: readonly BoundSocket[],
-    events: LinuxTcpEvents,
+    events: TcpEvents,
   ) {
     this.#clock = clock;
     this.#kind = kind;
@@ -129,7 +129,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Receives behind the banner what the client sent with its connection; a FIN or an error shows again later. */
+  /** Receives, right after the banner in its memory, what the client sent already. A FIN or an error shows again later. */
   #receiveEarly(fd: number, bannerLength: number): number {
     const address = (this.#banner.address + bannerLength) as Pointer;
     const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
@@ -178,7 +178,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Keeps a copy of what is owed and waits until the kernel takes more. */
+  /** Queues a copy of `rest`. The session reads nothing more until the kernel has taken it. */
   #enqueue(fd: number, rest: Uint8Array): void {
     const within = this.#queues.add(fd, rest);
     this.#windowBytes = this.#queues.windowBytes();
@@ -186,7 +186,7 @@ export class LinuxTcp implements TcpDeadlines {
     else this.#sessions.abort(fd, "queued_bytes");
   }
 
-  /** Something happened to a session that does not echo at once: it is of that kind. */
+  /** An event on a session of a kind other than ECHOING. */
   notEchoing(kind: number, fd: number): void {
     try {
       if (kind === BLOCKED) this.#writable(fd);
@@ -197,7 +197,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** The kernel takes more of what is owed to a slow reader. */
+  /** The kernel takes more of a slow reader's queue. */
   #writable(fd: number): void {
     const piece = this.#queues.next(fd);
     this.#buffer.bytes.set(piece);
@@ -230,7 +230,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#greet(fd);
   }
 
-  /** What comes after the FIN of a cut session is thrown away, until the peer's own FIN. */
+  /** Throws away the bytes that come after the FIN of a cut session, until the peer's own FIN. */
   #lingeringReadable(fd: number): void {
     const length = this.#libc.recv(fd, this.#bufferAddress, WINDOW_BYTES, 0);
     if (length === 0) this.#endings.peerFin(fd);
@@ -241,7 +241,7 @@ export class LinuxTcp implements TcpDeadlines {
     return this.#sessions.progress.lastMovedMs(fd, fd, this.rules.lastActiveMs[fd]!, this.#clock.nowMs);
   }
 
-  /** A FIN where nothing is owed, else a reset. */
+  /** Ends by a FIN; where bytes are unsent, by a reset. */
   idle(fd: number): void {
     this.#sessions.end(fd, "idle_timeout", "idle_timeout");
   }
@@ -256,7 +256,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** recv(2) said FIN (0) or failed (-1). */
+  /** recv(2) gave no bytes: 0 is a FIN, -1 an error. */
   #nothingReceived(fd: number, result: number): void {
     if (result === 0) this.#peerFin(fd);
     else if (!isTransient(this.#libc.errno())) this.#sessions.close(fd, "reset");
@@ -269,19 +269,19 @@ export class LinuxTcp implements TcpDeadlines {
 
   /** To be called once per tick of the loop's clock: looks after deadlines. */
   tick(): void {
-    this.#windowBytes = this.#queues.windowBytes(); // what was owed may have gone with its session
+    this.#windowBytes = this.#queues.windowBytes(); // a session may have ended, and its queue with it
     this.rules.sweep(this);
     this.acceptor.retry();
     this.#endings.tick();
     this.probes.sweep();
   }
 
-  /** Ends every session: what is owed is flushed while the peer takes it, then FIN. */
+  /** Ends every session: queued bytes are flushed while the peer takes them, then comes the FIN. */
   cut(): void {
     this.#endings.cut();
   }
 
-  /** As `readable`, of `limit` bytes at most; how many came. */
+  /** As `readable`, but reads at most `limit` bytes. Returns how many came. */
   #echo(fd: number, limit: number): number {
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
     this.rules.counters[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
