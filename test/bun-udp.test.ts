@@ -81,7 +81,7 @@ test("the first datagram of a session is answered by the banner, then the echo",
 });
 
 describe("a send that fails", () => {
-  test("by the news of another peer's death is tried again", () => {
+  test("because another peer is dead is tried again", () => {
     socket.once = ["fails"];
     receive("a");
     socket.once = ["fails", "fails"];
@@ -90,7 +90,7 @@ describe("a send that fails", () => {
     expect(dropped("send_failed")).toBe(0);
   });
 
-  test("again and again is counted and given up", () => {
+  test("each time it is tried is counted, and given up", () => {
     socket.kernel = "fails";
     receive("a");
     socket.kernel = "takes";
@@ -100,14 +100,14 @@ describe("a send that fails", () => {
     expect(rules.counters[COUNTER.udpSentDatagrams]).toBe(3);
   });
 
-  test("or is told later ends nothing", () => {
+  test("and is reported later ends nothing", () => {
     const handler = udp.handlers.error!;
     Reflect.apply(handler, undefined, [new Error("ECONNREFUSED")]); // alone: Bun passes no socket
   });
 });
 
 describe("a kernel that takes no more", () => {
-  test("gets what waits when it does, in order, and each once", () => {
+  test("gets the queued datagrams when it takes more, in order, each once", () => {
     socket.once = ["is full"];
     receive("a");
     receive("b"); // the kernel has room again, but this one must not overtake
@@ -123,7 +123,7 @@ describe("a kernel that takes no more", () => {
     expect(rules.counters[COUNTER.udpSentDatagrams]).toBe(6);
   });
 
-  test("keeps the banner of one session from another's", () => {
+  test("does not mix the banners of two sessions", () => {
     socket.kernel = "is full";
     receive("hello", 4001);
     receive("hallo", 4002);
@@ -134,7 +134,7 @@ describe("a kernel that takes no more", () => {
     expect(socket.sent[2]!.text).toContain("Client: 127.0.0.1:4002\n");
   });
 
-  test("makes a bounded number of datagrams wait; more are counted and dropped", () => {
+  test("has a bounded number of datagrams queued; more are counted and dropped", () => {
     socket.kernel = "is full";
     for (let count = 0; count < 5000; count++) receive(`${count}`);
     expect(dropped("queue_full")).toBe(5000 - 4096);
@@ -144,7 +144,7 @@ describe("a kernel that takes no more", () => {
     expect(echoes().at(-1)).toBe("4095");
   });
 
-  test("makes a bounded number of bytes wait", () => {
+  test("has a bounded number of bytes queued", () => {
     socket.kernel = "is full";
     const large = "x".repeat(65_507);
     for (let count = 0; count < 100; count++) receive(large);
@@ -159,7 +159,7 @@ describe("a kernel that takes no more", () => {
   });
 });
 
-test("addresses are told apart, known or new, whatever place they share", () => {
+test("addresses that share a place in the cache are told apart", () => {
   const cache = new AddressCache();
   const texts = Array.from({ length: 5000 }, (_, at) => `10.${at >> 8}.${at & 255}.${at % 7}`);
   for (const text of [...texts, ...texts.toReversed(), "::1", "fe80::1%eth0", "::1"]) {

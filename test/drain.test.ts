@@ -17,7 +17,7 @@ describe("SIGTERM and SIGINT", () => {
     });
   }
 
-  test("sessions may finish, newcomers are turned away, readiness fails, and the log counts", async () => {
+  test("sessions may finish, newcomers are refused, readiness fails, and the log counts them", async () => {
     await using server = await startServer(["--drain-timeout", "1h"]);
     using one = await TcpClient.connect(server.tcpPort);
     await one.greeted();
@@ -43,7 +43,7 @@ describe("SIGTERM and SIGINT", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 2, cut: 0 });
   });
 
-  test("what has not finished by the drain timeout is cut, by a FIN after what it is owed", async () => {
+  test("a session that has not finished by the drain timeout is cut, by a FIN after its queued bytes", async () => {
     await using server = await startServer(["--drain-timeout", "300ms"]);
     using idle = await TcpClient.connect(server.tcpPort);
     await idle.greeted();
@@ -59,7 +59,7 @@ describe("SIGTERM and SIGINT", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 1, cut: 1 });
   });
 
-  test("what a client still says after the FIN of a cut is taken in silence, not by a reset", async () => {
+  test("bytes that a client sends after the FIN of a cut are thrown away, and cause no reset", async () => {
     await using server = await startServer(["--drain-timeout", "0s"]);
     const greeted = Promise.withResolvers<void>();
     let ending = "none";
@@ -84,7 +84,7 @@ describe("SIGTERM and SIGINT", () => {
     expect(ending).toBe("fin");
   });
 
-  test("of 1,000 sessions in flight none loses a byte it is owed", async () => {
+  test("of 1,000 sessions in flight none loses a byte", async () => {
     await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
     const piece = "0123456789abcdef".repeat(4096); // 64 KiB
     const clients: TcpClient[] = [];
@@ -111,7 +111,7 @@ describe("SIGTERM and SIGINT", () => {
     }
   });
 
-  test("a client that does not answer the FIN does not hold the end up", async () => {
+  test("a client that does not answer the FIN does not delay the end", async () => {
     await using server = await startServer(["--drain-timeout", "0s"]);
     using deaf = await TcpClient.connect(server.tcpPort);
     await deaf.greeted();

@@ -33,7 +33,7 @@ async function readOut(client: TcpClient, payload: Buffer): Promise<void> {
 }
 
 describe("a client that sends 50 MB", () => {
-  test("before its first read gets them whole, and the server does not grow", async () => {
+  test("before its first read gets all of them, and the server's memory does not grow", async () => {
     await using server = await startServer();
     const payload = patternBytes(50 * MIB);
     // Once with less, so that all code has run: its pages are memory too, but not this client's.
@@ -54,7 +54,7 @@ describe("a client that sends 50 MB", () => {
     expect(most - before).toBeLessThan(8 * MIB);
   }, 60_000);
 
-  test("and never reads costs a bounded queue, and its neighbours nothing", async () => {
+  test("and never reads costs a bounded queue, and other sessions nothing", async () => {
     await using server = await startServer();
     using client = await TcpClient.connect(server.tcpPort, { stalled: true });
     using neighbour = await TcpClient.connect(server.tcpPort);
@@ -68,7 +68,7 @@ describe("a client that sends 50 MB", () => {
   });
 });
 
-test("--max-queued-bytes bounds what is kept for a slow reader, and costs it no byte", async () => {
+test("--max-queued-bytes bounds a slow reader's queue, and loses it no byte", async () => {
   await using server = await startServer(["--max-queued-bytes", "16KiB"]);
   const payload = patternBytes(16 * MIB);
   using client = await TcpClient.connect(server.tcpPort, { stalled: true });
@@ -77,7 +77,7 @@ test("--max-queued-bytes bounds what is kept for a slow reader, and costs it no 
   await readOut(client, payload);
 });
 
-test("a reader that has stopped is reset at the idle timeout: what it has is not the whole", async () => {
+test("a reader that has stopped is reset at the idle timeout, because bytes are queued", async () => {
   await using server = await startServer(["--tcp-idle-timeout", "300ms"]);
   using client = await TcpClient.connect(server.tcpPort, { stalled: true });
   client.send(patternBytes(16 * MIB));

@@ -13,7 +13,7 @@ async function closed(server: EchoServer, reason: string): Promise<number> {
 }
 
 describe("a session that is cut at the end of the drain", () => {
-  test("and whose reader has stopped is reset, since it is owed bytes, and the log says so", async () => {
+  test("and whose reader has stopped is reset, because bytes are queued, and the log says so", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
     await client.sendUntilOwed(server);
@@ -23,7 +23,7 @@ describe("a session that is cut at the end of the drain", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 0, cutShort: 1, died: 0 });
   });
 
-  test("and reads what it is owed gets every byte, then FIN", async () => {
+  test("and goes on reading gets every queued byte, then FIN", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
     await client.sendUntilOwed(server);
@@ -37,7 +37,7 @@ describe("a session that is cut at the end of the drain", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1, cutShort: 0, died: 0 });
   });
 
-  test("gets back what had come by then and was not read yet", async () => {
+  test("gets the echo of bytes that had come by then unread", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
     await client.sendUntilOwed(server);
@@ -49,7 +49,7 @@ describe("a session that is cut at the end of the drain", () => {
     expect(client.exact).toBe(true);
   });
 
-  test("gets all that the kernel has taken, though it reads only when the server is gone", async () => {
+  test("gets all that the kernel has taken, even if it reads only after the server has ended", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
     await client.sendAll(1_000_000);
@@ -61,7 +61,7 @@ describe("a session that is cut at the end of the drain", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1, cutShort: 0 });
   });
 
-  test("and has sent its own FIN is not let go before it has all", async () => {
+  test("and has sent its own FIN is closed only after it has all bytes", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
     await client.sendUntilOwed(server);
@@ -75,7 +75,7 @@ describe("a session that is cut at the end of the drain", () => {
 });
 
 describe("when an event loop dies", () => {
-  test("its sessions that are owed bytes are reset, the others get FIN, and all are counted once", async () => {
+  test("sessions with queued bytes are reset, the others get FIN, and each is counted once", async () => {
     await using server = await startServer([...PLAIN, "--workers", "1", "--fault-injection"]);
     using slow = new SlowTcpClient(server.tcpPort);
     await slow.sendUntilOwed(server);
@@ -94,7 +94,7 @@ describe("when an event loop dies", () => {
     expect(metrics.get("echo_queued_bytes")).toBe(0);
   });
 
-  test("while the server drains, the log tells the dead from those that finished", async () => {
+  test("during a drain, the log counts dead sessions apart from finished ones", async () => {
     await using server = await startServer([...PLAIN, "--workers", "2", "--fault-injection"]);
     const clients: TcpClient[] = [];
     // The kernel spreads them over both loops.

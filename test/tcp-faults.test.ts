@@ -54,7 +54,7 @@ describe("a reset in mid-transfer", () => {
 });
 
 describe("half-open clients", () => {
-  test("one that sent its FIN and never reads what it is owed goes at the idle timeout", async () => {
+  test("one that sent its FIN and never reads its queued bytes ends at the idle timeout", async () => {
     await using server = await startServer(["--tcp-idle-timeout", "1s"]);
     const descriptors = await openDescriptors(server);
     const clients = await connectMany(server.tcpPort, 10, { stalled: true });
@@ -70,7 +70,7 @@ describe("half-open clients", () => {
     disposeAll(clients);
   });
 
-  test("one that answers the server's FIN with silence is not kept", async () => {
+  test("one that never answers the server's FIN is closed", async () => {
     await using server = await startServer(["--tcp-idle-timeout", "300ms"]);
     const client = await TcpClient.connect(server.tcpPort, { stalled: true });
     // The server's FIN is sent; the client never reads it and never closes.

@@ -39,7 +39,7 @@ describe("a client that half-closes", () => {
     expect(client.body.equals(payload)).toBeTrue();
   });
 
-  test("while the server holds back what it is owed is owed it still", async () => {
+  test("while the server has bytes queued for it still gets all of them", async () => {
     await using server = await startServer();
     const payload = patternBytes(12_000_000);
     using client = await TcpClient.connect(server.tcpPort, { stalled: true });

@@ -17,7 +17,7 @@ async function idled(server: EchoServer): Promise<number> {
   return (await server.metrics()).get("echo_closed_total", { protocol: "tcp", reason: "idle_timeout" });
 }
 
-test("a reader of 60 kB/s that is owed megabytes is active, for many timeouts", async () => {
+test("a reader of 60 kB/s with megabytes queued stays active for many timeouts", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
   await client.sendUntilOwed(server);
@@ -29,7 +29,7 @@ test("a reader of 60 kB/s that is owed megabytes is active, for many timeouts", 
   expect(client.exact).toBe(true);
 });
 
-test("all of it in the kernel: it is read to its end, and the session goes on from there", async () => {
+test("one whose bytes are all in the kernel reads them to the end, and its session goes on", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
   await client.sendAll(5 * TIMEOUT_S * BYTES_PER_SECOND);
@@ -45,7 +45,7 @@ test("all of it in the kernel: it is read to its end, and the session goes on fr
   expect(await idled(server)).toBe(0);
 });
 
-test("once all is acknowledged the timeout holds as for anybody", async () => {
+test("one that has acknowledged all has the same timeout as others", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
   await client.sendAll(2 * TIMEOUT_S * BYTES_PER_SECOND);

@@ -44,7 +44,7 @@ for (const [count, timeoutMs] of [
   });
 }
 
-test("a session that moves a byte now and then stays, beside idle ones that go", async () => {
+test("a session that moves a byte now and then stays open while idle ones are closed", async () => {
   await using server = await startServer(["--tcp-idle-timeout", "1s"]);
   using busy = await TcpClient.connect(server.tcpPort);
   for (let generation = 0; generation < 2; generation++) {
@@ -59,7 +59,7 @@ test("a session that moves a byte now and then stays, beside idle ones that go",
   expect(busy.ending).toBeNull();
 });
 
-test("off: nobody is closed", async () => {
+test("a timeout of 0 closes no session", async () => {
   await using server = await startServer(["--tcp-idle-timeout", "off"]);
   await using control = await startServer(["--tcp-idle-timeout", "300ms"]);
   using kept = await TcpClient.connect(server.tcpPort);

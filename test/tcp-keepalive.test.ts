@@ -22,7 +22,7 @@ async function timerOf(server: EchoServer, client: TcpClient): Promise<string> {
   return /timer:\((.*)\)/.exec(line)?.[1] ?? "none";
 }
 
-test("every session has it, by default after a minute, as asked for, or not at all", async () => {
+test("every session has keep-alive: after a minute by default, after the time asked for, or not at all", async () => {
   for (const [given, expected] of [
     [[], /^keepalive,(59sec|1min)/],
     [["--tcp-keepalive", "20m"], /^keepalive,(19|20)min/],
@@ -77,7 +77,7 @@ class OtherHost implements AsyncDisposable {
   }
 }
 
-test("a peer that vanishes is let go in time, one that is only silent is not", async () => {
+test("a peer that vanishes is closed in time, one that is only silent is not", async () => {
   await using server = await startServer(["--tcp-idle-timeout", "off", "--tcp-keepalive", "1s"]);
   await using other = await OtherHost.start();
   using silent = await TcpClient.connect(server.tcpPort);

@@ -50,7 +50,7 @@ describe("the cap of all sessions", () => {
     disposeAll(admitted);
   });
 
-  test("keeps a flood of newcomers from those that are here", async () => {
+  test("keeps a flood of newcomers from disturbing open sessions", async () => {
     await using server = await startServer(["--max-tcp-sessions", "5"]);
     const { admitted } = await crowd(server, 5);
     let flooding = true;

@@ -17,7 +17,7 @@ import { type EchoServer, startServer } from "./harness.ts";
 const V1 = text("PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n");
 const ACCEPT = ["--proxy-protocol", "accept", "--proxy-timeout", "1m"];
 
-test("a header is believed", async () => {
+test("a header names the client", async () => {
   await using server = await startServer(ACCEPT);
   using proxied = await connectWith(server, new Uint8Array([...V1, ...text("data")]));
   const via = `Via: 127.0.0.1:${proxied.port}`;
@@ -137,7 +137,7 @@ describe("a header that comes after the banner", () => {
     await untilCounted(server, received, sent);
   });
 
-  test("and is broken, or never complete, is refused, without a byte of it", async () => {
+  test("is refused without a byte of it where it is broken or never complete", async () => {
     await using server = await startServer(LATE);
     const broken = [text("PROXY TCP4 somewhere\r\n"), v2(0x31, 0x11, INET)];
     const unfinished = [V1.subarray(0, 6), V1.subarray(0, 20), checksummed().subarray(0, 30)];
@@ -265,7 +265,7 @@ test("to an address that is not trusted a header is plain data, and its banner d
   expect(await refusedBy(server)).toEqual({});
 });
 
-test("off: a header is data like any other", async () => {
+test("with the PROXY protocol off a header is echoed like any data", async () => {
   await using server = await startServer();
   for (const header of [V1, checksummed()]) {
     using client = await connectWith(server, header);

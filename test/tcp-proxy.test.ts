@@ -80,7 +80,7 @@ describe("a header that names the client", () => {
     await untilCounted(server, 5, 5);
   });
 
-  test("a large payload right behind it comes back whole, up to the client's FIN", async () => {
+  test("a large payload right after it comes back whole, up to the client's FIN", async () => {
     await using server = await startServer(REQUIRE);
     const payload = patternBytes(3_000_000);
     using client = await connectWith(server, Buffer.concat([V1, payload]));
@@ -103,7 +103,7 @@ describe("a header that names the client", () => {
   });
 });
 
-test("a header that names nobody with ip:port: the connection's own ends count", async () => {
+test("a header that names no ip:port leaves the connection's own ends in the banner", async () => {
   const nobody: [name: string, header: Uint8Array][] = [
     ["LOCAL", v2(0x20, 0x00, [])],
     ["LOCAL with addresses", v2(0x20, 0x11, INET)],

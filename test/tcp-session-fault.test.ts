@@ -128,7 +128,7 @@ for (const [name, start] of [
   ["bun", startBun],
 ] as const) {
   describe(name, () => {
-    test("a handler that throws when bytes come", async () => {
+    test("a handler that throws when bytes come costs its session alone", async () => {
       await using engine = await start();
       using other = await TcpClient.connect(engine.port);
       using client = await TcpClient.connect(engine.port, { from: PROXY });
@@ -137,7 +137,7 @@ for (const [name, start] of [
       await expectOneFault(engine, client, other);
     });
 
-    test("a handler that throws when a time is over: others' times are looked after all the same", async () => {
+    test("a handler that throws at a deadline costs its session alone, and other deadlines still hold", async () => {
       await using engine = await start();
       using other = await TcpClient.connect(engine.port);
       using client = await TcpClient.connect(engine.port, { from: PROXY });
@@ -152,7 +152,7 @@ for (const [name, start] of [
       await next.greeted();
     });
 
-    test("a newcomer's slot that is booked already is given back, and the next newcomer has it", async () => {
+    test("a newcomer whose slot is booked already is reset, and its slot is free for the next", async () => {
       await using engine = await start();
       using other = await TcpClient.connect(engine.port);
       expect(await other.echoes("first")).toBe(true);
@@ -171,7 +171,7 @@ for (const [name, start] of [
 }
 
 describe("linux", () => {
-  test("a table that says a session is owed bytes, and it is owed none", async () => {
+  test("a session that is BLOCKED without queued bytes is reset alone", async () => {
     await using engine = startLinux();
     using other = await TcpClient.connect(engine.port);
     expect(await other.echoes("first")).toBe(true);
@@ -184,7 +184,7 @@ describe("linux", () => {
     await expectOneFault(engine, client, other);
   });
 
-  test("an event that is stale when its session has been cut ends nothing", async () => {
+  test("a stale event on a session that was cut ends nothing", async () => {
     await using engine = startLinux();
     using client = await TcpClient.connect(engine.port);
     expect(await client.echoes("here")).toBe(true);

@@ -48,7 +48,7 @@ describe("a datagram that could go round for ever is dropped and counted:", () =
     await greet(seven);
   });
 
-  test("from the server's own port, on whatever address", async () => {
+  test("from the server's own port, on any address", async () => {
     await using server = await startServer(["--host", "127.0.0.1"]);
     using twin = await UdpClient.open(server.udpPort, { from: ownLoopback(), fromPort: server.udpPort });
     twin.send("loop");
@@ -57,7 +57,7 @@ describe("a datagram that could go round for ever is dropped and counted:", () =
     expect(twin.received).toEqual([]);
   });
 
-  test("from port 0, which is nobody's", async () => {
+  test("from port 0, which no client has", async () => {
     await using server = await startServer(["--host", "127.0.0.1"]);
     const to = { address: "127.0.0.1", port: server.udpPort };
     for (let at = 0; at < 3; at++) sendForged({ address: "127.0.0.1", port: 0 }, to, Buffer.from("nobody"));

@@ -56,7 +56,7 @@ describe("the cap of sessions", () => {
     expect((await newcomer.asks("again")).toString()).toBe("again");
   });
 
-  test("lifts neither the loop guard nor the mute of who sends a banner back", async () => {
+  test("lifts neither the loop guard nor the mute of a peer that sends a banner back", async () => {
     await using server = await startServer(["--host", "127.0.0.1", "--max-udp-sessions", "1"]);
     using known = await UdpClient.open(server.udpPort);
     const banner = Buffer.from(await greet(known), "latin1");
@@ -94,7 +94,7 @@ describe("the banner budget", () => {
     expect(await suppressed(server, "prefix_rate")).toBe(0);
   });
 
-  test("of one prefix leaves the others theirs", async () => {
+  test("of one prefix takes nothing from other prefixes", async () => {
     await using server = await startServer(["--udp-banner-rate-per-prefix", "1"]);
     const got = await banners(server, 10, "127.0.5.1");
     const neighbour = await banners(server, 10, "127.0.5.2");
@@ -113,13 +113,13 @@ describe("the banner budget", () => {
   });
 
   for (const flag of ["--udp-banner-rate", "--udp-banner-rate-per-prefix"]) {
-    test(`${flag} 0 is no banner at all, and no echo is less`, async () => {
+    test(`${flag} 0 sends no banner and loses no echo`, async () => {
       await using server = await startServer([flag, "0"]);
       expect(await banners(server, 3)).toEqual([false, false, false]);
     });
   }
 
-  test("is without end where it is unlimited, for the server and for a prefix", async () => {
+  test("can be unlimited, for the server and for a prefix", async () => {
     const unlimited = ["--udp-banner-rate", "unlimited", "--udp-banner-rate-per-prefix", "unlimited"];
     await using server = await startServer(unlimited);
     expect(await banners(server, 50)).toEqual(new Array(50).fill(true));
@@ -127,7 +127,7 @@ describe("the banner budget", () => {
 });
 
 describe("dead peers", () => {
-  test("by the thousand beside a healthy one: it loses nothing, and the server goes on", async () => {
+  test("by the thousand cost a healthy peer nothing, and the server goes on", async () => {
     await using server = await startServer(["--host", "127.0.0.1", "--no-banner"]);
     const dead = ownLoopback();
     const to = { address: "127.0.0.1", port: server.udpPort };
@@ -150,7 +150,7 @@ describe("dead peers", () => {
     expect(metrics.get("echo_sent_datagrams_total", { protocol: "udp" })).toBeGreaterThanOrEqual(2001);
   });
 
-  test("a client that closes right after it asked, again and again", async () => {
+  test("a client that closes right after each question costs nothing", async () => {
     await using server = await startServer();
     using healthy = await UdpClient.open(server.udpPort);
     await greet(healthy);

@@ -68,7 +68,7 @@ describe("a forged datagram dies within a few rounds", () => {
     expect(await untilQuiet(one, other)).toBeLessThan(2000);
   });
 
-  test("between a server and whoever else sends everything back, on any port", async () => {
+  test("between a server and any peer that sends everything back, on any port", async () => {
     await using server = await startServer(HOST);
     const mirror = await Bun.udpSocket({
       hostname: "127.0.0.1",
@@ -84,7 +84,7 @@ describe("a forged datagram dies within a few rounds", () => {
   });
 });
 
-describe("who sends a banner back", () => {
+describe("a peer that sends a banner back", () => {
   test("is muted for the idle time and counted; then it begins anew", async () => {
     await using server = await startServer([...HOST, "--udp-idle-timeout", "500ms"]);
     using client = await UdpClient.open(server.udpPort);
@@ -99,7 +99,7 @@ describe("who sends a banner back", () => {
     expect(client.texts.slice(2)).toEqual([expect.stringContaining("\nServer: "), "again"]);
   });
 
-  test("and changes a byte of it is a client", async () => {
+  test("with one byte changed is a client", async () => {
     await using server = await startServer(HOST);
     using client = await UdpClient.open(server.udpPort);
     const banner = (await greet(client)).replace("Server", "server");
@@ -127,7 +127,7 @@ describe("a rate per client", () => {
     expect(await untilQuiet(one, other)).toBeLessThan(1000);
   });
 
-  test("leaves other clients theirs", async () => {
+  test("takes nothing from other clients", async () => {
     await using server = await startServer([...HOST, "--no-banner", "--udp-rate-per-client", "5"]);
     using busy = await UdpClient.open(server.udpPort, { from: "127.0.0.8" });
     for (let count = 0; count < 100; count++) busy.send("more");

@@ -67,7 +67,7 @@ class Way implements AsyncDisposable {
 }
 
 describe.if(process.platform === "linux")("the way back", () => {
-  test("is not made narrower by a stranger's forged word", async () => {
+  test("is not made narrower by a forged ICMP message", async () => {
     await using serverHost = await Host.make();
     await using clientHost = await Host.make(serverHost);
     const ends = { here: ["10.98.1.2/24"], there: ["10.98.1.3/24", "10.98.1.66/24"], mtu: 1500 };
@@ -79,7 +79,7 @@ describe.if(process.platform === "linux")("the way back", () => {
     expect(await counter(clientHost, "Ip: ", "ReasmReqds")).toBe(0);
   });
 
-  test("that is narrower than it looks loses no echo, the first included, though nobody says so", async () => {
+  test("that is narrower than it looks, and sends no ICMP, loses no echo, not even the first", async () => {
     await using way = await Way.make();
     await way.router.configure("ip rule add iif lo to 10.98.1.2 blackhole"); // its own ICMP, not what it forwards
     await using _server = await way.serverHost.startServer(["--host", "0.0.0.0"]);
@@ -96,7 +96,7 @@ describe.if(process.platform === "linux")("the way back", () => {
 
 // The Linux engine's alone, whatever engine the other tests run on: the portable one sends one by one.
 describe.if(process.platform === "linux")("segments", () => {
-  test("are taken from the peer alone whose way is too narrow for them", async () => {
+  test("stop for a peer whose path is too narrow, and for no other", async () => {
     await using serverHost = await Host.make();
     await using narrow = await Host.make(serverHost);
     await using wide = await Host.make(serverHost);
