@@ -42,7 +42,7 @@ async function received(server: EchoServer): Promise<boolean> {
 /** Each round would wait for a pause in the flood: so many of them last longer than the flood does. */
 const ROUNDS = 40;
 
-test("leaves TCP served, health and metrics answered, and idle sessions ended", async () => {
+test("a flood leaves TCP served, health and metrics answered, and idle sessions ended", async () => {
   await using server = await startServer(["--workers", "1", "--udp-idle-timeout", "200ms"]);
   using other = await UdpClient.open(server.udpPort);
   other.send("x");
@@ -74,7 +74,7 @@ test("the flooded loop itself keeps its clock: it is not taken for one that hang
   expect((await server.fetch("/livez")).status).toBe(200);
 });
 
-test("does not keep the server from ending", async () => {
+test("a flood does not keep the server from ending", async () => {
   await using server = await startServer(["--workers", "1", "--drain-timeout", "100ms"]);
   await using flood = await Flood.start(server);
   const { exitCode } = await server.stop();

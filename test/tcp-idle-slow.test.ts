@@ -29,7 +29,7 @@ test("a reader of 60 kB/s with megabytes queued stays active for many timeouts",
   expect(client.exact).toBe(true);
 });
 
-test("one whose bytes are all in the kernel reads them to the end, and its session goes on", async () => {
+test("a slow reader whose bytes are all in the kernel reads them to the end, and its session goes on", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
   await client.sendAll(5 * TIMEOUT_S * BYTES_PER_SECOND);
@@ -45,7 +45,7 @@ test("one whose bytes are all in the kernel reads them to the end, and its sessi
   expect(await idled(server)).toBe(0);
 });
 
-test("one that has acknowledged all has the same timeout as others", async () => {
+test("a reader that has acknowledged all has the same timeout as others", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
   await client.sendAll(2 * TIMEOUT_S * BYTES_PER_SECOND);
