@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { flagTable } from "../src/config/describe.ts";
+import { flagTable } from "../src/options/describe.ts";
 
 /** Writes the table of flags, made from the option table, between two marks of README.md. */
 

@@ -1,9 +1,9 @@
 import { Command, CommanderError, Option as Flag } from "commander";
-import { defaultTerm, flagTerm, meaning } from "./config/describe.ts";
-import type { Environment } from "./config/environment.ts";
-import { OPTIONS, type Option, variableOf } from "./config/options.ts";
-import { type Config, type GivenFlags, resolveConfig, resolveOption } from "./config.ts";
 import { UsageError } from "./errors.ts";
+import { defaultTerm, flagTerm, meaning } from "./options/describe.ts";
+import type { Environment } from "./options/environment.ts";
+import { OPTIONS, type Option, variableOf } from "./server/options.ts";
+import { type Config, type GivenFlags, resolveConfig, resolveOption } from "./server/settings.ts";
 
 /** What the command line asks for. */
 export type Invocation =

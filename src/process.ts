@@ -47,7 +47,10 @@ async function run(invocation: Invocation): Promise<void> {
       return end(ok ? 0 : 1, STDOUT, text);
     }
     case "serve": {
-      const [{ serve }, { openLog }] = await Promise.all([import("./server.ts"), import("./log.ts")]);
+      const [{ serve }, { openLog }] = await Promise.all([
+        import("./server/serve.ts"),
+        import("./server/log.ts"),
+      ]);
       const { logger: log, linesLost: logLinesLost, flush } = await openLog(invocation.config);
       process.on("exit", () => flush(LAST_WORDS_MS));
       const onFault = (inject: () => void): void => void process.on("SIGUSR2", inject);

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { workerCount } from "../src/config.ts";
 import { listenTcp } from "../src/engine/bind.ts";
 import { runLinuxLoop } from "../src/engine/linux/loop.ts";
 import { planLoops } from "../src/engine/start.ts";
 import { UsageError } from "../src/errors.ts";
+import { workerCount } from "../src/server/settings.ts";
 import { makeSharedTables } from "../src/state/shared.ts";
 import { EpollSet } from "../src/sys/epoll.ts";
 import { loadLibc, openFirst } from "../src/sys/libc.ts";

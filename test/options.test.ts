@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseCommandLine } from "../src/cli.ts";
-import { flagTable } from "../src/config/describe.ts";
-import { isServiceLink, unknownVariables } from "../src/config/environment.ts";
-import { quotaOfV2 } from "../src/config/machine.ts";
-import { OPTIONS, type Option, variableOf } from "../src/config/options.ts";
-import { loopSettings, resolveConfig, workerCount } from "../src/config.ts";
 import { UsageError } from "../src/errors.ts";
+import { flagTable } from "../src/options/describe.ts";
+import { isServiceLink, unknownVariables } from "../src/options/environment.ts";
+import { quotaOfV2 } from "../src/server/machine.ts";
+import { OPTIONS, type Option, variableOf } from "../src/server/options.ts";
+import { loopSettings, resolveConfig, workerCount } from "../src/server/settings.ts";
 
 const ROWS: [string, Option<unknown>][] = Object.entries(OPTIONS);
 

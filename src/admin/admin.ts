@@ -1,6 +1,6 @@
-import type { Environment } from "../config/environment.ts";
 import type { BoundEndpoints } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import type { Environment } from "../options/environment.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";

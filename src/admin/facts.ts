@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from "node:os";
-import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
+import { BANNER_VARIABLES, type Environment } from "../options/environment.ts";
 import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
 import { WORD } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";

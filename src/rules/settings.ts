@@ -1,6 +1,6 @@
 /**
  * What a loop needs to know, and nothing else: plain data that can be cloned into a Worker.
- * The control plane makes it from the options (`config.ts`); rules and engines read it.
+ * The control plane makes it from the options (`server/settings.ts`); rules and engines read it.
  */
 export interface LoopSettings {
   /** Addresses to listen on: IP literals; `::` is dual stack. Never empty. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { unknownVariables } from "../../src/config/environment.ts";
-import { OPTIONS } from "../../src/config/options.ts";
 import { FLUSH_MS } from "../../src/engine/cut.ts";
+import { unknownVariables } from "../../src/options/environment.ts";
+import { OPTIONS } from "../../src/server/options.ts";
 import { check, checkFleet, podsOf, service } from "./policy.ts";
 import {
   COMPONENTS,

@@ -1,6 +1,6 @@
-import { loopSettings, resolveConfig } from "../../src/config.ts";
 import { type Address, parseAddress } from "../../src/net/address.ts";
 import type { LoopSettings } from "../../src/rules/settings.ts";
+import { loopSettings, resolveConfig } from "../../src/server/settings.ts";
 import { Clock } from "../../src/state/clock.ts";
 
 /** What the unit tests of the rules share. */

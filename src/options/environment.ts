@@ -1,4 +1,4 @@
-import { OPTIONS, variableOf } from "./options.ts";
+import { OPTIONS, variableOf } from "../server/options.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -11,7 +11,7 @@ import {
   size,
   someOf,
   toggle,
-} from "./kinds.ts";
+} from "../options/kinds.ts";
 
 export const GROUPS = [
   "Listening",

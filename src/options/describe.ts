@@ -1,4 +1,4 @@
-import { GROUPS, OPTIONS, type Option, variableOf } from "./options.ts";
+import { GROUPS, OPTIONS, type Option, variableOf } from "../server/options.ts";
 
 /** The flag as help shows it: `--tcp-port <port>`. */
 export function flagTerm({ flag, kind }: Option<unknown>): string {

@@ -1,17 +1,17 @@
-import { type Admin, type AdminFacts, startAdmin } from "./admin/admin.ts";
-import { type Environment, unknownVariables } from "./config/environment.ts";
-import { type Config, loopSettings, workerCount } from "./config.ts";
+import { type Admin, type AdminFacts, startAdmin } from "../admin/admin.ts";
+import type { Loops, SessionEnd } from "../engine/loop.ts";
+import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
+import { type Environment, unknownVariables } from "../options/environment.ts";
+import type { LoopSettings } from "../rules/settings.ts";
+import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
+import { makeSharedTables, type SharedTables } from "../state/shared.ts";
+import { openFileLimit } from "../sys/limits.ts";
+import { releaseStartupPages } from "../sys/startup-pages.ts";
+import { version } from "../version.ts";
 import { drain } from "./drain.ts";
-import type { Loops, SessionEnd } from "./engine/loop.ts";
-import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
-import { formatEndpoint } from "./net/endpoint.ts";
-import type { LoopSettings } from "./rules/settings.ts";
-import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "./state/descriptors.ts";
-import { makeSharedTables, type SharedTables } from "./state/shared.ts";
-import { openFileLimit } from "./sys/limits.ts";
-import { releaseStartupPages } from "./sys/startup-pages.ts";
-import { version } from "./version.ts";
+import { type Config, loopSettings, workerCount } from "./settings.ts";
 
 /** One fleet member's life. */
 

@@ -1,7 +1,7 @@
 import { isatty } from "node:tty";
 import pino, { type Logger } from "pino";
-import type { Config } from "./config.ts";
-import { LineOutput } from "./sys/output.ts";
+import { LineOutput } from "../sys/output.ts";
+import type { Config } from "./settings.ts";
 
 export type { Logger } from "pino";
 

@@ -1,12 +1,12 @@
-import { BANNER_VARIABLES, type Environment, optionText } from "./config/environment.ts";
-import { defaultHost, usableCores } from "./config/machine.ts";
-import { type Config, OPTIONS, type Option, variableOf } from "./config/options.ts";
-import { UsageError } from "./errors.ts";
-import type { LoopSettings } from "./rules/settings.ts";
-import { sessionsWithin } from "./state/descriptors.ts";
-import { openFileLimit } from "./sys/limits.ts";
+import { UsageError } from "../errors.ts";
+import { BANNER_VARIABLES, type Environment, optionText } from "../options/environment.ts";
+import type { LoopSettings } from "../rules/settings.ts";
+import { sessionsWithin } from "../state/descriptors.ts";
+import { openFileLimit } from "../sys/limits.ts";
+import { defaultHost, usableCores } from "./machine.ts";
+import { type Config, OPTIONS, type Option, variableOf } from "./options.ts";
 
-export type { Config } from "./config/options.ts";
+export type { Config } from "./options.ts";
 
 /** Texts as given by flags, by the name of the option. */
 export type GivenFlags = Readonly<Partial<Record<keyof Config, string>>>;
