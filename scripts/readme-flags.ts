@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { flagTable } from "../src/options/describe.ts";
+import { SERVE_OPTIONS } from "../src/server/options.ts";
 
 /** Writes the table of flags, made from the option table, between two marks of README.md. */
 
@@ -13,7 +14,7 @@ export function withFlagTable(readme: string): string {
   const start = readme.indexOf(START);
   const end = readme.indexOf(END);
   if (start === -1 || end < start) throw new Error(`README.md lacks the lines ${START.trim()} and ${END}`);
-  return readme.slice(0, start + START.length) + flagTable() + readme.slice(end);
+  return readme.slice(0, start + START.length) + flagTable(SERVE_OPTIONS) + readme.slice(end);
 }
 
 if (import.meta.main) {

@@ -15,6 +15,14 @@ export interface AdminFacts extends ProcessFacts {
   readonly tables: SharedTables;
   readonly bound: BoundEndpoints;
   readonly settings: LoopSettings;
+  readonly place: Place;
+}
+
+/** Where this server stands in the cluster; undefined what nobody told. */
+export interface Place {
+  readonly pod: string | undefined;
+  readonly node: string | undefined;
+  readonly namespace: string | undefined;
 }
 
 /** Where admin listens. */

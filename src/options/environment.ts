@@ -1,13 +1,7 @@
-import { OPTIONS, variableOf } from "../server/options.ts";
+import { type Table, variableOf } from "./table.ts";
 
+/** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Variables of the downward API, by the banner field that shows them. */
-export const BANNER_VARIABLES = {
-  pod: "ECHO_POD_NAME",
-  node: "ECHO_NODE_NAME",
-  namespace: "ECHO_NAMESPACE",
-} as const;
 
 /**
  * Kubernetes puts the address of every Service into the environment: a Service named `echo-server` makes
@@ -20,21 +14,22 @@ export function isServiceLink(name: string, value: string): boolean {
   return name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-/** The text a variable gives to an option; undefined when it is not set, empty, or a Service's address. */
-export function optionText(env: Environment, flag: string): string | undefined {
-  const name = variableOf(flag);
+/** The text of a variable; undefined when it is not set, empty, or a Service's address. */
+export function variableText(env: Environment, name: string): string | undefined {
   const value = env[name];
   return value === undefined || value === "" || isServiceLink(name, value) ? undefined : value;
 }
 
-/** `ECHO_*` variables that nothing reads: most likely a misspelt option. */
-export function unknownVariables(env: Environment): string[] {
-  const known = new Set<string>(Object.values(BANNER_VARIABLES));
-  for (const { flag } of Object.values(OPTIONS)) known.add(variableOf(flag));
+/** Variables with the table's prefix that nothing reads: most likely a misspelt option. */
+export function unknownVariables(env: Environment, table: Table): string[] {
+  if (table.variables === null) return [];
+  const { prefix, besides = [], others = [] } = table.variables;
+  const known = new Set<string | null>(besides);
+  for (const option of Object.values(table.rows)) known.add(variableOf(table, option));
   return Object.entries(env)
-    .filter(
-      ([name, value]) => name.startsWith("ECHO_") && !known.has(name) && !isServiceLink(name, value ?? ""),
-    )
+    .filter(([name]) => name.startsWith(prefix) && !known.has(name))
+    .filter(([name]) => !others.some((other) => name.startsWith(other)))
+    .filter(([name, value]) => !isServiceLink(name, value ?? ""))
     .map(([name]) => name)
     .sort();
 }

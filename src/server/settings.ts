@@ -1,87 +1,42 @@
 import { UsageError } from "../errors.ts";
-import { BANNER_VARIABLES, type Environment, optionText } from "../options/environment.ts";
+import type { Environment } from "../options/environment.ts";
 import type { LoopSettings } from "../rules/settings.ts";
 import { sessionsWithin } from "../state/descriptors.ts";
 import { openFileLimit } from "../sys/limits.ts";
 import { defaultHost, usableCores } from "./machine.ts";
-import { type Config, OPTIONS, type Option, variableOf } from "./options.ts";
+import { PLACE_VARIABLES, type ServeOptions } from "./options.ts";
 
-export type { Config } from "./options.ts";
-
-/** Texts as given by flags, by the name of the option. */
-export type GivenFlags = Readonly<Partial<Record<keyof Config, string>>>;
-
-/**
- * Checks what was given and fills in the rest: a flag counts before its variable, that before the default.
- * @throws UsageError that names the option, the value and what is allowed
- */
-export function resolveConfig(flags: GivenFlags, env: Environment): Config {
-  const config: Partial<Record<keyof Config, unknown>> = {};
-  for (const name of Object.keys(OPTIONS) as (keyof Config)[]) {
-    const option: Option<unknown> = OPTIONS[name];
-    config[name] = resolveOption(option, flags[name], env);
-  }
-  const checked = config as Config; // every name of the table was set just now, by its own row
-  if (checked.tcpPort === null && checked.udpPort === null) {
-    throw new UsageError(
-      "--tcp-port off and --udp-port off: nothing to serve; allowed: at most one of them off",
-    );
-  }
-  return checked;
-}
-
-/** The value of one option, wherever it comes from. */
-export function resolveOption<T>(option: Option<T>, flagText: string | undefined, env: Environment): T {
-  const { flag, kind } = option;
-  if (flagText !== undefined) return parse(kind, `${flag} ${flagText}`.trimEnd(), flagText);
-  const text = optionText(env, flag);
-  if (text !== undefined) return parse(kind, `${variableOf(flag)}=${text}`, text);
-  if (option.default === null) return null as T; // the table types an option of the machine as T | null
-  return parse(kind, `default of ${flag}`, option.default);
-}
-
-function parse<T>(kind: Option<T>["kind"], said: string, text: string): T {
-  const value = kind.parse(text);
-  if (value === undefined)
-    throw new UsageError(`${printable(said)} is not allowed; allowed: ${kind.allowed}`);
-  return value;
-}
-
-/** On one line, whatever the value holds. */
-function printable(text: string): string {
-  const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
-  return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
-}
+/** From what a person asked for to what the data plane is told. */
 
 /**
  * What the loops are told.
  * @throws UsageError when a banner field is asked for whose variable is not set
  */
-export function loopSettings(config: Config, env: Environment): LoopSettings {
+export function loopSettings(options: ServeOptions, env: Environment): LoopSettings {
   return {
-    hosts: config.hosts ?? [defaultHost()],
-    tcpPort: config.tcpPort,
-    udpPort: config.udpPort,
-    banner: !config.noBanner,
-    bannerFields: bannerFields(config.bannerFields, env),
-    maxTcpSessions: config.maxTcpSessions ?? sessionsWithin(openFileLimit(), config.maxAdminConnections),
-    maxTcpSessionsPerClient: config.maxTcpSessionsPerClient,
-    maxUdpSessions: config.maxUdpSessions,
-    maxAdminConnections: config.maxAdminConnections,
-    tcpIdleTimeoutMs: config.tcpIdleTimeoutMs,
-    tcpKeepAliveMs: config.tcpKeepAliveMs,
-    udpIdleTimeoutMs: config.udpIdleTimeoutMs,
-    maxQueuedBytes: config.maxQueuedBytes,
-    proxyProtocol: config.proxyProtocol,
-    proxyTrusted: config.proxyTrusted,
-    proxyTimeoutMs: config.proxyTimeoutMs,
-    udpBlockedSourcePorts: config.udpBlockedSourcePorts,
-    udpBannerRate: config.udpBannerRate,
-    udpBannerRatePerPrefix: config.udpBannerRatePerPrefix,
-    udpRatePerClient: config.udpRatePerClient,
-    udpAmplificationMax: config.udpAmplificationMax,
-    busyPollMicros: config.busyPollMicros,
-    logSessions: config.logLevel === "debug" || config.logLevel === "trace",
+    hosts: options.hosts ?? [defaultHost()],
+    tcpPort: options.tcpPort,
+    udpPort: options.udpPort,
+    banner: !options.noBanner,
+    bannerFields: bannerFields(options.bannerFields, env),
+    maxTcpSessions: options.maxTcpSessions ?? sessionsWithin(openFileLimit(), options.maxAdminConnections),
+    maxTcpSessionsPerClient: options.maxTcpSessionsPerClient,
+    maxUdpSessions: options.maxUdpSessions,
+    maxAdminConnections: options.maxAdminConnections,
+    tcpIdleTimeoutMs: options.tcpIdleTimeoutMs,
+    tcpKeepAliveMs: options.tcpKeepAliveMs,
+    udpIdleTimeoutMs: options.udpIdleTimeoutMs,
+    maxQueuedBytes: options.maxQueuedBytes,
+    proxyProtocol: options.proxyProtocol,
+    proxyTrusted: options.proxyTrusted,
+    proxyTimeoutMs: options.proxyTimeoutMs,
+    udpBlockedSourcePorts: options.udpBlockedSourcePorts,
+    udpBannerRate: options.udpBannerRate,
+    udpBannerRatePerPrefix: options.udpBannerRatePerPrefix,
+    udpRatePerClient: options.udpRatePerClient,
+    udpAmplificationMax: options.udpAmplificationMax,
+    busyPollMicros: options.busyPollMicros,
+    logSessions: options.logLevel === "debug" || options.logLevel === "trace",
   };
 }
 
@@ -90,7 +45,7 @@ export function loopSettings(config: Config, env: Environment): LoopSettings {
  * @param platform as `process.platform` names it
  * @throws UsageError for more than one where only Linux's SO_REUSEPORT, which spreads clients over sockets, would do
  */
-export function workerCount({ workers }: Pick<Config, "workers">, platform = process.platform): number {
+export function workerCount({ workers }: Pick<ServeOptions, "workers">, platform = process.platform): number {
   if (platform === "linux") return workers === 0 ? usableCores() : workers;
   if (workers > 1) {
     throw new UsageError(
@@ -100,12 +55,12 @@ export function workerCount({ workers }: Pick<Config, "workers">, platform = pro
   return 1;
 }
 
-function bannerFields(fields: Config["bannerFields"], env: Environment): string {
+function bannerFields(fields: ServeOptions["bannerFields"], env: Environment): string {
   return fields.map((field) => bannerLine(field, env)).join("");
 }
 
-function bannerLine(field: keyof typeof BANNER_VARIABLES, env: Environment): string {
-  const variable = BANNER_VARIABLES[field];
+function bannerLine(field: keyof typeof PLACE_VARIABLES, env: Environment): string {
+  const variable = PLACE_VARIABLES[field];
   const value = env[variable];
   if (value === undefined || !/^[\x21-\x7e]{1,253}$/.test(value)) {
     throw new UsageError(
