@@ -1,7 +1,6 @@
-import type { BoundEndpoints } from "../engine/loop.ts";
+import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";

@@ -1,6 +1,6 @@
+import type { LoopSettings } from "../engine/loop.ts";
 import { type Address, inCidr, parseCidr } from "../net/address.ts";
 import { type Endpoint, hostOf } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import { CLOSED, cannotConnect, judgeAnswer, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
 
 /** What of the settings decides how a session must begin. */

@@ -1,8 +1,7 @@
-import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { isWildcard } from "./bun/local-addresses.ts";
-import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets, SessionEnd } from "./loop.ts";
 import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";

@@ -1,11 +1,10 @@
 import type { Pointer } from "bun:ffi";
 import { StartError } from "../errors.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, errnoText, loadLibc } from "../sys/libc.ts";
 import { nativeMemory } from "../sys/memory.ts";
 import { sessionDescriptorsMax } from "./descriptors.ts";
-import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets, SessionEnd } from "./loop.ts";
 import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";

@@ -1,7 +1,30 @@
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
+import type { RuleSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import type { BoundSocket } from "./bind.ts";
+
+/**
+ * What a loop needs to know, and nothing else: plain data that can be cloned into a Worker. The control plane makes it
+ * from the options (`server/settings.ts`).
+ */
+export interface LoopSettings extends RuleSettings {
+  /** Addresses to listen on: IP literals; `::` is dual stack. Never empty. */
+  readonly hosts: readonly string[];
+  /** TCP port, 0 for any free one, null for no TCP. */
+  readonly tcpPort: number | null;
+  /** UDP port, 0 for any free one, null for no UDP. */
+  readonly udpPort: number | null;
+  /** Descriptors for so many are kept from sessions, as far as the open-file limit has room. */
+  readonly maxAdminConnections: number;
+  /** Idle time until the kernel asks whether the peer is still there; 0: it does not. */
+  readonly tcpKeepAliveMs: number;
+  /** Bytes kept for one reader that is slower than its own sending; above it the session is reset. */
+  readonly maxQueuedBytes: number;
+  /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
+  readonly busyPollMicros: number;
+  /** Tell each session's end to the log (debug level only: it costs a message per session). */
+  readonly logSessions: boolean;
+}
 
 /** Where loops listen, with real ports where 0 was asked for. */
 export interface BoundEndpoints {

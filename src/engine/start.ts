@@ -1,9 +1,8 @@
 import { UsageError } from "../errors.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { Serves, SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { linuxEngineFault } from "./linux/selftest.ts";
-import type { EngineChoice, Loops, LoopsEvents } from "./loop.ts";
+import type { EngineChoice, LoopSettings, Loops, LoopsEvents } from "./loop.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /**

@@ -17,7 +17,7 @@ import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 /** Where a session stands. An engine echoes only in `OPEN`. */
@@ -76,7 +76,7 @@ export class TcpRules {
   /** Sessions of this loop. */
   active = 0;
 
-  readonly #settings: LoopSettings;
+  readonly #settings: RuleSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #trust: ProxyTrust;
@@ -88,7 +88,7 @@ export class TcpRules {
   readonly #headers = new Map<number, HeaderWait>();
 
   constructor(
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     loop: number,
     slots: number,

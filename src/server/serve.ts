@@ -1,9 +1,8 @@
 import { type Admin, type AdminFacts, type Place, startAdmin } from "../admin/admin.ts";
-import type { Loops, SessionEnd } from "../engine/loop.ts";
+import type { LoopSettings, Loops, SessionEnd } from "../engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { type Environment, unknownVariables } from "../options/environment.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
 import { makeSharedTables, type SharedTables } from "../state/shared.ts";
 import { openFileLimit } from "../sys/limits.ts";

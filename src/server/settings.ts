@@ -1,6 +1,6 @@
+import type { LoopSettings } from "../engine/loop.ts";
 import { UsageError } from "../errors.ts";
 import type { Environment } from "../options/environment.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import { sessionsWithin } from "../state/descriptors.ts";
 import { openFileLimit } from "../sys/limits.ts";
 import { defaultHost, usableCores } from "./machine.ts";

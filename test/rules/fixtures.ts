@@ -1,6 +1,6 @@
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import { type Address, parseAddress } from "../../src/net/address.ts";
 import { resolve } from "../../src/options/resolve.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
 import { SERVE_OPTIONS } from "../../src/server/options.ts";
 import { loopSettings } from "../../src/server/settings.ts";
 import { Clock } from "../../src/state/clock.ts";

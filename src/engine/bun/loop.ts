@@ -1,9 +1,8 @@
-import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { C, counterRow } from "../../state/counters.ts";
 import { COMMAND, WORD } from "../../state/shared.ts";
-import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets, LoopStart } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import type { BunTcpEvents } from "./tcp-sessions.ts";
 import { BunUdp } from "./udp-sockets.ts";
