@@ -5,7 +5,7 @@ import { serve } from "./commands/serve.ts";
 import { UsageError } from "./errors.ts";
 import type { Environment } from "./options/environment.ts";
 import { addFlags } from "./options/flags.ts";
-import { resolve } from "./options/resolve.ts";
+import { type GivenTexts, resolve } from "./options/resolve.ts";
 
 /** What a command line asks for. */
 export type Invocation =
@@ -39,7 +39,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment, vers
   for (const command of COMMANDS) {
     const line = program.command(command.name, { isDefault: command.isDefault ?? false });
     tame(line, command.name, argv, print);
-    const given = describe(line, command);
+    const given = addUsage(line, command);
     line.action(() => {
       const words = line.processedArgs.flat().filter((word): word is string => word !== undefined);
       const options = resolve(command.table, given, env);
@@ -55,11 +55,8 @@ export function parseCommandLine(argv: readonly string[], env: Environment, vers
   return invocation!; // a command's action has run, or parse has thrown
 }
 
-/** Help of a command. @returns what its flags give, once the command line has been parsed */
-function describe(
-  line: Program,
-  { about, argument, table, helpAfter }: Command,
-): ReturnType<typeof addFlags> {
+/** A command's help, argument and flags. @returns what the flags give, once the command line has been parsed */
+function addUsage(line: Program, { about, argument, table, helpAfter }: Command): GivenTexts {
   line.description(about).addHelpText("after", helpAfter);
   if (argument !== undefined) line.argument(argument.term, argument.about, argument.default);
   return addFlags(line, table);

@@ -20,19 +20,21 @@ export function resolve<R extends Rows>(
     const option: Option<unknown> = table.rows[name]!;
     const texts = given[name] ?? [];
     values[name] =
-      texts.length > 0 ? valueOfFlag(option, texts) : valueOfRest(option, variableOf(table, option), env);
+      texts.length > 0
+        ? valueOfFlags(option, texts)
+        : valueWithoutFlag(option, variableOf(table, option), env);
   }
   return values as ValuesOf<R>; // every name of the table was set just now, by its own row
 }
 
-function valueOfFlag<T>(option: Option<T>, texts: readonly string[]): T {
+function valueOfFlags<T>(option: Option<T>, texts: readonly string[]): T {
   const { flag, kind } = option;
   const values = texts.map((text) => parse(kind, `${flag} ${text}`.trimEnd(), text));
   return option.whenRepeated === undefined ? values.at(-1)! : option.whenRepeated(values);
 }
 
 /** The value of an option that no flag gave. */
-function valueOfRest<T>(option: Option<T>, variable: string | null, env: Environment): T | null {
+function valueWithoutFlag<T>(option: Option<T>, variable: string | null, env: Environment): T | null {
   const { flag, kind } = option;
   const text = variable === null ? undefined : variableText(env, variable);
   if (text !== undefined) return parse(kind, `${variable}=${text}`, text);
