@@ -76,7 +76,7 @@ describe("the option table", () => {
     for (const flag of flags) expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/);
   });
 
-  test("help and the README's table name every flag, variable and default", () => {
+  test("help and the table of docs/flags.md name every flag, variable and default", () => {
     const help = parseCommandLine(["serve", "--help"], {}, "0");
     if (help.command !== "print") throw new Error("no help");
     const table = flagTable();

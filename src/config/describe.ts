@@ -16,7 +16,7 @@ export function meaning({ help, kind }: Option<unknown>): string {
   return kind.namedInHelp ? help : `${help}; allowed: ${kind.allowed}`;
 }
 
-/** The options as a Markdown table, for the README. */
+/** The options as a Markdown table, for docs/flags.md. */
 export function flagTable(): string {
   const rows: string[] = ["| flag | variable | default | meaning |", "|---|---|---|---|"];
   for (const group of GROUPS) {

@@ -24,7 +24,7 @@ export const GROUPS = [
   "Log",
 ] as const;
 
-/** One option: all that is known about it. Its flag, variable, check, help and README row come from here. */
+/** One option: all that is known about it. Its flag, variable, check, help and row of docs/flags.md come from here. */
 export interface Option<T> {
   /** The long flag, `--tcp-port`; the variable is `ECHO_TCP_PORT`. */
   readonly flag: `--${string}`;
