@@ -2,7 +2,8 @@ import { type Admin, type AdminFacts, startAdmin } from "./admin/admin.ts";
 import { type Environment, unknownVariables } from "./config/environment.ts";
 import { type Config, loopSettings, workerCount } from "./config.ts";
 import { drain } from "./drain.ts";
-import type { Loops, SessionEnd } from "./engine/loop.ts";
+import type { Loops } from "./engine/loop.ts";
+import type { SessionEvent } from "./engine/session-log.ts";
 import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
 import { formatEndpoint } from "./net/endpoint.ts";
@@ -42,7 +43,7 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   const tables = makeSharedTables(serves.length, clientsMax, serves);
   let workerRestarts = 0;
   const loops = await startLoops(choice, settings, tables, {
-    onSessionEnd: settings.logSessions ? (end) => logSession(log, end) : null,
+    onSession: settings.logSessions ? (event) => logSession(log, event) : null,
     onRestart: (loop, why) => {
       workerRestarts++;
       log.error({ loop, why }, "event loop restarted");
@@ -109,8 +110,11 @@ function warn(settings: LoopSettings, env: Environment, log: Logger): void {
   }
 }
 
-function logSession(log: Logger, { protocol, client, via, server, reason, seconds }: SessionEnd): void {
-  log.debug({ protocol, client, via, server, reason, seconds }, "session ended");
+function logSession(log: Logger, event: SessionEvent): void {
+  const { protocol, client, via, server } = event.session;
+  const session = { protocol, client, via, server };
+  if (event.what === "opened") log.debug(session, "session opened");
+  else log.debug({ ...session, ...event.end }, "session ended");
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

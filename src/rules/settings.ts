@@ -42,6 +42,6 @@ export interface LoopSettings {
   readonly udpAmplificationMax: number;
   /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
   readonly busyPollMicros: number;
-  /** Tell each session's end to the log (debug level only: it costs a message per session). */
+  /** Tell each TCP session's beginning and end to the log (debug level only: it costs two messages per session). */
   readonly logSessions: boolean;
 }
