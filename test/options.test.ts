@@ -93,7 +93,7 @@ describe("the option table", () => {
     for (const flag of flags) expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/);
   });
 
-  test("help and the README's table name every flag, variable and default", () => {
+  test("help and the table of docs/flags.md name every flag, variable and default", () => {
     const table = flagTable(SERVE_OPTIONS);
     const flat = printed(["serve", "--help"]).replace(/\s+/g, " ");
     for (const [, option] of ROWS) {

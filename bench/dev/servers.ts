@@ -37,7 +37,7 @@ export async function serveOurs(): Promise<void> {
   const loop = new BunLoop(start, {
     onListenersLeft: () => {},
     onStopped: () => {},
-    onSessionEnd: null,
+    onSession: null,
     onFault: console.error,
   });
   await loop.listen();

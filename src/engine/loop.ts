@@ -2,6 +2,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 import type { RuleSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import type { BoundSocket } from "./bind.ts";
+import type { SessionEvent } from "./session-log.ts";
 
 /**
  * What a loop needs to know, and nothing else: plain data that can be cloned into a Worker. The control plane makes it
@@ -22,7 +23,7 @@ export interface LoopSettings extends RuleSettings {
   readonly maxQueuedBytes: number;
   /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
   readonly busyPollMicros: number;
-  /** Tell each session's end to the log (debug level only: it costs a message per session). */
+  /** Tell each TCP session's beginning and end to the log (debug level only: it costs two messages per session). */
   readonly logSessions: boolean;
 }
 
@@ -57,8 +58,8 @@ export interface Loops extends Loop, EngineChoice {
 
 /** What the control plane is told of its loops. */
 export interface LoopsEvents {
-  /** Told of each session's end; null unless the settings ask for it. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** Told of each session's beginning and end; null unless the settings ask for it. */
+  readonly onSession: ((event: SessionEvent) => void) | null;
   /** A loop died of a fault and will be replaced. */
   readonly onRestart: (loop: number, why: string) => void;
   /** A loop that was to take a dead one's place could not start; it is tried again after a pause. */
@@ -83,17 +84,6 @@ export interface LoopStart {
   readonly settings: LoopSettings;
   readonly tables: SharedTables;
   readonly index: number;
-}
-
-/** A session's end, told to the log at debug level. Addresses as `ip:port`. */
-export interface SessionEnd {
-  readonly protocol: "tcp" | "udp";
-  readonly client: string;
-  readonly server: string;
-  /** The proxy, where a PROXY header named the client. */
-  readonly via?: string;
-  readonly reason: string;
-  readonly seconds: number;
 }
 
 /** A probe's connection takes milliseconds; one that is still here after so long is given up, and the probe will tell. */

@@ -71,7 +71,7 @@ export class TcpRules {
   bannerLength = 0;
   /** Bytes that came with or in place of the header of the latest OPEN: the first to be echoed. */
   pending: Uint8Array = NOTHING;
-  /** Who the header of the latest OPEN named as the client; null for nobody. */
+  /** Who a header named as the client of the latest session whose banner was due; null for nobody. */
   source: ProxySource | null = null;
   /** Sessions of this loop. */
   active = 0;
@@ -255,6 +255,7 @@ export class TcpRules {
     const refusal = this.#clients.take(slot, wait.peer.address);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
+    this.source = null;
     this.bannerLength = this.#banner(wait, null);
     return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
   }

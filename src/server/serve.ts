@@ -1,5 +1,6 @@
 import { type Admin, type AdminFacts, type Place, startAdmin } from "../admin/admin.ts";
-import type { LoopSettings, Loops, SessionEnd } from "../engine/loop.ts";
+import type { LoopSettings, Loops } from "../engine/loop.ts";
+import type { SessionEvent } from "../engine/session-log.ts";
 import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { type Environment, unknownVariables } from "../options/environment.ts";
@@ -42,7 +43,7 @@ export async function serve(options: ServeOptions, surroundings: Surroundings): 
   const tables = makeSharedTables(serves.length, clientsMax, serves);
   let workerRestarts = 0;
   const loops = await startLoops(choice, settings, tables, {
-    onSessionEnd: settings.logSessions ? (end) => logSession(log, end) : null,
+    onSession: settings.logSessions ? (event) => logSession(log, event) : null,
     onRestart: (loop, why) => {
       workerRestarts++;
       log.error({ loop, why }, "event loop restarted");
@@ -114,8 +115,11 @@ function warn(settings: LoopSettings, env: Environment, log: Logger): void {
   }
 }
 
-function logSession(log: Logger, { protocol, client, via, server, reason, seconds }: SessionEnd): void {
-  log.debug({ protocol, client, via, server, reason, seconds }, "session ended");
+function logSession(log: Logger, event: SessionEvent): void {
+  const { protocol, client, via, server } = event.session;
+  const session = { protocol, client, via, server };
+  if (event.what === "opened") log.debug(session, "session opened");
+  else log.debug({ ...session, ...event.end }, "session ended");
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

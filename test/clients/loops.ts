@@ -23,7 +23,7 @@ export class Here implements AsyncDisposable {
     const clients = wanted.maxTcpSessionsPerClient > 0 ? wanted.maxTcpSessions : 0;
     const tables = makeSharedTables(serves.length, clients, serves);
     const unheard = {
-      onSessionEnd: null,
+      onSession: null,
       onSessionFault() {},
       onRestart() {},
       onStartFailure() {},
