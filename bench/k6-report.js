@@ -72,7 +72,7 @@ function table(script, data) {
     times("connect", "echo_connect_time"),
     times("banner", "echo_banner_time"),
     times("round trip", "echo_round_trip"),
-    "  k6's own work and queue are in these times; see README for what they can tell.",
+    "  k6's own work and queue are in these times; see docs/k6.md for what they can tell.",
     "",
     ...checked.map(({ metric, condition, ok }) => `  ${ok ? "ok  " : "FAIL"} ${metric} ${condition}`),
     "",

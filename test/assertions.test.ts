@@ -101,7 +101,7 @@ describe("a queue", () => {
   });
 
   test("of the portable engine gives no more bytes than it has", () => {
-    const session = new Session(5, BLOCKED, null);
+    const session = new Session(5, BLOCKED);
     session.enqueue(new Uint8Array(10), 0);
     expect(() => session.flush({ write: () => 11 })).toThrow("more bytes of session 5 are sent than queued");
     expect(session.queuedBytes).toBe(10);

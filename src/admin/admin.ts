@@ -1,7 +1,6 @@
-import type { Environment } from "../config/environment.ts";
-import type { BoundEndpoints } from "../engine/loop.ts";
+import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
+import type { Environment } from "../options/environment.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";
@@ -15,6 +14,14 @@ export interface AdminFacts extends ProcessFacts {
   readonly tables: SharedTables;
   readonly bound: BoundEndpoints;
   readonly settings: LoopSettings;
+  readonly place: Place;
+}
+
+/** Where this server stands in the cluster; undefined what nobody told. */
+export interface Place {
+  readonly pod: string | undefined;
+  readonly node: string | undefined;
+  readonly namespace: string | undefined;
 }
 
 /** Where admin listens. */

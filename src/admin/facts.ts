@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from "node:os";
-import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
+import type { Environment } from "../options/environment.ts";
 import { COUNTER, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
 import { CONTROL } from "../state/shared.ts";
 import type { AdminFacts } from "./admin.ts";
@@ -13,7 +13,7 @@ export async function pageFacts(facts: AdminFacts, env: Environment): Promise<Pa
   const draining = Atomics.load(new Int32Array(facts.tables.control), CONTROL.draining) === 1;
   const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return {
-    identity: identity(facts, env),
+    identity: identity(facts),
     state: draining ? "draining" : "serving",
     addresses: { tcp: facts.bound.tcp.map(formatEndpoint), udp: facts.bound.udp.map(formatEndpoint) },
     sessions: sessions(facts),
@@ -22,12 +22,13 @@ export async function pageFacts(facts: AdminFacts, env: Environment): Promise<Pa
   };
 }
 
-function identity(facts: AdminFacts, env: Environment): [string, string][] {
+function identity(facts: AdminFacts): [string, string][] {
   const seconds = Math.floor(performance.now() / 1000);
+  const { pod, node, namespace } = facts.place;
   const known: [string, string | undefined][] = [
-    ["Name", env[BANNER_VARIABLES.pod] ?? hostname()],
-    ["Node", env[BANNER_VARIABLES.node]],
-    ["Namespace", env[BANNER_VARIABLES.namespace]],
+    ["Name", pod ?? hostname()],
+    ["Node", node],
+    ["Namespace", namespace],
     ["Version", `${facts.version} (Bun ${Bun.version})`],
     ["Engine", `${facts.engine} (${facts.engineReason}), event loops: ${facts.tables.loops}`],
     ["Up for", `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min ${seconds % 60} s`],

@@ -1,13 +1,11 @@
+import type { LoopSettings } from "../engine/loop.ts";
 import { type Address, inCidr, parseCidr } from "../net/address.ts";
 import { type Endpoint, hostOf } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
+import { LOCAL_HEADER } from "../net/proxy-header.ts";
 import { CLOSED, cannotConnect, judgeAnswer, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
 
 /** What of the settings decides how a session must begin. */
 export type ProxySettings = Pick<LoopSettings, "proxyProtocol" | "proxyTrusted">;
-
-/** `\r\n\r\n\0\r\nQUIT\n`, version 2, LOCAL, no family, no addresses: "this is the proxy itself" (PROXY protocol, 2.2). */
-const LOCAL_HEADER = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10, 0x20, 0, 0, 0);
 
 /**
  * The probe where libc cannot be called, and a socket's end not be known before it connects: it opens a session like

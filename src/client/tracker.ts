@@ -65,6 +65,8 @@ export class Tracker {
   #underWay = 0;
   /** One more than the highest number that came whole. */
   #front = 0;
+  /** The oldest message that was in the ring when it grew: what is older is forgotten. */
+  #firstKept = 0;
   #lastSentMs = Number.NEGATIVE_INFINITY;
   readonly #replacements = new Replacements();
 
@@ -190,7 +192,7 @@ export class Tracker {
   }
 
   #remembers(number: number): boolean {
-    return number >= this.#counts.sent - this.#states.length;
+    return number >= Math.max(this.#firstKept, this.#counts.sent - this.#states.length);
   }
 
   #slot(number: number): number {
@@ -215,7 +217,9 @@ export class Tracker {
     const states = new Uint8Array(2 * length);
     const times = new Float64Array(2 * length);
     const last = this.#counts.sent - 1; // not in the ring yet
-    for (let number = Math.max(0, last - length); number < last; number++) {
+    // The larger ring has room for older messages, which were forgotten already.
+    this.#firstKept = Math.max(this.#firstKept, last - length);
+    for (let number = this.#firstKept; number < last; number++) {
       states[number % (2 * length)] = this.#stateOf(number);
       times[number % (2 * length)] = this.#timeOf(number);
     }

@@ -2,7 +2,8 @@ import { setThreadClock } from "../state/clock.ts";
 import { bookMappings, type MappingLedger } from "../sys/memory.ts";
 import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundEndpoints, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints } from "./loop.ts";
+import type { SessionEvent } from "./session-log.ts";
 
 /** Messages to the Worker that a loop lives in. None is sent per datagram or per TCP message. */
 export type ToWorker =
@@ -22,7 +23,7 @@ export type FromWorker =
   | { readonly type: "stopped" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
   | { readonly type: "failed"; readonly why: string }
-  | { readonly type: "session_ended"; readonly end: SessionEnd }
+  | { readonly type: "session_event"; readonly event: SessionEvent }
   /** A bug showed in one session, which was reset for it. */
   | { readonly type: "session_fault"; readonly why: string };
 
@@ -32,7 +33,7 @@ declare const self: Worker;
 const DEATH_MS = 100;
 
 const send = (message: FromWorker): void => self.postMessage(message);
-const sendSessionEnd = (end: SessionEnd): void => send({ type: "session_ended", end });
+const sendSessionEvent = (event: SessionEvent): void => send({ type: "session_event", event });
 const sendSessionFault = (fault: unknown): void => send({ type: "session_fault", why: reasonOf(fault) });
 const reasonOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
@@ -59,7 +60,7 @@ async function startLinux(start: LinuxLoopStart): Promise<void> {
   runLinuxLoop(start, {
     onRunning: () => send({ type: "started", bound: null }),
     onListenersLeft: () => send({ type: "listeners_left" }),
-    onSessionEnd: start.settings.logSessions ? sendSessionEnd : null,
+    onSession: start.settings.logSessions ? sendSessionEvent : null,
     onFault: sendSessionFault,
   });
   send({ type: "stopped" });
@@ -69,7 +70,7 @@ async function startBun(start: BunLoopStart): Promise<void> {
   const { BunLoop } = await import("./bun/loop.ts");
   bunLoop = new BunLoop(start, {
     onListenersLeft: () => send({ type: "listeners_left" }),
-    onSessionEnd: start.settings.logSessions ? sendSessionEnd : null,
+    onSession: start.settings.logSessions ? sendSessionEvent : null,
     onFault: sendSessionFault,
     onStopped: () => send({ type: "stopped" }),
   });

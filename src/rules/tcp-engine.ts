@@ -9,7 +9,7 @@ export interface Opened {
   bannerLength: number;
   /** Bytes that came after the PROXY header, or in place of one: the first to be echoed. */
   pending: Uint8Array;
-  /** Client that the PROXY header named; null for none. */
+  /** Client that a header named, of the latest session whose banner was due; null for none. */
   source: ProxySource | null;
 }
 

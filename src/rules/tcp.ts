@@ -17,7 +17,7 @@ import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import type { Opened, TcpDeadlines } from "./tcp-engine.ts";
 import { AWAITING_HEADER, AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "./tcp-phase.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
@@ -46,8 +46,7 @@ export class TcpRules {
   readonly opened: Opened = { bannerLength: 0, pending: NOTHING, source: null };
   /** Number of this loop's sessions. */
   active = 0;
-
-  readonly #settings: LoopSettings;
+  readonly #settings: RuleSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #trust: ProxyTrust;
@@ -59,7 +58,7 @@ export class TcpRules {
   readonly #headers = new Map<number, HeaderWait>();
 
   constructor(
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     loop: number,
     slots: number,
@@ -235,6 +234,7 @@ export class TcpRules {
     const refusal = this.#clients.take(slot, wait.peer.address);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
+    this.opened.source = null;
     this.opened.bannerLength = this.#banner(wait, null);
     return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
   }

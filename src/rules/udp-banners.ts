@@ -5,7 +5,7 @@ import type { SharedTables } from "../state/shared.ts";
 import type { Banner } from "./banner.ts";
 import { BannerBudget } from "./budget.ts";
 import type { Reflectors } from "./reflectors.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 
 /** IP and UDP header bytes of a datagram (RFC 791, RFC 8200, RFC 768). */
 const IPV4_HEADER_BYTES = 28;
@@ -23,7 +23,7 @@ export class UdpBanners {
   /** @param reflectors is told of each banner; null where there are no banners */
   constructor(
     banner: Banner,
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     counters: Float64Array,
     clock: Clock,

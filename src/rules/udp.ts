@@ -15,7 +15,7 @@ import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import { dropReasonOf, markBlockedPorts, markOwnPort } from "./source-ports.ts";
 import { UdpBanners } from "./udp-banners.ts";
 import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
@@ -35,7 +35,7 @@ export class UdpRules {
   /** Number of this loop's sessions. */
   active = 0;
 
-  readonly #settings: LoopSettings;
+  readonly #settings: RuleSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #wheel: DeadlineWheel | null;
@@ -56,7 +56,7 @@ export class UdpRules {
   #isSessionless = false;
 
   constructor(
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     loop: number,
     clock: Clock,

@@ -149,6 +149,7 @@ describe("any mixture of drop, double, delay, swap, corrupt and cross", () => {
         tracker.finish();
         expect(tracker.underWay).toBe(0);
       }),
+      { numRuns: 1000 },
     );
   });
 

@@ -139,6 +139,15 @@ describe("memory", () => {
     expect(tracker.counts).toEqual({ ...NO_COUNTS, sent: 100, answered: 100, reordered: 99 });
   });
 
+  test("that has grown does not know again what it had forgotten", () => {
+    const tracker = new Tracker(TIMEOUT_MS, 1);
+    tracker.send(0);
+    tracker.echo(0, 0);
+    for (let number = 1; number < 4; number++) tracker.send(0);
+    expect(tracker.echo(0, 0)).toBe("forgotten");
+    expect(tracker.underWay).toBe(3);
+  });
+
   test("does not grow in a run of days", () => {
     const tracker = new Tracker(TIMEOUT_MS, 64);
     const before = process.memoryUsage().rss;

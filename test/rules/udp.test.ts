@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import type { Address } from "../../src/net/address.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
 import type { UdpRules } from "../../src/rules/udp.ts";
 import { makeUdpRules } from "../../src/rules/udp-rated.ts";
 import { DROP, ECHO, FIRST, SUSPECT, type UdpVerdict } from "../../src/rules/udp-verdict.ts";

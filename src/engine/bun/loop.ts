@@ -1,9 +1,8 @@
-import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, countersOf } from "../../state/counters.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
-import type { BoundEndpoints, LoopSockets, LoopStart, TcpEvents } from "../loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets, LoopStart, TcpEvents } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import { BunUdp } from "./udp-sockets.ts";
 

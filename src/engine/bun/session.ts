@@ -1,5 +1,4 @@
 import type { TcpClose } from "../../state/counters.ts";
-import type { SessionEnds } from "../session-ends.ts";
 import { release } from "./memory.ts";
 
 /** Session state: bytes that come are sent back at once. The states have no order; this file owns the set. */
@@ -43,13 +42,10 @@ export class Session {
   closing = false;
   /** Why this side ends the session; null as long as only the peer can end it. */
   reason: TcpClose | null = null;
-  /** Both ends, for the log; null unless sessions are logged. */
-  ends: SessionEnds | null;
 
-  constructor(slot: number, state: SessionState, ends: SessionEnds | null) {
+  constructor(slot: number, state: SessionState) {
     this.slot = slot;
     this.state = state;
-    this.ends = ends;
   }
 
   /** Number of bytes in the queue; 0 unless the session is BLOCKED. */

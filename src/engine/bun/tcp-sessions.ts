@@ -1,12 +1,12 @@
 import type { SocketHandler } from "bun";
 import type { TcpRules } from "../../rules/tcp.ts";
 import type { TcpDeadlines } from "../../rules/tcp-engine.ts";
-import { AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
+import { AWAITING_LATE_HEADER, OPEN, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { TcpEvents } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
-import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
+import { SessionLog } from "../session-log.ts";
 import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, Connections, close } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
@@ -36,6 +36,8 @@ export class TcpSessions implements TcpDeadlines {
   readonly #lastActiveMs: Float64Array;
   readonly #maxQueuedBytes: number;
   readonly #events: TcpEvents;
+  /** Null unless sessions are logged. */
+  readonly log: SessionLog | null;
   readonly #connections = new Connections();
   readonly #progress: TcpProgress;
   readonly endings: BunEndings;
@@ -52,10 +54,11 @@ export class TcpSessions implements TcpDeadlines {
     this.#lastActiveMs = rules.lastActiveMs;
     this.#maxQueuedBytes = maxQueuedBytes;
     this.#events = events;
+    this.log = events.onSession === null ? null : new SessionLog(events.onSession, rules.counters);
     this.#progress = new TcpProgress(slots);
     this.endings = new BunEndings(this.#connections, rules, this.#progress, clock);
     this.handlers = {
-      data: this.#readable,
+      data: this.log === null ? this.#readable : (socket, chunk) => this.#loggedReadable(socket, chunk),
       drain: (socket) => this.#writable(socket),
       end: (socket) => this.#peerFin(socket),
       close: (socket, error) => this.#closed(socket, error),
@@ -68,9 +71,16 @@ export class TcpSessions implements TcpDeadlines {
     return this.#connections.nextSlot();
   }
 
-  /** A connection was admitted, in `slot`. Its `ends` are for the log. */
-  begin(socket: Connection, slot: number, phase: Phase, ends: SessionEnds | null): void {
-    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING_HEADER, ends);
+  /** Each event is said to be whose it is: a wrapper, so that it costs nothing where sessions are not logged. */
+  #loggedReadable(socket: Connection, chunk: Uint8Array): void {
+    const session = socket.data;
+    if (session !== null && session.state !== PROBE) this.log!.turn(session.slot);
+    this.#readable(socket, chunk);
+  }
+
+  /** A connection was admitted, in `slot`. */
+  begin(socket: Connection, slot: number, phase: Phase): void {
+    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING_HEADER);
     socket.data = session;
     this.#connections.add(socket);
     if (this.#counters[COUNTER.tcpQueuedBytes]! > QUEUED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
@@ -81,6 +91,7 @@ export class TcpSessions implements TcpDeadlines {
   #greet(socket: Connection, session: Session): void {
     const { banner, opened } = this.#rules;
     const { bannerLength, pending } = opened;
+    this.log?.open(session.slot, opened.source);
     // A copy: the banner's bytes are written anew for the next session, and these may have to wait.
     if (bannerLength > 0) this.#send(socket, session, banner.bytes.slice(0, bannerLength));
     if (pending.length > 0) this.#send(socket, session, pending);
@@ -162,6 +173,7 @@ export class TcpSessions implements TcpDeadlines {
   #writable(socket: Connection): void {
     const session = socket.data;
     if (session === null || session.state !== BLOCKED) return;
+    this.log?.turn(session.slot);
     this.#flush(socket, session);
     if (session.queuedBytes > 0 || session.dead) return;
     if (session.fin) close(socket, session);
@@ -187,6 +199,7 @@ export class TcpSessions implements TcpDeadlines {
     if (session === null) return;
     session.fin = true;
     if (session.state === AWAITING_HEADER) {
+      this.log?.turn(session.slot);
       this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
     }
     if (session.queuedBytes === 0 && !session.closing) close(socket, session);
@@ -208,6 +221,7 @@ export class TcpSessions implements TcpDeadlines {
 
   headerTimeout(slot: number): void {
     const socket = this.#connections.get(slot);
+    this.log?.turn(slot);
     try {
       const phase = this.#rules.headerEnd(slot, "proxy_timeout");
       if (phase === AWAITING_LATE_HEADER) this.#greet(socket, socket.data!);
@@ -221,8 +235,6 @@ export class TcpSessions implements TcpDeadlines {
     if (phase === REFUSED) {
       abort(socket, session, "refused");
     } else if (phase === OPEN) {
-      const { source } = this.#rules.opened;
-      if (session.ends !== null && source !== null) session.ends = proxiedEnds(session.ends, source);
       session.state = ECHOING;
       this.#greet(socket, session);
     }
@@ -242,10 +254,8 @@ export class TcpSessions implements TcpDeadlines {
     this.#clock.tick();
     this.#counters[COUNTER.tcpQueuedBytes]! -= session.queuedBytes;
     session.dropQueue();
-    const { slot, ends } = session;
-    if (ends !== null) {
-      this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });
-    }
+    const { slot } = session;
+    this.log?.end(slot, reason, this.#rules.age(slot));
     this.#rules.close(slot, reason);
     this.#progress.forget(slot);
     this.#connections.remove(slot);
@@ -266,16 +276,6 @@ export class TcpSessions implements TcpDeadlines {
       return;
     }
     abort(socket, session, "fault");
-    this.#events.onFault(fault);
-  }
-
-  /**
-   * The rules threw for a newcomer, which has no session yet: its slot is set right.
-   * @throws the fault where the rules know no session in that slot: the tables are wrong then, and the loop must end
-   */
-  faultAtOpen(slot: number, fault: unknown): void {
-    if (this.#rules.phase(slot) === FREE) throw fault;
-    this.#rules.close(slot, "fault");
     this.#events.onFault(fault);
   }
 

@@ -2,11 +2,10 @@ import type { TCPSocketListener } from "bun";
 import { type Address, MAPPED, parseAddress } from "../../net/address.ts";
 import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import { TcpRules } from "../../rules/tcp.ts";
-import { type Phase, REFUSED } from "../../rules/tcp-phase.ts";
+import { FREE, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
 import type { TcpEvents } from "../loop.ts";
-import { sessionEnds } from "../session-ends.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, listenTcp } from "./listen.ts";
@@ -25,8 +24,8 @@ export class BunTcp {
   readonly #start: BunLoopStart;
   readonly #clock: Clock;
   readonly #sessions: TcpSessions;
+  readonly #onFault: (fault: unknown) => void;
   readonly #descriptorsMax: number;
-  readonly #logged: boolean;
   #listeners: TCPSocketListener<Session | null>[] = [];
   /** The latest local address as text and as words: most hosts have very few. */
   #localText = "";
@@ -38,7 +37,7 @@ export class BunTcp {
   constructor(start: BunLoopStart, clock: Clock, events: TcpEvents) {
     this.#start = start;
     this.#clock = clock;
-    this.#logged = events.onSessionEnd !== null;
+    this.#onFault = events.onFault;
     this.#descriptorsMax = sessionDescriptorsMax(start.settings);
     const slots = Math.min(start.settings.maxTcpSessions, this.#descriptorsMax);
     this.rules = new TcpRules(start.settings, start.tables, start.index, slots, clock);
@@ -93,19 +92,24 @@ export class BunTcp {
       socket.terminate();
       return;
     }
-    const ends = this.#logged ? sessionEnds(peer, remotePort, local, localPort) : null;
+    this.#sessions.log?.begin(slot, { address: peer, port: remotePort }, { address: local, port: localPort });
     const { settings, sockets } = this.#start;
     // A listener of the control plane's has it, and what is accepted inherits it. Bun takes the idle time only.
     if (sockets === null && settings.tcpKeepAliveMs > 0) socket.setKeepAlive(true, settings.tcpKeepAliveMs);
-    this.#sessions.begin(socket, slot, phase, ends);
+    this.#sessions.begin(socket, slot, phase);
   }
 
-  /** Asks the rules about a newcomer. Where they throw, its slot is wrong: it is refused, and the slot set right. */
+  /**
+   * Asks the rules about a newcomer. Where they throw, its slot is wrong: it is refused, and the slot set right.
+   * @throws the fault where the rules know no session in that slot: the tables are wrong then, and the loop must end
+   */
   #admit(slot: number, peer: Address, peerPort: number, local: Address, localPort: number): Phase {
     try {
       return this.rules.open(slot, peer, peerPort, local, localPort);
     } catch (fault) {
-      this.#sessions.faultAtOpen(slot, fault);
+      if (this.rules.phase(slot) === FREE) throw fault;
+      this.rules.close(slot, "fault");
+      this.#onFault(fault);
       return REFUSED;
     }
   }

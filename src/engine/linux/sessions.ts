@@ -7,7 +7,7 @@ import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "
 import { abortiveClose } from "../../sys/socket.ts";
 import type { TcpEvents } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
-import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
+import { SessionLog } from "../session-log.ts";
 import { type AWAITING_HEADER, BLOCKED, ECHOING, isSession, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
 
@@ -20,8 +20,8 @@ export class LinuxSessions {
   readonly #kind: Uint8Array;
   readonly #queues: SendQueues;
   readonly #events: TcpEvents;
-  /** Both ends of each session, where sessions are logged. */
-  readonly #ends = new Map<number, SessionEnds>();
+  /** Null unless sessions are logged. */
+  readonly log: SessionLog | null;
 
   constructor(rules: TcpRules, epoll: EpollSet, kind: Uint8Array, queues: SendQueues, events: TcpEvents) {
     this.progress = new TcpProgress(kind.length);
@@ -30,6 +30,7 @@ export class LinuxSessions {
     this.#kind = kind;
     this.#queues = queues;
     this.#events = events;
+    this.log = events.onSession === null ? null : new SessionLog(events.onSession, rules.counters);
   }
 
   /** An admitted connection becomes a session. False where it cannot be watched: it was reset, and counted as refused. */
@@ -40,9 +41,7 @@ export class LinuxSessions {
     local: Address & { port: number },
   ): boolean {
     this.#kind[fd] = kind;
-    if (this.#events.onSessionEnd !== null) {
-      this.#ends.set(fd, sessionEnds(peer, peer.port, local, local.port));
-    }
+    this.log?.begin(fd, { address: peer, port: peer.port }, { address: local, port: local.port });
     if (this.#epoll.add(fd, EPOLLIN)) return true;
     this.#rules.countRefusal("no_epoll_watch");
     this.abort(fd, "refused");
@@ -52,9 +51,6 @@ export class LinuxSessions {
   /** The header that the rules have just read ends the wait for one. */
   headerRead(fd: number): void {
     this.#kind[fd] = ECHOING;
-    const ends = this.#ends.get(fd);
-    const { source } = this.#rules.opened;
-    if (ends !== undefined && source !== null) this.#ends.set(fd, proxiedEnds(ends, source));
   }
 
   kind(fd: number): number {
@@ -153,11 +149,7 @@ export class LinuxSessions {
     this.#kind[fd] = NONE;
     this.#queues.drop(fd);
     this.progress.forget(fd);
-    const ends = this.#ends.get(fd);
-    if (ends !== undefined) {
-      this.#ends.delete(fd);
-      this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(fd) });
-    }
+    this.log?.end(fd, reason, this.#rules.age(fd));
     this.#rules.close(fd, reason);
   }
 }

@@ -15,6 +15,7 @@ import type { LoopStart, TcpEvents } from "../loop.ts";
 import { Acceptor } from "./acceptor.ts";
 import { LinuxEndings } from "./endings.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
+import { logTurns } from "./log-turns.ts";
 import { LinuxProbes, PROBE_DESCRIPTORS } from "./probes.ts";
 import { SendQueues, WINDOW_BYTES } from "./send-queues.ts";
 import { LinuxSessions } from "./sessions.ts";
@@ -39,7 +40,6 @@ export class LinuxTcp implements TcpDeadlines {
   readonly #queues: SendQueues;
   readonly #sessions: LinuxSessions;
   readonly #endings: LinuxEndings;
-
   readonly #buffer = nativeMemory(WINDOW_BYTES);
   readonly #bufferAddress = this.#buffer.address as Pointer;
   readonly #banner: NativeMemory;
@@ -71,6 +71,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#queues = new SendQueues(this.rules.counters, start.settings.maxQueuedBytes);
     this.#windowBytes = this.#queues.windowBytes();
     this.#sessions = new LinuxSessions(this.rules, epoll, kind, this.#queues, events);
+    if (this.#sessions.log !== null) logTurns(this, this.#sessions.log);
     this.#endings = new LinuxEndings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
     this.probes = new LinuxProbes(clock, epoll, kind, this.#buffer);
     this.acceptor = new Acceptor(listeners, epoll, kind, {
@@ -113,7 +114,8 @@ export class LinuxTcp implements TcpDeadlines {
    * banner then costs one segment instead of two. What came with a PROXY header goes before that.
    */
   #greet(fd: number): void {
-    const { bannerLength, pending } = this.rules.opened;
+    const { bannerLength, pending, source } = this.rules.opened;
+    this.#sessions.log?.open(fd, source);
     const early =
       pending.length > 0 || this.#kind[fd] === AWAITING_HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
@@ -125,7 +127,10 @@ export class LinuxTcp implements TcpDeadlines {
     for (let at = 0; at < pending.length; at += WINDOW_BYTES) {
       const piece = pending.subarray(at, at + WINDOW_BYTES);
       if (this.#kind[fd] === BLOCKED) this.#enqueue(fd, piece);
-      else if (this.#kind[fd] === ECHOING) this.#sendCopy(fd, piece);
+      else if (this.#kind[fd] === ECHOING) {
+        this.#buffer.bytes.set(piece);
+        this.#sendBuffer(fd, piece.length);
+      }
     }
   }
 
@@ -150,11 +155,6 @@ export class LinuxTcp implements TcpDeadlines {
     } else {
       this.#nothingReceived(fd, length);
     }
-  }
-
-  #sendCopy(fd: number, bytes: Uint8Array): void {
-    this.#buffer.bytes.set(bytes);
-    this.#sendBuffer(fd, bytes.length);
   }
 
   #sendBuffer(fd: number, length: number): void {
@@ -283,6 +283,7 @@ export class LinuxTcp implements TcpDeadlines {
 
   /** As `readable`, but reads at most `limit` bytes. Returns how many came. */
   #echo(fd: number, limit: number): number {
+    this.#sessions.log?.turn(fd);
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
     this.rules.counters[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
     if (length > 0) this.#sendBuffer(fd, length);

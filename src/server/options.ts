@@ -1,47 +1,29 @@
+import { UsageError } from "../errors.ts";
 import {
   addressList,
   cidrList,
   decimal,
   duration,
+  eachOnce,
   integer,
-  type Kind,
   listenPort,
   oneOf,
   portList,
   size,
   someOf,
   toggle,
-} from "./kinds.ts";
+} from "../options/kinds.ts";
+import { option, type Rows, type Table, type ValuesOf } from "../options/table.ts";
 
-export const GROUPS = [
-  "Listening",
-  "Banner",
-  "Limits",
-  "PROXY protocol",
-  "UDP safety",
-  "Data plane",
-  "Health and shutdown",
-  "Log",
-] as const;
+/** Variables of the downward API: where this server stands, by the banner field that shows it. */
+export const PLACE_VARIABLES = {
+  pod: "ECHO_POD_NAME",
+  node: "ECHO_NODE_NAME",
+  namespace: "ECHO_NAMESPACE",
+} as const;
 
-/** One option: all that is known about it. Its flag, variable, check, help and README row come from here. */
-export interface Option<T> {
-  /** The long flag, `--tcp-port`; the variable is `ECHO_TCP_PORT`. */
-  readonly flag: `--${string}`;
-  readonly group: (typeof GROUPS)[number];
-  readonly kind: Kind<T>;
-  /** Read as a person's text would be; null where it depends on the machine, which `defaultNote` describes. */
-  readonly default: string | null;
-  readonly defaultNote?: string;
-  /** One line for help, without a full stop. */
-  readonly help: string;
-  /** May be given again: the values add up. */
-  readonly repeatable?: true;
-}
-
-const option = <T>(row: Option<T> & { default: string }): Option<T> => row;
-/** An option whose default depends on the machine: null until then. */
-const optionOfMachine = <T>(row: Option<T> & { default: null; defaultNote: string }): Option<T | null> => row;
+/** Other commands of this program, and its tests, have variables of their own. */
+const VARIABLES_OF_OTHERS = ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"].map((name) => `ECHO_${name}_`);
 
 /**
  * Ports of services that answer a datagram they did not ask for, so that a forged packet between one of them and
@@ -55,16 +37,15 @@ const SELF_ANSWERING_PORTS = "7,11,13,17,19,37,53,69,111,123,137,161,389,520";
 /** The longest idle time before keepalive probes that Linux takes: 32,767 s (MAX_TCP_KEEPIDLE). */
 const KEEPALIVE_MS_MAX = 9 * 3_600_000;
 
-/** Every option of `serve`, in the order of the help. */
-export const OPTIONS = {
-  hosts: optionOfMachine({
+const ROWS = {
+  hosts: option({
     flag: "--host",
     group: "Listening",
     kind: addressList,
     default: null,
     defaultNote: ":: (dual stack), or 0.0.0.0 where there is no IPv6",
     help: "address to listen on; may be given again",
-    repeatable: true,
+    whenRepeated: eachOnce,
   }),
   tcpPort: option({
     flag: "--tcp-port",
@@ -80,14 +61,14 @@ export const OPTIONS = {
     default: "5678",
     help: "UDP port",
   }),
-  adminHosts: optionOfMachine({
+  adminHosts: option({
     flag: "--admin-host",
     group: "Listening",
     kind: addressList,
     default: null,
     defaultNote: "as --host",
     help: "address of health, metrics and page; may be given again",
-    repeatable: true,
+    whenRepeated: eachOnce,
   }),
   adminPort: option({
     flag: "--admin-port",
@@ -110,7 +91,7 @@ export const OPTIONS = {
     default: "none",
     help: "more banner lines, from ECHO_POD_NAME, ECHO_NODE_NAME, ECHO_NAMESPACE",
   }),
-  maxTcpSessions: optionOfMachine({
+  maxTcpSessions: option({
     flag: "--max-tcp-sessions",
     group: "Limits",
     kind: integer(1, 1_048_576),
@@ -142,21 +123,21 @@ export const OPTIONS = {
   tcpIdleTimeoutMs: option({
     flag: "--tcp-idle-timeout",
     group: "Limits",
-    kind: duration(10, true),
+    kind: duration({ minMs: 10, orOff: true }),
     default: "5m",
     help: "a TCP session that moves no byte for so long, in the kernel either, is closed",
   }),
   tcpKeepAliveMs: option({
     flag: "--tcp-keepalive",
     group: "Limits",
-    kind: duration(1000, true, KEEPALIVE_MS_MAX),
+    kind: duration({ minMs: 1000, maxMs: KEEPALIVE_MS_MAX, orOff: true }),
     default: "60s",
     help: "a TCP peer silent for so long is probed; 4 probes unanswered, 15 s apart (or so long, if less), end its session",
   }),
   udpIdleTimeoutMs: option({
     flag: "--udp-idle-timeout",
     group: "Limits",
-    kind: duration(10, true),
+    kind: duration({ minMs: 10, orOff: true }),
     default: "60s",
     help: "a UDP session without a datagram for so long ends",
   }),
@@ -184,7 +165,7 @@ export const OPTIONS = {
   proxyTimeoutMs: option({
     flag: "--proxy-timeout",
     group: "PROXY protocol",
-    kind: duration(10, false),
+    kind: duration({ minMs: 10 }),
     default: "3s",
     help: "how long the banner waits for a header, and a header, once begun, for its end",
   }),
@@ -254,14 +235,14 @@ export const OPTIONS = {
   drainTimeoutMs: option({
     flag: "--drain-timeout",
     group: "Health and shutdown",
-    kind: duration(0, false),
+    kind: duration({ minMs: 0 }),
     default: "10s",
     help: "how long sessions may finish after SIGTERM or SIGINT",
   }),
   readinessTimeoutMs: option({
     flag: "--readiness-timeout",
     group: "Health and shutdown",
-    kind: duration(10, false),
+    kind: duration({ minMs: 10 }),
     default: "1s",
     help: "how long the echo of /readyz may take",
   }),
@@ -279,14 +260,21 @@ export const OPTIONS = {
     default: "auto",
     help: "json, pretty, or auto: pretty on a terminal, json elsewhere",
   }),
-} as const;
+} satisfies Rows;
 
-type ValueOf<Row> = Row extends Option<infer T> ? T : never;
+/** Every option of `serve`, in the order of the help. */
+export const SERVE_OPTIONS: Table<typeof ROWS> = {
+  variables: { prefix: "ECHO_", besides: Object.values(PLACE_VARIABLES), others: VARIABLES_OF_OTHERS },
+  rows: ROWS,
+};
 
-/** The options of one process, checked. */
-export type Config = { readonly [Name in keyof typeof OPTIONS]: ValueOf<(typeof OPTIONS)[Name]> };
+/** What a server is asked to be: its options, checked. */
+export type ServeOptions = ValuesOf<typeof ROWS>;
 
-/** `--tcp-port` is `ECHO_TCP_PORT`. */
-export function variableOf(flag: string): string {
-  return `ECHO_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+/** @throws UsageError for options that are each allowed, but not together */
+export function checkTogether({ tcpPort, udpPort }: ServeOptions): void {
+  if (tcpPort !== null || udpPort !== null) return;
+  throw new UsageError(
+    "--tcp-port off and --udp-port off: nothing to serve; allowed: at most one of them off",
+  );
 }

@@ -14,22 +14,37 @@ export interface Kind<T> {
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
-/**
- * A time in milliseconds: `500ms`, `30s`, `5m`, `1h`, fractions too. `off`, where it is allowed, is 0.
- * @param minMs the shortest one allowed
- * @param maxMs the longest one, whole hours
- */
-export function duration(minMs: number, off: boolean, maxMs = 24 * UNIT_MS.h): Kind<number> {
+/** What is allowed beside a number and its unit, and how much. */
+interface DurationLimits {
+  /** The shortest one allowed. */
+  readonly minMs: number;
+  /** The longest one allowed, whole hours; a day unless it says otherwise. */
+  readonly maxMs?: number;
+  /** `off` is allowed too, and is 0. */
+  readonly orOff?: boolean;
+  /** A number without a unit is allowed too: seconds. */
+  readonly bareSeconds?: boolean;
+}
+
+/** A time in milliseconds: `500ms`, `30s`, `5m`, `1h`, fractions too. */
+export function duration({
+  minMs,
+  maxMs = 24 * UNIT_MS.h,
+  orOff = false,
+  bareSeconds = false,
+}: DurationLimits): Kind<number> {
   const shortest = minMs % 1000 === 0 ? `${minMs / 1000}s` : `${minMs}ms`;
+  const range = `from ${shortest} to ${maxMs / UNIT_MS.h}h`;
+  const others = `${orOff ? ", or off" : ""}${bareSeconds ? "; a bare number is seconds" : ""}`;
   return {
     placeholder: "duration",
-    allowed: `a duration such as 500ms, 30s, 5m or 1h, from ${shortest} to ${maxMs / UNIT_MS.h}h${off ? ", or off" : ""}`,
+    allowed: `a duration such as 500ms, 30s, 5m or 1h, ${range}${others}`,
     parse(text) {
-      if (off && text === "off") return 0;
-      const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+      if (orOff && text === "off") return 0;
+      const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(bareSeconds && /\d$/.test(text) ? `${text}s` : text);
       if (match === null) return undefined;
       const ms = Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]);
-      return ms >= minMs && ms <= maxMs ? ms : undefined;
+      return inRange(ms, minMs, maxMs);
     },
   };
 }
@@ -132,6 +147,11 @@ export function someOf<const Word extends string>(...words: Word[]): Kind<readon
       return chosen && [...new Set(chosen)];
     },
   };
+}
+
+/** One list of the lists that a flag gave one by one, each value once. */
+export function eachOnce<T>(lists: readonly (readonly T[])[]): readonly T[] {
+  return [...new Set(lists.flat())];
 }
 
 /** A flag without a value; its variable says `true` or `false`. */

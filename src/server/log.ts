@@ -1,7 +1,7 @@
 import { isatty } from "node:tty";
 import pino, { type Logger } from "pino";
-import type { Config } from "./config.ts";
-import { LineOutput } from "./sys/output.ts";
+import { LineOutput } from "../sys/output.ts";
+import type { ServeOptions } from "./options.ts";
 
 export type { Logger } from "pino";
 
@@ -21,8 +21,8 @@ export interface Log {
  * nothing else to say there (what a person typed wrong goes to standard error). A reader that is behind costs
  * lines, and nothing else: one line then tells how many.
  */
-export async function openLog(config: Pick<Config, "logLevel" | "logFormat">): Promise<Log> {
-  const { logLevel: level, logFormat } = config;
+export async function openLog(options: Pick<ServeOptions, "logLevel" | "logFormat">): Promise<Log> {
+  const { logLevel: level, logFormat } = options;
   const output = new LineOutput(STDOUT);
   const pretty = logFormat === "pretty" || (logFormat === "auto" && isatty(STDOUT));
   const prettify = pretty ? await prettifier() : (line: string) => line;

@@ -1,17 +1,18 @@
-import { type Admin, type AdminFacts, startAdmin } from "./admin/admin.ts";
-import { type Environment, unknownVariables } from "./config/environment.ts";
-import { type Config, loopSettings, workerCount } from "./config.ts";
+import { type Admin, type AdminFacts, type Place, startAdmin } from "../admin/admin.ts";
+import type { LoopSettings, Loops } from "../engine/loop.ts";
+import type { SessionEvent } from "../engine/session-log.ts";
+import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
+import { type Environment, unknownVariables } from "../options/environment.ts";
+import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
+import { makeSharedTables, type SharedTables } from "../state/shared.ts";
+import { openFileLimit } from "../sys/limits.ts";
+import { releaseStartupPages } from "../sys/startup-pages.ts";
+import { version } from "../version.ts";
 import { drain } from "./drain.ts";
-import type { Loops, SessionEnd } from "./engine/loop.ts";
-import { chooseEngine, planLoops, startLoops } from "./engine/start.ts";
 import type { Logger } from "./log.ts";
-import { formatEndpoint } from "./net/endpoint.ts";
-import type { LoopSettings } from "./rules/settings.ts";
-import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "./state/descriptors.ts";
-import { makeSharedTables, type SharedTables } from "./state/shared.ts";
-import { openFileLimit } from "./sys/limits.ts";
-import { releaseStartupPages } from "./sys/startup-pages.ts";
-import { version } from "./version.ts";
+import { PLACE_VARIABLES, SERVE_OPTIONS, type ServeOptions } from "./options.ts";
+import { loopSettings, workerCount } from "./settings.ts";
 
 /** One fleet member's life. */
 
@@ -31,18 +32,18 @@ export interface Surroundings {
  * Starts everything, serves until `shutdown`, drains, and returns when nothing is open any more.
  * @throws UsageError for options that cannot work here, StartError when an address cannot be bound
  */
-export async function serve(config: Config, surroundings: Surroundings): Promise<void> {
+export async function serve(options: ServeOptions, surroundings: Surroundings): Promise<void> {
   const { env, log, shutdown, onFault, logLinesLost } = surroundings;
-  const settings = loopSettings(config, env);
+  const settings = loopSettings(options, env);
   warn(settings, env, log);
-  const workers = workerCount(config);
-  const choice = chooseEngine(config.engine);
+  const workers = workerCount(options);
+  const choice = chooseEngine(options.engine);
   const serves = planLoops(choice.engine, settings, workers);
   const clientsMax = settings.maxTcpSessionsPerClient > 0 ? settings.maxTcpSessions : 0;
   const tables = makeSharedTables(serves.length, clientsMax, serves);
   let workerRestarts = 0;
   const loops = await startLoops(choice, settings, tables, {
-    onSessionEnd: settings.logSessions ? (end) => logSession(log, end) : null,
+    onSession: settings.logSessions ? (event) => logSession(log, event) : null,
     onRestart: (loop, why) => {
       workerRestarts++;
       log.error({ loop, why }, "event loop restarted");
@@ -53,8 +54,8 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
     onLoss: (loop, why) => log.error({ loop, why }, "event loop died while draining"),
   });
   const counts = { workerRestarts: () => workerRestarts, logLinesLost };
-  const admin = await startAdminOf(config, env, settings, tables, loops, counts);
-  if (config.faultInjection) onFault(() => loops.fail());
+  const admin = await startAdminOf(options, env, settings, tables, loops, counts);
+  if (options.faultInjection) onFault(() => loops.fail());
   const { engine, engineReason, bound } = loops;
   const addresses = {
     tcp: bound.tcp.map(formatEndpoint),
@@ -65,29 +66,29 @@ export async function serve(config: Config, surroundings: Surroundings): Promise
   log.info({ ...addresses, engine, engineReason, workers, maxTcpSessions, version }, "ready");
   releaseStartupPages();
   await aborted(shutdown);
-  await drain(loops, tables, config.drainTimeoutMs, String(shutdown.reason), log);
+  await drain(loops, tables, options.drainTimeoutMs, String(shutdown.reason), log);
   await loops.stop();
   admin?.stop();
   log.info("stopped");
 }
 
 async function startAdminOf(
-  config: Config,
+  options: ServeOptions,
   env: Environment,
   settings: LoopSettings,
   tables: SharedTables,
   loops: Loops,
   counts: Pick<AdminFacts, "workerRestarts" | "logLinesLost">,
 ): Promise<Admin | null> {
-  if (config.adminPort === null) return null;
+  if (options.adminPort === null) return null;
   const { engine, engineReason, bound } = loops;
-  const { adminPort: port, readinessTimeoutMs } = config;
-  const hosts = config.adminHosts ?? settings.hosts;
+  const { adminPort: port, readinessTimeoutMs } = options;
+  const hosts = options.adminHosts ?? settings.hosts;
   const connectionsMax = adminConnectionsWithin(openFileLimit(), settings.maxAdminConnections);
   const descriptorsMax = sessionDescriptorsWithin(openFileLimit(), settings.maxAdminConnections);
   try {
     return startAdmin(
-      { tables, bound, settings, engine, engineReason, version, ...counts },
+      { tables, bound, settings, engine, engineReason, version, place: placeOf(env), ...counts },
       { hosts, port, connectionsMax, descriptorsMax, readinessTimeoutMs },
       env,
     );
@@ -97,9 +98,14 @@ async function startAdminOf(
   }
 }
 
+function placeOf(env: Environment): Place {
+  const { pod, node, namespace } = PLACE_VARIABLES;
+  return { pod: env[pod], node: env[node], namespace: env[namespace] };
+}
+
 /** What is allowed, but most likely not meant. */
 function warn(settings: LoopSettings, env: Environment, log: Logger): void {
-  for (const variable of unknownVariables(env)) {
+  for (const variable of unknownVariables(env, SERVE_OPTIONS)) {
     log.warn({ variable }, "unknown variable: no option has this name");
   }
   const room = sessionsWithin(openFileLimit(), settings.maxAdminConnections);
@@ -109,8 +115,11 @@ function warn(settings: LoopSettings, env: Environment, log: Logger): void {
   }
 }
 
-function logSession(log: Logger, { protocol, client, via, server, reason, seconds }: SessionEnd): void {
-  log.debug({ protocol, client, via, server, reason, seconds }, "session ended");
+function logSession(log: Logger, event: SessionEvent): void {
+  const { protocol, client, via, server } = event.session;
+  const session = { protocol, client, via, server };
+  if (event.what === "opened") log.debug(session, "session opened");
+  else log.debug({ ...session, ...event.end }, "session ended");
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
