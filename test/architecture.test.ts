@@ -48,6 +48,12 @@ test("no files import each other in a circle, types included", () => {
   expect(circlesIn(imports)).toEqual([]);
 });
 
+test("the clients that test the server share nothing with the one that is tested", () => {
+  const own = importsOf(codeIn(["test/clients"]));
+  expect(own.length).toBeGreaterThan(20);
+  expect(own.filter(({ target }) => target.startsWith("src/client/"))).toEqual([]);
+});
+
 function placeIndex(file: string): number {
   const place = placeOf(file, places);
   return place === null ? -1 : places.indexOf(place);

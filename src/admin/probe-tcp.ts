@@ -51,8 +51,8 @@ export class TcpProbe {
 
   /** Asks no more. Its end is taken back before it is anybody's. */
   close(): void {
-    this.#stop.abort();
     void this.#leave();
+    this.#stop.abort();
   }
 
   async #askAnew(endMs: number): Promise<Failure | null> {

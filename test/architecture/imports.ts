@@ -19,8 +19,8 @@ const SPECIFIER = /\bfrom\s+"([^"]+)"|\bimport\s*\(\s*"([^"]+)"|\bimport\s+"([^"
 
 /** The code in these folders. */
 export function codeIn(folders: readonly string[]): string[] {
-  const glob = new Glob(`{${folders.join(",")}}/**/*.{ts,js,cjs}`);
-  return [...glob.scanSync({ cwd: ROOT })].sort();
+  const globs = folders.map((folder) => new Glob(`${folder}/**/*.{ts,js,cjs}`));
+  return globs.flatMap((glob) => [...glob.scanSync({ cwd: ROOT })].sort());
 }
 
 /** What files import of the project; data (JSON) and packages are no code of it. */
