@@ -86,5 +86,11 @@ export interface LoopStart {
   readonly index: number;
 }
 
+/** What a portable loop is started with. */
+export interface BunLoopStart extends LoopStart {
+  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
+  readonly sockets: LoopSockets | null;
+}
+
 /** A probe's connection takes milliseconds; one that is still here after so long is given up, and the probe will tell. */
 export const PROBE_LIFE_MS = 5000;

@@ -4,10 +4,10 @@ import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
+import type { BunLoopStart } from "../loop.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, listenTcp } from "./listen.ts";
-import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
 import { type BunTcpEvents, TcpSessions } from "./tcp-sessions.ts";
 
