@@ -53,13 +53,13 @@ describe.each(PAGES)("%s", (page) => {
     expect(broken).toEqual([]);
   });
 
-  test("names scripts that are there", async () => {
+  test("names scripts and files that are there", async () => {
     const text = await Bun.file(file).text();
     const scripts = [...text.matchAll(/\bbun(?:@[\d.]+)? run ([a-z][\w:]*)/g)].map(([, name]) => name!);
     expect(scripts.filter((name) => !(name in packageJson.scripts))).toEqual([]);
-    const files = [...text.matchAll(/(?<![\w/.-])(?:scripts|bench\/dev)\/[\w/-]+(?:\.\w+)?/g)].map(
-      ([path]) => path,
-    );
+    const files = [
+      ...text.matchAll(/(?<![\w/.-])(?:scripts|bench\/dev|src|test)\/[\w/.-]*\w(?![\w/*-])/g),
+    ].map(([path]) => path);
     expect(files.filter((path) => !existsSync(join(PROJECT, path)))).toEqual([]);
   });
 });

@@ -1,28 +1,12 @@
-import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
-import type { SharedTables } from "../state/shared.ts";
+import type { AdminFacts } from "./facts.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";
 import type { HttpRequest } from "./http-reader.ts";
 import { type HttpListening, HttpServer, makeConnectionCounts } from "./http-server.ts";
-import { makeRegistry, type ProcessFacts } from "./metrics.ts";
+import { makeRegistry } from "./metrics.ts";
 import { paced } from "./paced.ts";
-
-/** What admin tells about. */
-export interface AdminFacts extends ProcessFacts {
-  readonly tables: SharedTables;
-  readonly bound: BoundEndpoints;
-  readonly settings: LoopSettings;
-  readonly place: Place;
-}
-
-/** Where this server stands in the cluster; undefined what nobody told. */
-export interface Place {
-  readonly pod: string | undefined;
-  readonly node: string | undefined;
-  readonly namespace: string | undefined;
-}
 
 /** Where admin listens. */
 export interface AdminListening extends HttpListening {

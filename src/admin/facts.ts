@@ -1,11 +1,27 @@
 import { hostname, networkInterfaces } from "node:os";
+import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
 import { COUNTER, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
-import { CONTROL } from "../state/shared.ts";
-import type { AdminFacts } from "./admin.ts";
+import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { fleet } from "./fleet.ts";
+import type { ProcessFacts } from "./metrics.ts";
 import type { PageFacts, SessionFacts } from "./page.ts";
+
+/** What admin tells about. */
+export interface AdminFacts extends ProcessFacts {
+  readonly tables: SharedTables;
+  readonly bound: BoundEndpoints;
+  readonly settings: LoopSettings;
+  readonly place: Place;
+}
+
+/** Where this server stands in the cluster; undefined what nobody told. */
+export interface Place {
+  readonly pod: string | undefined;
+  readonly node: string | undefined;
+  readonly namespace: string | undefined;
+}
 
 /** Gathers what the page shows. */
 export async function pageFacts(facts: AdminFacts, env: Environment): Promise<PageFacts> {

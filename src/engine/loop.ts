@@ -86,6 +86,12 @@ export interface LoopStart {
   readonly index: number;
 }
 
+/** What a portable loop is started with. */
+export interface BunLoopStart extends LoopStart {
+  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
+  readonly sockets: LoopSockets | null;
+}
+
 /** Time until a probe's connection is closed. It takes milliseconds; where it takes longer, the probe itself reports it. */
 export const PROBE_LIFE_MS = 5000;
 

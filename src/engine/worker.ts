@@ -1,8 +1,8 @@
 import { setThreadClock } from "../state/clock.ts";
 import { bookMappings, type MappingLedger } from "../sys/memory.ts";
-import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
+import type { BunLoop } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundEndpoints } from "./loop.ts";
+import type { BoundEndpoints, BunLoopStart } from "./loop.ts";
 import type { SessionEvent } from "./session-log.ts";
 
 /** Messages to the Worker that a loop lives in. None is sent per datagram or per TCP message. */

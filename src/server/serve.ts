@@ -1,4 +1,5 @@
-import { type Admin, type AdminFacts, type Place, startAdmin } from "../admin/admin.ts";
+import { type Admin, startAdmin } from "../admin/admin.ts";
+import type { AdminFacts, Place } from "../admin/facts.ts";
 import type { LoopSettings, Loops } from "../engine/loop.ts";
 import type { SessionEvent } from "../engine/session-log.ts";
 import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";

@@ -2,18 +2,12 @@ import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, countersOf } from "../../state/counters.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
-import type { BoundEndpoints, LoopSettings, LoopSockets, LoopStart, TcpEvents } from "../loop.ts";
+import type { BoundEndpoints, BunLoopStart, LoopSettings, TcpEvents } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import { BunUdp } from "./udp-sockets.ts";
 
 /** The loop's clock stands still between two ticks: at most this long, less where a timeout is short. */
 const TICK_MS_MAX = 100;
-
-/** What a portable loop is started with. */
-export interface BunLoopStart extends LoopStart {
-  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
-  readonly sockets: LoopSockets | null;
-}
 
 /** Events of a loop, for the thread that runs it. */
 export interface BunLoopEvents extends TcpEvents {

@@ -5,11 +5,10 @@ import { TcpRules } from "../../rules/tcp.ts";
 import { FREE, type Phase, REFUSED } from "../../rules/tcp-phase.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
-import type { TcpEvents } from "../loop.ts";
+import type { BunLoopStart, TcpEvents } from "../loop.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, listenTcp } from "./listen.ts";
-import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
 import { TcpSessions } from "./tcp-sessions.ts";
 

@@ -9,11 +9,11 @@ import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } f
 import { ignorePathMtu, setOption } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
 import { LocalNumbers } from "../local-numbers.ts";
+import type { BunLoopStart } from "../loop.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { onOwnDescriptor } from "./listen.ts";
 import { addressesOf, isWildcard } from "./local-addresses.ts";
-import type { BunLoopStart } from "./loop.ts";
 import { Scout, type Stray } from "./scout.ts";
 import { UdpSocket } from "./udp.ts";
 

@@ -1,5 +1,5 @@
 import type { Pointer } from "bun:ffi";
-import { type Address, isIPv4 } from "../net/address.ts";
+import { type Address, isIPv4 } from "../../src/net/address.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -17,13 +17,13 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
-} from "../sys/libc.ts";
-import { nativeMemory } from "../sys/memory.ts";
-import { SOCKADDR_BYTES, writeSockaddr } from "../sys/sockaddr.ts";
-import { abortiveClose, localEnd } from "../sys/socket.ts";
+} from "../../src/sys/libc.ts";
+import { nativeMemory } from "../../src/sys/memory.ts";
+import { SOCKADDR_BYTES, writeSockaddr } from "../../src/sys/sockaddr.ts";
+import { abortiveClose, localEnd } from "../../src/sys/socket.ts";
 
 /** Bytes that one `send` or `receive` moves at most. */
-export const OWN_SOCKET_BYTES = 1024;
+const OWN_SOCKET_BYTES = 1024;
 
 const CODES: Readonly<Record<number, string>> = {
   [EADDRNOTAVAIL]: "EADDRNOTAVAIL",
