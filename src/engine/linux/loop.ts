@@ -65,7 +65,7 @@ class LinuxLoop {
   readonly #events: LinuxLoopEvents;
   readonly #clock = new Clock();
   readonly #epoll: EpollSet;
-  readonly #kind: Uint8Array;
+  readonly #kinds: Uint8Array;
   readonly #tcp: LinuxTcp | null;
   readonly #udp: LinuxUdp | null;
   readonly #counters: Float64Array;
@@ -81,15 +81,15 @@ class LinuxLoop {
     this.#counters = countersOf(start.tables.counters, start.index);
     this.#control = new Int32Array(start.tables.control);
     const slots = Math.min(start.descriptorsMax, start.settings.maxTcpSessions + OTHER_DESCRIPTORS);
-    this.#kind = new Uint8Array(slots + PROBE_DESCRIPTORS);
+    this.#kinds = new Uint8Array(slots + PROBE_DESCRIPTORS);
     this.#tcp =
       start.tcp.length === 0
         ? null
-        : new LinuxTcp(start, this.#clock, this.#epoll, this.#kind, start.tcp, events);
+        : new LinuxTcp(start, this.#clock, this.#epoll, this.#kinds, start.tcp, events);
     try {
       this.#udp = start.udp.length === 0 ? null : new LinuxUdp(start, this.#clock, epoll, start.udp);
-      for (const { fd } of start.udp) this.#kind[fd] = UDP;
-      this.#kind[start.wake] = WAKE;
+      for (const { fd } of start.udp) this.#kinds[fd] = UDP;
+      this.#kinds[start.wake] = WAKE;
       epoll.set(EPOLL_CTL_ADD, start.wake, EPOLLIN);
     } catch (fault) {
       this.#tcp?.acceptor.close();
@@ -102,7 +102,7 @@ class LinuxLoop {
   run(): void {
     this.#readCommand(); // a loop that takes a dead one's place may find the server draining
     const words = this.#epoll.words;
-    const kind = this.#kind;
+    const kinds = this.#kinds;
     const tcp = this.#tcp!; // null in a loop without TCP, where no descriptor is ECHOING
     while (this.#command !== COMMAND.stop) {
       const count = this.#wait();
@@ -111,9 +111,9 @@ class LinuxLoop {
         const fd = words[word]!;
         // An event may be stale: its descriptor closed, even taken again, earlier in this turn. Every handler acts
         // on what its system call says and not on the event's flags, so a stale one costs a call and no more.
-        const what = kind[fd]!;
-        if (what === ECHOING) tcp.readable(fd);
-        else this.#dispatch(what, fd);
+        const kind = kinds[fd]!;
+        if (kind === ECHOING) tcp.readable(fd);
+        else this.#dispatch(kind, fd);
       }
       if (now >= this.#nextTickMs || this.#tickIsFar(now)) this.#tick(now);
     }
@@ -133,13 +133,13 @@ class LinuxLoop {
   }
 
   /** An event on anything but an ECHOING session. */
-  #dispatch(what: number, fd: number): void {
-    if (what === UDP) this.#udp!.ready(fd);
-    else if (what === LISTENER) this.#tcp!.acceptor.accept(fd);
-    else if (isSession(what)) this.#tcp!.notEchoing(what, fd);
-    else if (what === PROBE) this.#tcp!.probes.readable(fd);
-    else if (what === WAKE) this.#wake(fd);
-    else if (what !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
+  #dispatch(kind: number, fd: number): void {
+    if (kind === UDP) this.#udp!.ready(fd);
+    else if (kind === LISTENER) this.#tcp!.acceptor.accept(fd);
+    else if (isSession(kind)) this.#tcp!.notEchoing(kind, fd);
+    else if (kind === PROBE) this.#tcp!.probes.readable(fd);
+    else if (kind === WAKE) this.#wake(fd);
+    else if (kind !== NONE) throw new Error(`descriptor ${fd} is of no known kind`);
   }
 
   /** Whether the next tick is too far: it was set while there were no sessions, and now there is one, with deadlines. */
