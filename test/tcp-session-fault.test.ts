@@ -184,6 +184,24 @@ describe("linux", () => {
     await expectOneFault(engine, client, other);
   });
 
+  test("tables that are wrong end the loop, which closes every session all the same", async () => {
+    let wrong: TcpClient;
+    {
+      await using engine = startLinux();
+      using client = await TcpClient.connect(engine.port);
+      expect(await client.echoes("first")).toBe(true);
+      const fd = engine.kind.indexOf(ECHOING);
+      engine.rules.close(fd, "client");
+      expect(() => engine.tcp.idle(fd)).toThrow(`slot ${fd} has no session to close`);
+      expect(await client.ended).toBe("fin");
+      wrong = await TcpClient.connect(engine.port);
+      expect(await wrong.echoes("second")).toBe(true);
+      engine.rules.close(engine.kind.indexOf(ECHOING), "client");
+    }
+    expect(await wrong.ended).toBe("fin");
+    wrong[Symbol.dispose]();
+  });
+
   test("a stale event on a session that was cut ends nothing", async () => {
     await using engine = startLinux();
     using client = await TcpClient.connect(engine.port);
