@@ -20,7 +20,7 @@ export class DurationHistogram extends Histogram<string> {
     this.#tables = tables;
   }
 
-  /** What the registry asks for at a scrape; not in prom-client's types. */
+  /** The registry calls this at a scrape. prom-client's types leave it out. */
   async getForPromString(): Promise<object> {
     const values = [...this.#values("tcp", COUNTER.tcpDuration), ...this.#values("udp", COUNTER.udpDuration)];
     return { name: NAME, help: HELP, type: "histogram", values };

@@ -8,7 +8,7 @@ import { fleet } from "./fleet.ts";
 import type { ProcessFacts } from "./metrics.ts";
 import type { PageFacts, SessionFacts } from "./page.ts";
 
-/** What admin tells about. */
+/** Everything that admin tells about. */
 export interface AdminFacts extends ProcessFacts {
   readonly tables: SharedTables;
   readonly bound: BoundEndpoints;

@@ -37,7 +37,7 @@ export function liveness(tables: SharedTables): Verdict {
   return { ok: true, text: "live" };
 }
 
-/** What of the settings a verdict goes by. */
+/** Settings that a verdict depends on. */
 export type ReadinessSettings = ProxySettings & Pick<LoopSettings, "maxTcpSessions">;
 
 /** Whether clients are served: tries it, through the front door, as a client that no limit holds back. */
@@ -62,7 +62,7 @@ export class Readiness {
     this.#udpProbe = udp === undefined ? null : new UdpProbe(tables, dialable(udp));
   }
 
-  /** All who ask at once share one try. */
+  /** Questions at the same time share one try. */
   async check(): Promise<Verdict> {
     if (this.#draining()) return notReady("draining");
     if (this.#latest !== null && performance.now() - this.#latest.atMs < VERDICT_AGE_MAX_MS) {
@@ -74,7 +74,7 @@ export class Readiness {
     return this.#asking;
   }
 
-  /** What the latest try said, without a wait; the next one is begun, for the next who asks. */
+  /** The result of the latest try, without a wait. It begins the next try, for the next question. */
   isReady(): boolean {
     void this.check();
     return !this.#draining() && this.#latest?.verdict.ok === true;

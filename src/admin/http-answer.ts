@@ -1,4 +1,4 @@
-/** What is said to a request. */
+/** The answer to a request. */
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

@@ -29,7 +29,7 @@ export class HttpConnection {
   readonly #answerer: Answerer;
   readonly #onClose: (reason: AdminClose) => void;
   readonly #reader = new RequestReader();
-  /** What the kernel has not taken of an answer. */
+  /** Bytes of an answer that the kernel has not taken. */
   #unsent: Uint8Array | null = null;
   #answering = false;
   /** The answer on its way is the last: FIN follows. */

@@ -35,7 +35,7 @@ const FIELD_NAME = new RegExp(`^${TOKEN}$`);
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const DIGITS = /^\d+$/;
 
-/** What of a head decides anything. */
+/** The parts of a head that decide anything. */
 interface Head {
   readonly method: string;
   readonly target: string;

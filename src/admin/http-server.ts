@@ -171,7 +171,7 @@ export class HttpServer {
     return scarce ? this.#connectionsMax : this.#connectionsMax * BUSY_FACTOR;
   }
 
-  /** What the kernel has of a connection's bytes, taken past Bun; null where there is nothing, or no libc. */
+  /** Bytes of a connection that the kernel still has, read past Bun; null where there are none, or no libc. */
   #unread(socket: Connected): Uint8Array | null {
     const fd = descriptorOf(socket);
     if (fd < 0) return null;

@@ -14,7 +14,7 @@ import { ADMIN_CLOSES } from "./http-connection.ts";
 import type { ConnectionCounts } from "./http-server.ts";
 import { METRICS, type MetricRow, type Sample } from "./metric-table.ts";
 
-/** What of a scrape does not stand in the shared tables. */
+/** Facts for a scrape that are not in the shared tables. */
 export interface ProcessFacts {
   readonly version: string;
   readonly engine: string;
@@ -24,7 +24,7 @@ export interface ProcessFacts {
   logLinesLost(): number;
 }
 
-/** What is known of the server's own probe. */
+/** Facts of the server's own probe. */
 export interface ReadinessFacts {
   isReady(): boolean;
   /** Tries by what came of them. */
@@ -78,7 +78,7 @@ function registerReadiness(registry: RegistryType, readiness: ReadinessFacts): v
   );
 }
 
-/** What the control plane itself counts. */
+/** Metrics that the control plane itself counts. */
 function processRows(facts: ProcessFacts, connections: ConnectionCounts): ProcessRow[] {
   return [
     {

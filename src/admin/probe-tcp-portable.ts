@@ -7,7 +7,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 import { LOCAL_HEADER } from "../net/proxy-header.ts";
 import { makeNonce, type ProbeFault, probeFault } from "./probe.ts";
 
-/** What of the settings decides how a session must begin. */
+/** Settings that decide how a session must begin. */
 export type ProxySettings = Pick<LoopSettings, "proxyProtocol" | "proxyTrusted">;
 
 /**

@@ -1,7 +1,7 @@
 import type { Failure } from "../client/failure.ts";
 import { makePayload, newRun } from "../client/payload.ts";
 
-/** What comes of a try of the front door. The order is the order of `echo_probe_total`. */
+/** Results of a probe. The order is the order of `echo_probe_total`. */
 export const PROBE_RESULTS = [
   /** The echo came back. */
   "ok",
@@ -18,7 +18,7 @@ export const PROBE_RESULTS = [
 ] as const;
 export type ProbeResult = (typeof PROBE_RESULTS)[number];
 
-/** What went wrong, for the counter and in words. */
+/** A failure of a probe, for the counter and in words. */
 export interface ProbeFault {
   readonly result: Exclude<ProbeResult, "ok">;
   readonly why: string;
@@ -32,7 +32,7 @@ export function makeNonce(): Uint8Array {
   return makePayload({ run: newRun(), flow: 0 }, 0, NONCE_BYTES);
 }
 
-/** What the failure of a question means. @param timeoutMs how long its answer was waited for */
+/** The fault that a failed question stands for. @param timeoutMs how long its answer was waited for */
 export function probeFault({ code, detail }: Failure, timeoutMs: number): ProbeFault {
   switch (code) {
     case "timeout":

@@ -33,7 +33,7 @@ export interface BoundEndpoints {
   readonly udp: readonly Endpoint[];
 }
 
-/** What moves bytes: the data plane, as the control plane sees it, whichever engine and threads it runs in. */
+/** The data plane, as the control plane sees it, on either engine and in any number of threads. */
 export interface Loop {
   readonly bound: BoundEndpoints;
   /** Take no new sessions; those that exist go on. */
@@ -56,7 +56,7 @@ export interface Loops extends Loop, EngineChoice {
   fail(): void;
 }
 
-/** What the control plane is told of its loops. */
+/** Events of the loops, for the control plane. */
 export interface LoopsEvents {
   /** Told of each session's beginning and end; null unless the settings ask for it. */
   readonly onSession: ((event: SessionEvent) => void) | null;
@@ -79,14 +79,14 @@ export interface LoopSockets {
   readonly udp: readonly BoundSocket[];
 }
 
-/** What every loop is started with. `index` is its row in the shared tables. */
+/** Arguments that every loop is started with. `index` is the loop's row in the shared tables. */
 export interface LoopStart {
   readonly settings: LoopSettings;
   readonly tables: SharedTables;
   readonly index: number;
 }
 
-/** What a portable loop is started with. */
+/** Arguments that a portable loop is started with. */
 export interface BunLoopStart extends LoopStart {
   /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
   readonly sockets: LoopSockets | null;
@@ -95,7 +95,7 @@ export interface BunLoopStart extends LoopStart {
 /** Time until a probe's connection is closed. It takes milliseconds; where it takes longer, the probe itself reports it. */
 export const PROBE_LIFE_MS = 5000;
 
-/** What the engine tells of its TCP sessions. */
+/** Events of an engine's TCP sessions. */
 export interface TcpEvents {
   /** Called for each session's beginning and end; null where nobody listens, to save the work. */
   readonly onSession: ((event: SessionEvent) => void) | null;

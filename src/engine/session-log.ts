@@ -11,7 +11,7 @@ export interface SessionEnds {
   readonly via?: string;
 }
 
-/** What is told of a session to the log, at debug level. Plain data: it comes from another thread. */
+/** An event of a session for the log, at debug level. Plain data: it is sent between threads. */
 export type SessionEvent =
   | { readonly what: "opened"; readonly session: SessionEnds }
   | { readonly what: "ended"; readonly session: SessionEnds; readonly end: SessionEnd };
@@ -25,7 +25,7 @@ export interface SessionEnd {
   readonly seconds: number;
 }
 
-/** What is kept of a session that is logged. */
+/** A session that is logged. */
 interface Entry {
   ends: SessionEnds;
   opened: boolean;
@@ -83,7 +83,7 @@ export class SessionLog {
     this.#tell({ what: "opened", session: entry.ends });
   }
 
-  /** What is counted from here on is this session's. */
+  /** The session has its turn: bytes counted from here on are its own. */
   turn(slot: number): void {
     const receivedBytes = this.#counters[COUNTER.tcpReceivedBytes]!;
     const sentBytes = this.#counters[COUNTER.tcpSentBytes]!;
@@ -96,7 +96,7 @@ export class SessionLog {
     this.#current = this.#entries.get(slot);
   }
 
-  /** It is over. One that ended while it waited for its header is told of now: no end is without a beginning. */
+  /** The session ends. If it ended while it waited for its header, its beginning is logged first. */
   end(slot: number, reason: TcpClose, seconds: number): void {
     this.turn(slot);
     const entry = this.#current;

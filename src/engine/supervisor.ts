@@ -29,16 +29,16 @@ export interface LoopStarter {
 
 /** A loop that was started, and lives until it has stopped, died, or was ended. */
 export interface RunningLoop {
-  /** Its command has changed. */
+  /** Wakes the loop: its command has changed. */
   wake(): void;
   /** Ends its thread. */
   end(): void;
 }
 
-/** What a loop tells. After `onDeath` or `end()` it tells nothing more. */
+/** Events of a loop. After `onDeath` or `end()` there are no more. */
 export interface LoopEvents {
   readonly onRunning: () => void;
-  /** It drains and accepts no more. */
+  /** The loop drains and accepts no more. */
   readonly onListenersLeft: () => void;
   readonly onStopped: () => void;
   /** A bug showed in one of its sessions, which was reset; the loop goes on. */
@@ -216,7 +216,7 @@ export class Supervisor {
     }
   }
 
-  /** No loop will be in this place any more: whoever waits at its listeners must not wait in vain. */
+  /** No loop will be in this place any more: clients that wait at its listeners must not wait in vain. */
   #leave(place: Place): void {
     place.cancelRetry?.();
     place.cancelRetry = null;

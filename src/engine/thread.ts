@@ -9,7 +9,7 @@ import type { FromWorker, ToWorker } from "./worker.ts";
 /** Time that a thread whose loop has failed may take to end by itself. */
 const LAST_MS = 1000;
 
-/** What a loop's thread is started with, and who is told of it. */
+/** Arguments that a loop's thread is started with. */
 export interface ThreadStart {
   readonly order: Extract<ToWorker, { readonly start: unknown }>;
   /** The most mappings that its loop makes. */

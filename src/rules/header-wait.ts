@@ -25,7 +25,7 @@ export class ProxyTrust {
   }
 }
 
-/** What is kept of a session while its first bytes may be a PROXY header. */
+/** A session whose first bytes may be a PROXY header. */
 export class HeaderWait {
   readonly local: Endpoint;
   readonly peer: Endpoint;

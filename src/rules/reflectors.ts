@@ -12,9 +12,11 @@ const WATCHED_MS = 1000;
 /** A datagram of no session. */
 export const NO_SESSION = -1;
 
-/** What stands with a session that is not yet known to be a client's. */
+/** Standing of a session in its first datagrams: it may be a reflector's. */
 export const WATCHED = 0;
+/** Standing of a session whose first datagrams held no banner of ours: it is a client's. */
 export const TRUSTED = 1;
+/** Standing of a session that sent a banner of ours back: it is not answered any more. */
 export const MUTED = 2;
 export type Standing = typeof WATCHED | typeof TRUSTED | typeof MUTED;
 
@@ -23,7 +25,7 @@ const IS_MUTED = 255;
 
 /**
  * Peers that send back what they get, by the one thing that tells them from clients: a banner of ours comes back,
- * byte for byte. A constant payload that returns at any pace may be a client's, so nothing else counts.
+ * byte for byte. A constant payload that returns at any pace may be a client's, so only a banner counts.
  */
 export class Reflectors {
   readonly sent: SentBanners;
@@ -42,7 +44,7 @@ export class Reflectors {
     this.#left[session] = WATCHED_DATAGRAMS;
   }
 
-  /** One more datagram of a session that is not TRUSTED yet came at that age: what stands with it. */
+  /** Counts one more datagram of a session that is not TRUSTED yet and has that age. Returns its standing. */
   next(session: number, ageMs: number): Standing {
     const left = this.#left[session]!;
     if (left === IS_MUTED) return MUTED;

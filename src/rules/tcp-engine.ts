@@ -15,10 +15,10 @@ export interface Opened {
 
 /** What an engine does when a deadline passes. */
 export interface TcpDeadlines {
-  /** When its bytes last moved: `lastActiveMs[slot]`, or later where the kernel knows better. */
+  /** The time at which the session's bytes last moved: `lastActiveMs[slot]`, or later where the kernel knows better. */
   lastMovedMs(slot: number): number;
   /** The session was idle for its timeout: end it, then `close(slot, "idle_timeout")`. */
   idle(slot: number): void;
-  /** Its PROXY header did not come in time: call `headerEnd(slot, "proxy_timeout")` and do as it says. */
+  /** The session's PROXY header did not come in time: call `headerEnd(slot, "proxy_timeout")` and do as it says. */
   headerTimeout(slot: number): void;
 }

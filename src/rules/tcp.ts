@@ -42,7 +42,7 @@ export class TcpRules {
   /** Time at which a byte of the slot's session last moved, by the loop's clock. The engine stamps it per message. */
   readonly lastActiveMs: Float64Array;
   readonly banner: Banner;
-  /** What the latest session to begin is due. */
+  /** What is due to the session that began last. */
   readonly opened: Opened = { bannerLength: 0, pending: NOTHING, source: null };
   /** Number of this loop's sessions. */
   active = 0;

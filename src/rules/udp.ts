@@ -39,7 +39,7 @@ export class UdpRules {
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #wheel: DeadlineWheel | null;
-  /** What stands against a source port, 0 for nothing. All loops write the same bits; the control plane the probe's. */
+  /** The mark of each source port (`source-ports.ts`), 0 for none. All loops write the same bits; the control plane the probe's. */
   readonly #ports: Uint8Array;
   readonly #table: UdpTable;
   readonly #index: Int32Array;
@@ -207,7 +207,7 @@ export class UdpRules {
     return this.#look(session, FIRST, length);
   }
 
-  /** One more session, unless all loops together have as many as there may be. */
+  /** Books one more session. False where all loops together have `maxUdpSessions` already. */
   #takeOne(): boolean {
     if (Atomics.add(this.#control, CONTROL.udpActive, 1) < this.#settings.maxUdpSessions) return true;
     Atomics.sub(this.#control, CONTROL.udpActive, 1);
@@ -223,7 +223,7 @@ export class UdpRules {
     this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
   }
 
-  /** A datagram of a session that is set aside at `place`: in its first ones, or muted. */
+  /** A datagram of a session that is set aside at `place`: the session is in its first datagrams, or muted. */
   #watch(place: number, session: number, length: number): UdpVerdict {
     const now = this.#clock.nowMs;
     const standing = this.#reflectors!.next(session, now - this.#openedMs[session]!);

@@ -14,7 +14,7 @@ export const TCP_REFUSALS = [
   "proxy_timeout",
   "draining",
   "no_descriptors",
-  /** Its client had reset the connection before it was accepted (one of Bun's sockets then knows no addresses). */
+  /** The client had reset the connection before it was accepted (one of Bun's sockets then knows no addresses). */
   "gone",
   /** epoll_ctl(2) would not watch it: max_user_watches is used up, or memory is. */
   "no_epoll_watch",
@@ -62,7 +62,7 @@ export type UdpDrop = (typeof UDP_DROPS)[number];
 export const BANNER_SUPPRESSIONS = ["rate", "prefix_rate", "amplification"] as const;
 export type BannerSuppression = (typeof BANNER_SUPPRESSIONS)[number];
 
-/** What PROXY headers said. `local`: LOCAL, UNKNOWN or a family without ip:port, so the connection's own ends count. */
+/** Kinds of PROXY headers. `local`: LOCAL, UNKNOWN or a family without ip:port, so the connection's own ends count. */
 export const PROXY_KINDS = ["v1", "v2", "local"] as const;
 
 /** Upper bounds of `echo_session_duration_seconds`, in seconds; one more bucket is +Inf. */
@@ -76,7 +76,10 @@ const block = (length: number): number => {
   return start;
 };
 
-/** Column of each counter in a loop's row. Those with several reasons name their first column. */
+/**
+ * Column of each counter in a loop's row. A counter with several reasons is named by its first column. The engine adds
+ * TCP bytes, queued bytes and sent datagrams; the rules add all other columns but the last two, which the loop sets.
+ */
 export const COUNTER = {
   tcpOpened: block(1),
   /** Sessions ended, whatever the reason: opened - closed is what is active. */
@@ -87,7 +90,7 @@ export const COUNTER = {
   tcpClosedBy: block(TCP_CLOSES.length),
   tcpDuration: block(DURATION_SLOTS),
   proxyHeaders: block(PROXY_KINDS.length),
-  /** Of those headers, the ones that came after the banner. */
+  /** PROXY headers that came after the banner; `proxyHeaders` counts them too. */
   proxyLate: block(1),
   udpOpened: block(1),
   udpClosed: block(1),

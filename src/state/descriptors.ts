@@ -12,7 +12,7 @@ const OTHERS = 64;
 /** Both ends of the readiness probe, and of one that follows while the last one's are being closed. */
 const PROBE = 4;
 
-/** What comes and goes: newcomers on their way to being refused, a Worker that is replaced, files under /proc. */
+/** Descriptors that come and go: newcomers on their way to being refused, a Worker that is replaced, files under /proc. */
 const RESERVE_MIN = 4;
 const RESERVE_MAX = 32;
 

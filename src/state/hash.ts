@@ -39,7 +39,7 @@ export class KeyedHash {
     this.#m4 = odd(9);
   }
 
-  /** Of an address and one word more: a signed 32-bit number, whose low bits are a place in a table. */
+  /** Hashes an address and one more word: a signed 32-bit number, whose low bits are a place in a table. */
   of(a0: number, a1: number, a2: number, a3: number, last: number): number {
     let hash = 0;
     if (a2 !== MAPPED || a1 !== 0 || a0 !== 0) {

@@ -14,7 +14,7 @@ import { CONTROL, type SharedTables } from "./shared.ts";
  * The same port number at another address is an ordinary client's: the whole end is compared.
  */
 
-/** What stands against a UDP source port where the probe's socket has it; the other bits are the loop guard's. */
+/** Bit in the mark of a UDP source port that the probe's socket has; the other bits are the loop guard's. */
 export const PROBE_PORT = 0x80;
 
 /** Where in the control words an end stands: its port (0 for none), then its address. */

@@ -17,7 +17,7 @@ export const CONTROL = {
   command: 16,
 } as const;
 
-/** What a loop is told. Of `drain`, `cut` and `stop` each includes those before it; `fail` stands alone. */
+/** Commands to a loop. Of `drain`, `cut` and `stop` each includes those before it; `fail` stands alone. */
 export const COMMAND = {
   run: 0,
   /** Take no new sessions. */
@@ -61,7 +61,7 @@ export interface SharedTables {
   readonly clients: SharedArrayBuffer;
   /** Banner budget: virtual schedule times (ms), the whole server's first, then one per prefix bucket. */
   readonly bannerBudget: SharedArrayBuffer;
-  /** What stands against each UDP source port, in bits, 0 for nothing: one byte a port. */
+  /** The mark of each UDP source port, one byte a port: bits of the loop guard and the probe, 0 for none. */
   readonly sourcePorts: SharedArrayBuffer;
   /** The secret of every hash, `SEED_WORDS` words: the same in all loops, since they share tables. */
   readonly seed: SharedArrayBuffer;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** What the machine lets this process have. */
+/** Limits that the machine sets to this process. */
 
 /** Stands for a limit that is none: no table of descriptors is longer. */
 const UNLIMITED = 1_048_576;

@@ -9,7 +9,7 @@ export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-/** What a socket that could not be bound tells the person at the keyboard, in one line. */
+/** The error for a socket that could not be bound, in one line for the person at the keyboard. */
 export function bindError(protocol: "tcp" | "udp", host: string, port: number, error: unknown): StartError {
   if (error instanceof StartError) return error;
   const code = errorCode(error);

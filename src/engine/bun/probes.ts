@@ -3,7 +3,7 @@ import { PROBE_LIFE_MS } from "../loop.ts";
 import type { Connection } from "./connections.ts";
 import { PROBE, Session } from "./session.ts";
 
-/** It has no place in the rules' tables. */
+/** The slot of a probe's connection, which has no place in the rules' tables. */
 const NO_SLOT = -1;
 
 /**
@@ -26,7 +26,7 @@ export class BunProbes {
     this.echo(socket, banner);
   }
 
-  /** One that does not take its few bytes back at once is none. */
+  /** Sends the bytes back. A connection that does not take its few bytes at once is not the probe's, and is reset. */
   echo(socket: Connection, bytes: Uint8Array): void {
     if (socket.write(bytes) !== bytes.length) socket.terminate();
   }

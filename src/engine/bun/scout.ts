@@ -55,7 +55,7 @@ export class Scout {
     });
   }
 
-  /** What came since the last look. */
+  /** The strays that came since the last look. */
   *look(): Generator<Stray> {
     for (const socket of this.#sockets) {
       for (let count = 0; count < DATAGRAMS_PER_LOOK && this.#receive(socket); count++) {

@@ -26,7 +26,7 @@ const NOTHING = new Uint8Array(0);
 
 /** A TCP session of the portable engine, the `data` of its socket. The rules keep the rest in their own tables. */
 export class Session {
-  /** Its number in the rules' tables. */
+  /** The session's number in the rules' tables. */
   readonly slot: number;
   state: SessionState;
   /** Bytes that the kernel did not take at once. The first `#sent` of them have been sent since. */

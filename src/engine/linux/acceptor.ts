@@ -25,7 +25,7 @@ const PEER = 0;
 const LOCAL = 64;
 const LENGTH = 128;
 
-/** Who is told of newcomers. The addresses are used again for the next one. */
+/** Takes newcomers. The address objects are used again for the next newcomer. */
 export interface Newcomers {
   admit(fd: number, peer: Sockaddr, local: Sockaddr): void;
   /** A newcomer was reset because no descriptor was left. */

@@ -19,7 +19,7 @@ const TICK_MS_IDLE = 1000;
 /** Descriptors of the process other than sessions': a session's descriptor may be that much above the cap of sessions. */
 const OTHER_DESCRIPTORS = 4096;
 
-/** What one Linux loop is started with: sockets bound by the control plane, and an eventfd that wakes it. */
+/** Arguments that a Linux loop is started with: sockets bound by the control plane, and an eventfd that wakes it. */
 export interface LinuxLoopStart extends LoopStart {
   readonly tcp: readonly BoundSocket[];
   readonly udp: readonly BoundSocket[];
