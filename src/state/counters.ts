@@ -78,7 +78,7 @@ const block = (length: number): number => {
 
 /**
  * Column of each counter in a loop's row. A counter with several reasons is named by its first column. The engine adds
- * TCP bytes, queued bytes and sent datagrams; the rules add all other columns but the last two, which the loop sets.
+ * TCP bytes, queued bytes and sent datagrams; the rules add all other columns except the last two, which the loop sets.
  */
 export const COUNTER = {
   tcpOpened: block(1),
