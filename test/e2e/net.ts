@@ -42,11 +42,11 @@ export function parseBanner(text: string): Said | null {
   return beginning === null || beginning.banner === null ? null : saidBy(beginning.banner);
 }
 
-/** The address of `ip:port`. @throws where it is none */
+/** The address of `ip:port`, in brackets where that has them (`[fd00::1]:80`). @throws where it is none */
 export function addressOf(endpoint: string): string {
   const parsed = parseEndpoint(endpoint);
   if (parsed === null) throw new Error(`${endpoint} is no address with a port`);
-  return formatAddress(parsed.address);
+  return formatEndpoint(parsed).slice(0, -`:${parsed.port}`.length);
 }
 
 /**
