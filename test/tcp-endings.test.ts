@@ -16,7 +16,7 @@ describe("a session that is cut at the end of the drain", () => {
   test("and whose reader has stopped is reset, because bytes are queued, and the log says so", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
-    await client.sendUntilOwed(server);
+    await client.sendUntilQueued(server);
     expect((await server.stop()).exitCode).toBe(0);
     expect(await client.readToEnd()).toBe("reset");
     expect(client.received).toBeLessThan(client.sent);
@@ -26,7 +26,7 @@ describe("a session that is cut at the end of the drain", () => {
   test("and goes on reading gets every queued byte, then FIN", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
-    await client.sendUntilOwed(server);
+    await client.sendUntilQueued(server);
     server.kill("SIGTERM");
     await server.waitForLog("draining");
     expect(await client.readToEnd()).toBe("fin");
@@ -40,7 +40,7 @@ describe("a session that is cut at the end of the drain", () => {
   test("gets the echo of bytes that had come by then unread", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
-    await client.sendUntilOwed(server);
+    await client.sendUntilQueued(server);
     await client.sendAll(30_000); // it fits into the receive buffer that the server does not read
     server.kill("SIGTERM");
     await server.waitForLog("draining");
@@ -64,7 +64,7 @@ describe("a session that is cut at the end of the drain", () => {
   test("and has sent its own FIN is closed only after it has all bytes", async () => {
     await using server = await startServer([...PLAIN, "--drain-timeout", "0s"]);
     using client = new SlowTcpClient(server.tcpPort);
-    await client.sendUntilOwed(server);
+    await client.sendUntilQueued(server);
     client.halfClose();
     server.kill("SIGTERM");
     await server.waitForLog("draining");
@@ -78,7 +78,7 @@ describe("when an event loop dies", () => {
   test("sessions with queued bytes are reset, the others get FIN, and each is counted once", async () => {
     await using server = await startServer([...PLAIN, "--workers", "1", "--fault-injection"]);
     using slow = new SlowTcpClient(server.tcpPort);
-    await slow.sendUntilOwed(server);
+    await slow.sendUntilQueued(server);
     using quiet = await TcpClient.connect(server.tcpPort);
     quiet.send("quiet");
     await quiet.receivedBytes(5);

@@ -20,7 +20,7 @@ async function idled(server: EchoServer): Promise<number> {
 test("a reader of 60 kB/s with megabytes queued stays active for many timeouts", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort, RECEIVE_BUFFER_BYTES);
-  await client.sendUntilOwed(server);
+  await client.sendUntilQueued(server);
   await client.readSlowly(BYTES_PER_SECOND, 6 * TIMEOUT_S * BYTES_PER_SECOND);
   expect(await idled(server)).toBe(0);
   client.halfClose();
@@ -60,7 +60,7 @@ test("a reader that has acknowledged all has the same timeout as others", async 
 test("a reader that has stopped is reset, though the kernel asks it for room again and again", async () => {
   await using server = await startServer(ARGS);
   using client = new SlowTcpClient(server.tcpPort);
-  await client.sendUntilOwed(server);
+  await client.sendUntilQueued(server);
   await untilMetric(server, "echo_closed_total", { protocol: "tcp", reason: "idle_timeout" }, 1);
   expect(await client.readToEnd()).toBe("reset");
   expect(client.received).toBeLessThan(client.sent);

@@ -90,7 +90,7 @@ export class SlowTcpClient implements Disposable {
   }
 
   /** Sends until the server owes what its kernel does not take. All that was sent is then read. */
-  async sendUntilOwed(server: EchoServer): Promise<void> {
+  async sendUntilQueued(server: EchoServer): Promise<void> {
     await until("the server owes bytes", async () => {
       const metrics = await server.metrics();
       if (metrics.get("echo_received_bytes_total", { protocol: "tcp" }) < this.sent) return false;
