@@ -194,23 +194,40 @@ export class HeldSession {
   }
 }
 
-/** A UDP flow from one port: a numbered datagram every `everyMs`, and a count of those that came back. */
+/**
+ * A UDP flow from one port: a numbered datagram every `everyMs`, and a count of those that came back.
+ *
+ * When a Pod leaves, kube-proxy ends the translation of the flows it has (conntrack) so that they find another Pod. The
+ * echo of a datagram that is inside the Pod in that moment then leaves the node as it is: from the Pod's own address,
+ * which a connected socket, any `nc -u`, does not take. The server has answered it, and can do nothing about it. This
+ * socket is not connected, so it sees such an echo come astray and tells it from one that never came.
+ */
 export class DatagramStream {
   sent = 0;
   banners = 0;
+  /** Echoes that came from another address than was asked. */
+  astray = 0;
+  readonly #to: Endpoint;
   readonly #echoed = new Set<number>();
-  #socket: Bun.udp.ConnectedSocket<"buffer"> | null = null;
+  #socket: Bun.udp.Socket<"buffer"> | null = null;
   #timer: ReturnType<typeof setInterval> | null = null;
 
-  static async start({ host, port }: Endpoint, everyMs: number): Promise<DatagramStream> {
-    const stream = new DatagramStream();
+  private constructor(to: Endpoint) {
+    this.#to = to;
+  }
+
+  static async start(to: Endpoint, everyMs: number): Promise<DatagramStream> {
+    const stream = new DatagramStream(to);
     stream.#socket = await Bun.udpSocket({
-      connect: { hostname: host, port },
       socket: {
-        data(_, data) {
+        data(_, data, port, address) {
           const text = data.toString("latin1");
-          if (parseBanner(text) !== null) stream.banners++;
-          else stream.#echoed.add(Number(text));
+          if (parseBanner(text) !== null) {
+            stream.banners++;
+            return;
+          }
+          if (port !== to.port || address !== to.host) stream.astray++;
+          stream.#echoed.add(Number(text));
         },
         error() {}, // a port unreachable from a Pod that has gone: the count tells
       },
@@ -219,6 +236,7 @@ export class DatagramStream {
     return stream;
   }
 
+  /** Those that came back from nowhere at all. */
   get lost(): number {
     return this.sent - this.#echoed.size;
   }
@@ -228,18 +246,20 @@ export class DatagramStream {
     return this.#echoed.has(this.sent - 5);
   }
 
+  /** Sends no more, and waits for what is on its way: until all is back, or for `seconds`. */
+  async stop(seconds: number): Promise<void> {
+    clearInterval(this.#timer ?? undefined);
+    const until = performance.now() + seconds * 1000;
+    while (this.lost > 0 && performance.now() < until) await Bun.sleep(10);
+  }
+
   close(): void {
     clearInterval(this.#timer ?? undefined);
     this.#socket?.close();
   }
 
   #send(): void {
-    const number = this.sent++;
-    try {
-      this.#socket!.send(String(number));
-    } catch {
-      // The error of an earlier datagram, told at this one (ECONNREFUSED): it was not sent, and counts as lost.
-    }
+    this.#socket!.send(String(this.sent++), this.#to.port, this.#to.host);
   }
 }
 

@@ -39,7 +39,10 @@ export interface TrafficReport {
   /** What a held session got that it should not have. */
   readonly wrong: readonly string[];
   readonly datagramsSent: number;
+  /** Sent on a stream and never echoed. */
   readonly datagramsLost: number;
+  /** Echoed from another address than was asked: in a Pod when its flow was moved. */
+  readonly datagramsAstray: number;
   /** Packets that this machine threw away meanwhile, for whatever reason of its own. */
   readonly droppedHere: number;
 }
@@ -102,7 +105,7 @@ export class Traffic implements AsyncDisposable {
     await eventually("every stream's echo", 10, async () =>
       streams.every(({ alive }) => alive) ? true : null,
     );
-    await Promise.all([this.#newTcp.stop(), this.#newUdp.stop()]);
+    await Promise.all([this.#newTcp.stop(), this.#newUdp.stop(), ...streams.map((stream) => stream.stop(5))]);
     const rows = (await this.#inside).trim().split("\n");
     const inside = (column: number): number =>
       rows.reduce((sum, row) => sum + Number(row.split(" ")[column]), 0);
@@ -119,6 +122,7 @@ export class Traffic implements AsyncDisposable {
       wrong: held.flatMap(({ wrong }) => wrong ?? []),
       datagramsSent: streams.reduce((sum, { sent }) => sum + sent, 0),
       datagramsLost: streams.reduce((sum, { lost }) => sum + lost, 0),
+      datagramsAstray: streams.reduce((sum, { astray }) => sum + astray, 0),
       droppedHere: (await packetsDroppedHere()) - this.#droppedBefore,
     };
   }
