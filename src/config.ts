@@ -1,7 +1,12 @@
-import { BANNER_VARIABLES, type Environment, optionText } from "./config/environment.ts";
+import {
+  BANNER_VARIABLES,
+  type Environment,
+  optionText,
+  refuseUnknownVariables,
+} from "./config/environment.ts";
 import { defaultHost, usableCores } from "./config/machine.ts";
 import { type Config, OPTIONS, type Option, variableOf } from "./config/options.ts";
-import { UsageError } from "./errors.ts";
+import { printable, UsageError } from "./errors.ts";
 import type { LoopSettings } from "./rules/settings.ts";
 import { sessionsWithin } from "./state/descriptors.ts";
 import { openFileLimit } from "./sys/limits.ts";
@@ -16,6 +21,7 @@ export type GivenFlags = Readonly<Partial<Record<keyof Config, string>>>;
  * @throws UsageError that names the option, the value and what is allowed
  */
 export function resolveConfig(flags: GivenFlags, env: Environment): Config {
+  refuseUnknownVariables(env);
   const config: Partial<Record<keyof Config, unknown>> = {};
   for (const name of Object.keys(OPTIONS) as (keyof Config)[]) {
     const option: Option<unknown> = OPTIONS[name];
@@ -45,12 +51,6 @@ function parse<T>(kind: Option<T>["kind"], said: string, text: string): T {
   if (value === undefined)
     throw new UsageError(`${printable(said)} is not allowed; allowed: ${kind.allowed}`);
   return value;
-}
-
-/** On one line, whatever the value holds. */
-function printable(text: string): string {
-  const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
-  return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
 }
 
 /**

@@ -18,3 +18,9 @@ export class StartError extends Error {
     this.code = code;
   }
 }
+
+/** On one line, whatever the value holds. */
+export function printable(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
+  return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
+}

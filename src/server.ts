@@ -1,5 +1,5 @@
 import { type Admin, type AdminFacts, startAdmin } from "./admin/admin.ts";
-import { type Environment, unknownVariables } from "./config/environment.ts";
+import type { Environment } from "./config/environment.ts";
 import { type Config, loopSettings, workerCount } from "./config.ts";
 import { drain } from "./drain.ts";
 import type { Loops, SessionEnd } from "./engine/loop.ts";
@@ -34,7 +34,7 @@ export interface Surroundings {
 export async function serve(config: Config, surroundings: Surroundings): Promise<void> {
   const { env, log, shutdown, onFault, logLinesLost } = surroundings;
   const settings = loopSettings(config, env);
-  warn(settings, env, log);
+  warn(settings, log);
   const workers = workerCount(config);
   const choice = chooseEngine(config.engine);
   const serves = planLoops(choice.engine, settings, workers);
@@ -98,10 +98,7 @@ async function startAdminOf(
 }
 
 /** What is allowed, but most likely not meant. */
-function warn(settings: LoopSettings, env: Environment, log: Logger): void {
-  for (const variable of unknownVariables(env)) {
-    log.warn({ variable }, "unknown variable: no option has this name");
-  }
+function warn(settings: LoopSettings, log: Logger): void {
   const room = sessionsWithin(openFileLimit(), settings.maxAdminConnections);
   if (settings.tcpPort !== null && settings.maxTcpSessions > room) {
     const { maxTcpSessions } = settings;

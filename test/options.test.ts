@@ -5,6 +5,7 @@ import { flagTable } from "../src/config/describe.ts";
 import { isServiceLink, unknownVariables } from "../src/config/environment.ts";
 import { quotaOfV2 } from "../src/config/machine.ts";
 import { OPTIONS, type Option, variableOf } from "../src/config/options.ts";
+import { distance, nearest } from "../src/config/spelling.ts";
 import { loopSettings, resolveConfig, workerCount } from "../src/config.ts";
 import { UsageError } from "../src/errors.ts";
 
@@ -311,6 +312,44 @@ describe("the environment", () => {
   test("a misspelt variable is found", () => {
     const env = { ECHO_TCP_PROT: "1", ECHO_TPC_PORT: "1", ECHO_TCP_PORT: "1", ECHO_POD_NAME: "x", PATH: "/" };
     expect(unknownVariables(env)).toEqual(["ECHO_TCP_PROT", "ECHO_TPC_PORT"]);
+  });
+
+  test("a misspelt variable is refused, with the one that may have been meant", () => {
+    const meant = {
+      ECHO_TPC_PORT: "ECHO_TCP_PORT",
+      ECHO_TCP_PROTO: "ECHO_TCP_PORT",
+      ECHO_MAX_TCP_SESSION: "ECHO_MAX_TCP_SESSIONS",
+      ECHO_LOGLEVEL: "ECHO_LOG_LEVEL",
+      ECHO_BANNER_FIELD: "ECHO_BANNER_FIELDS",
+      ECHO_POD_NAMES: "ECHO_POD_NAME",
+      ECHO_tcp_port: null,
+      ECHO_SHOE_SIZE: null,
+      ECHO_: null,
+    };
+    for (const [written, wanted] of Object.entries(meant)) {
+      const hint = wanted === null ? "" : ` (did you mean ${wanted}?)`;
+      expect(usageError(() => serveConfig([], { [written]: "1" }))).toBe(
+        `${written} is unknown${hint}; allowed: see echo-server serve --help`,
+      );
+    }
+    for (const name of ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"])
+      serveConfig([], { [`ECHO_${name}_X`]: "1" });
+  });
+
+  test("letters apart: inserted, removed, replaced, swapped", () => {
+    const apart: [string, string, number][] = [
+      ["", "abc", 3],
+      ["abc", "abc", 0],
+      ["abc", "acb", 1],
+      ["abc", "axbc", 1],
+      ["abc", "ac", 1],
+      ["abc", "abd", 1],
+      ["kitten", "sitting", 3],
+    ];
+    for (const [a, b, changes] of apart) expect([a, b, distance(a, b)]).toEqual([a, b, changes]);
+    const word = fc.stringMatching(/^[abc]{0,6}$/);
+    fc.assert(fc.property(word, word, (a, b) => expect(distance(a, b)).toBe(distance(b, a))));
+    expect(nearest("zz", ["abcd", "abce"])).toBeNull();
   });
 });
 

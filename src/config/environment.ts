@@ -1,4 +1,6 @@
+import { printable, UsageError } from "../errors.ts";
 import { OPTIONS, variableOf } from "./options.ts";
+import { nearest } from "./spelling.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,14 +29,33 @@ export function optionText(env: Environment, flag: string): string | undefined {
   return value === undefined || value === "" || isServiceLink(name, value) ? undefined : value;
 }
 
+/** Variables of the diagnosis commands and of this project's own tests: not the server's, and no mistake. */
+const OF_OTHERS = /^ECHO_(CHECK|WATCH|FLEET|MESH|TEST|E2E)_/;
+
+/** Every `ECHO_*` variable that the server reads. */
+function knownVariables(): Set<string> {
+  const options = Object.values(OPTIONS).map(({ flag }) => variableOf(flag));
+  return new Set([...Object.values(BANNER_VARIABLES), ...options]);
+}
+
 /** `ECHO_*` variables that nothing reads: most likely a misspelt option. */
 export function unknownVariables(env: Environment): string[] {
-  const known = new Set<string>(Object.values(BANNER_VARIABLES));
-  for (const { flag } of Object.values(OPTIONS)) known.add(variableOf(flag));
+  const known = knownVariables();
   return Object.entries(env)
-    .filter(
-      ([name, value]) => name.startsWith("ECHO_") && !known.has(name) && !isServiceLink(name, value ?? ""),
-    )
+    .filter(([name]) => name.startsWith("ECHO_") && !known.has(name) && !OF_OTHERS.test(name))
+    .filter(([name, value]) => !isServiceLink(name, value ?? ""))
     .map(([name]) => name)
     .sort();
+}
+
+/**
+ * A setting that does nothing would be believed to do something.
+ * @throws UsageError that names the first variable that nothing reads, and the one that may have been meant
+ */
+export function refuseUnknownVariables(env: Environment): void {
+  const [name] = unknownVariables(env);
+  if (name === undefined) return;
+  const meant = nearest(name, knownVariables());
+  const hint = meant === null ? "" : ` (did you mean ${meant}?)`;
+  throw new UsageError(`${printable(name)} is unknown${hint}; allowed: see echo-server serve --help`);
 }
