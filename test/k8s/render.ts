@@ -55,13 +55,25 @@ export interface KubernetesObject {
  * @throws with what is missing
  */
 export async function findKustomize(): Promise<string> {
-  const found = Bun.spawn([join(PROJECT, "scripts/kustomize")], { stdout: "pipe", stderr: "pipe" });
+  return await toolOf("kustomize");
+}
+
+/**
+ * A promtool, which evaluates alerts as Prometheus does; it is fetched first where it is not there yet.
+ * @throws with what is missing
+ */
+export async function findPromtool(): Promise<string> {
+  return await toolOf("promtool");
+}
+
+async function toolOf(name: string): Promise<string> {
+  const found = Bun.spawn([join(PROJECT, "scripts", name)], { stdout: "pipe", stderr: "pipe" });
   const [path, why, code] = await Promise.all([
     new Response(found.stdout).text(),
     new Response(found.stderr).text(),
     found.exited,
   ]);
-  if (code !== 0) throw new Error(`no kustomize: ${why.trim()}`);
+  if (code !== 0) throw new Error(`no ${name}: ${why.trim()}`);
   return path.trim();
 }
 
