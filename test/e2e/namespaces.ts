@@ -5,48 +5,10 @@ import { execIn, fleetReady, kubectl, nodeAddresses, type Pod, pods, rolledOut }
 import { addressOf, parseBanner, tcpEcho } from "./net.ts";
 import { eventually, Stopwatch, say } from "./shell.ts";
 
-const TENANT = "echo-tenant";
 const [ONE, TWO] = ["echo-server", "echo-two"] as const;
 
-/** Fleets in namespaces: one that has no more than that, and two side by side. Each test leaves nothing behind. */
+/** Two fleets side by side, in two namespaces. Leaves nothing behind. */
 export function namespaceTests(renderer: () => Renderer, before: Before): void {
-  test("who is admin of one namespace and nothing else has the whole fleet in it", async () => {
-    await kubectl(["create", "namespace", TENANT]);
-    try {
-      await kubectl(["create", "serviceaccount", "tenant", "-n", TENANT]);
-      const subject = `system:serviceaccount:${TENANT}:tenant`;
-      const role = ["--clusterrole=admin", `--serviceaccount=${TENANT}:tenant`];
-      await kubectl(["create", "rolebinding", "tenant", "-n", TENANT, ...role]);
-      const as = `--as=${subject}`;
-      expect(await kubectl(["auth", "can-i", "create", "namespaces", as]).catch(() => "no")).toStartWith(
-        "no",
-      );
-      const components = [
-        "pool",
-        "nodeport",
-        "network-policy",
-        "banner-fields",
-        "dual-stack",
-        "loadbalancer",
-      ];
-      const folder = await renderer().folder({
-        path: "overlays/namespaced",
-        components,
-        namespace: TENANT,
-        settings: ["TCP_NODE_PORT=32234", "UDP_NODE_PORT=32678"],
-      });
-      await kubectl(["apply", "-k", folder, as]);
-      await fleetReady(60, TENANT);
-      await kubectl(["wait", "-n", TENANT, "--for=condition=Ready", "pod", "--all", "--timeout=60s", as]);
-      const answer = await execIn(TENANT, "echo-client1", "printf mine | nc -w1 server1.headless 1234");
-      expect(answer).toMatch(/^Pod: server1-\S+\nNode: \S+\n\nmine$/m);
-      await kubectl(["delete", "-k", folder, as]);
-    } finally {
-      await kubectl(["delete", "namespace", TENANT]);
-    }
-    await before.isBack();
-  });
-
   test("two fleets with every component: one is deleted, the other rolls, drains and replaces a Pod as before", async () => {
     const watch = new Stopwatch();
     const folders = new Map<string, string>();
