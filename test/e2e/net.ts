@@ -85,12 +85,9 @@ export async function tcpEcho({ host, port }: Endpoint, payload: string, header 
  */
 export async function udpEcho({ host, port }: Endpoint, payload: string, held?: Closable[]): Promise<Banner> {
   const { promise, resolve, reject } = Promise.withResolvers<Banner>();
-  const timer = setTimeout(
-    () => reject(new Error(`no banner and echo from ${host}:${port} to port ${socket.port}; got: ${got}`)),
-    PATIENCE_MS,
-  );
   const got: string[] = [];
   const socket = await Bun.udpSocket({
+    hostname: host.includes(":") ? "::" : "0.0.0.0",
     connect: { hostname: host, port },
     socket: {
       data(_, data) {
@@ -104,6 +101,10 @@ export async function udpEcho({ host, port }: Endpoint, payload: string, held?: 
     },
   });
   held?.push(socket);
+  const timer = setTimeout(
+    () => reject(new Error(`no banner and echo from ${host}:${port} to port ${socket.port}; got: ${got}`)),
+    PATIENCE_MS,
+  );
   try {
     socket.send(payload);
     return await promise;
