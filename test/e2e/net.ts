@@ -77,6 +77,9 @@ export async function tcpEcho({ host, port }: Endpoint, payload: string, header 
   }
 }
 
+/** An answer from another address than was asked, as `DatagramStream` tells. */
+export class AstrayEcho extends Error {}
+
 /**
  * One new UDP session: a datagram from a port of its own, the banner, the echo.
  * @param held keeps the socket, to be closed by its owner: a port that is given back comes again with another socket,
@@ -88,10 +91,12 @@ export async function udpEcho({ host, port }: Endpoint, payload: string, held?: 
   const got: string[] = [];
   const socket = await Bun.udpSocket({
     hostname: host.includes(":") ? "::" : "0.0.0.0",
-    connect: { hostname: host, port },
     socket: {
-      data(_, data) {
+      data(_, data, fromPort, from) {
         got.push(data.toString("latin1"));
+        if (from !== host || fromPort !== port) {
+          reject(new AstrayEcho(`from ${from}:${fromPort} in place of ${host}:${port}: ${got}`));
+        }
         if (got.length < 2) return;
         const banner = parseBanner(got[0]!);
         if (banner?.length === got[0]!.length && got[1] === payload) resolve(banner);
@@ -106,7 +111,7 @@ export async function udpEcho({ host, port }: Endpoint, payload: string, held?: 
     PATIENCE_MS,
   );
   try {
-    socket.send(payload);
+    socket.send(payload, port, host);
     return await promise;
   } finally {
     clearTimeout(timer);
@@ -267,6 +272,8 @@ export class DatagramStream {
 /** New sessions, one after the other, on every address in turn, until `stop`. */
 export class Newcomers {
   opened = 0;
+  /** Those whose flow was moved to another Pod while they were served (`DatagramStream`). */
+  astray = 0;
   readonly failures: string[] = [];
   #running = true;
   readonly #done: Promise<void>;
@@ -295,7 +302,8 @@ export class Newcomers {
         await echo(endpoint, `newcomer ${turn}`);
         this.opened++;
       } catch (error) {
-        this.failures.push(`${new Date().toISOString()} ${endpoint.host}:${endpoint.port} ${error}`);
+        if (error instanceof AstrayEcho) this.astray++;
+        else this.failures.push(`${new Date().toISOString()} ${endpoint.host}:${endpoint.port} ${error}`);
       }
       await Bun.sleep(everyMs);
     }

@@ -23,7 +23,9 @@ export function rollingTests(renderer: () => Renderer): void {
     say(
       `new sessions: ${report.newTcp} TCP and ${report.newUdp} UDP by NodePort, ${report.inside} of each inside`,
     );
-    say(`failed: ${report.tcpFailures.length} TCP, ${report.udpFailures.length} UDP`);
+    say(
+      `failed: ${report.tcpFailures.length} TCP, ${report.udpFailures.length} UDP; ${report.newUdpAstray} UDP answered from a Pod's own address`,
+    );
     say(`held sessions ended by ${JSON.stringify(report.endings)}`);
     say(
       `UDP streams: ${report.datagramsLost} of ${report.datagramsSent} datagrams lost, ${report.datagramsAstray} echoed from a Pod's own address`,

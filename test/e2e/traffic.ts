@@ -31,6 +31,7 @@ wait`;
 export interface TrafficReport {
   readonly newTcp: number;
   readonly newUdp: number;
+  readonly newUdpAstray: number;
   /** Of each protocol, through the Service. */
   readonly inside: number;
   readonly tcpFailures: readonly string[];
@@ -105,8 +106,9 @@ export class Traffic implements AsyncDisposable {
     await eventually("every stream's echo", 10, async () =>
       streams.every(({ alive }) => alive) ? true : null,
     );
-    await Promise.all([this.#newTcp.stop(), this.#newUdp.stop(), ...streams.map((stream) => stream.stop(5))]);
+    await Promise.all([this.#newTcp.stop(), this.#newUdp.stop()]);
     const rows = (await this.#inside).trim().split("\n");
+    await Promise.all(streams.map((stream) => stream.stop(5)));
     const inside = (column: number): number =>
       rows.reduce((sum, row) => sum + Number(row.split(" ")[column]), 0);
     const told = (column: number): string[] => new Array<string>(inside(column)).fill("inside the cluster");
@@ -115,6 +117,7 @@ export class Traffic implements AsyncDisposable {
     return {
       newTcp: this.#newTcp.opened,
       newUdp: this.#newUdp.opened,
+      newUdpAstray: this.#newUdp.astray,
       inside: inside(0),
       tcpFailures: [...this.#newTcp.failures, ...told(1)],
       udpFailures: [...this.#newUdp.failures, ...told(2)],
