@@ -52,8 +52,7 @@ export function networkPolicyTests(): void {
       await kubectl(["wait", "-n", ELSEWHERE, "--for=condition=Ready", "pod/scraper", "--timeout=60s"]);
       await kubectl(["wait", "-n", NAMESPACE, "--for=condition=Ready", "pod/stranger", "--timeout=60s"]);
       const fleet = await pods();
-      await anyPodOfTheClusterIsLetIn(fleet);
-      await outsidersGetTheEchoAlone(fleet[0]!);
+      await Promise.all([anyPodOfTheClusterIsLetIn(fleet), outsidersGetTheEchoAlone(fleet[0]!)]);
       await aPodOfTheNamespaceSpeaksToNobody(fleet[0]!);
       await theClientSpeaksToTheFleetAlone();
     } finally {
