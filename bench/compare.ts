@@ -1,11 +1,19 @@
+import { FAULTS } from "./generator/job.ts";
 import type { BenchOptions } from "./options.ts";
 import { FLOOR, PEERS, type Peer, peerFromCommand, type ServeCommand } from "./peers.ts";
-import { type ComparedCell, type Comparison, type Figures, renderComparison } from "./print/comparison.ts";
+import {
+  type ComparedCell,
+  type Comparison,
+  exactnessOf,
+  type Figures,
+  noFigures,
+  renderComparison,
+} from "./print/comparison.ts";
 import { Progress } from "./print/progress.ts";
 import { describeCell } from "./print/table.ts";
-import { runCell } from "./run/cell.ts";
+import { type OnProgress, runCell } from "./run/cell.ts";
 import { startPeer } from "./run/peer-server.ts";
-import { serverFlags, stepsOf } from "./run/scenarios.ts";
+import { serverFlags, stepsOf, timingOf } from "./run/scenarios.ts";
 import { type StartedServer, startOurServer } from "./run/server.ts";
 import type { Cell, CellResult, Timing } from "./run/types.ts";
 
@@ -24,8 +32,9 @@ interface Contender {
 /**
  * Our server beside others, interleaved: every repetition measures each cell on every server, one after the other,
  * each on a fresh process, pinned alike. So what drifts on the machine drifts for all.
+ * @returns whether ours was exact in every cell; null: not all of it could be measured
  */
-export async function compare(options: BenchOptions, abort: AbortSignal): Promise<void> {
+export async function compare(options: BenchOptions, abort: AbortSignal): Promise<boolean | null> {
   const peers = [...PEERS, ...options.peers.map(peerFromCommand)];
   const absent: { name: string; why: string }[] = [];
   const contenders: Contender[] = [{ name: OURS, peer: null, command: null }];
@@ -45,11 +54,19 @@ export async function compare(options: BenchOptions, abort: AbortSignal): Promis
     absent,
     repetitions: options.repetitions,
   };
-  console.log(options.json ? JSON.stringify(comparison, null, 2) : renderComparison(comparison));
+  const exact = exactnessOf(comparison, OURS);
+  const plain = { exact, ...comparison, cells: measured.map(plainCell) };
+  console.log(options.json ? JSON.stringify(plain, null, 2) : renderComparison(comparison));
   if (options.results) {
     const { writeComparison } = await import("./print/results.ts");
     await writeComparison(comparison, options);
   }
+  return exact;
+}
+
+/** JSON knows no Map. */
+function plainCell({ cell, figures, notes }: ComparedCell) {
+  return { cell, figures: Object.fromEntries(figures), notes: Object.fromEntries(notes) };
 }
 
 async function measureAll(
@@ -69,8 +86,8 @@ async function measureAll(
       for (const { cell, figures, notes } of compared) {
         for (const contender of contenders) {
           if (abort.aborted) return compared;
-          const onProgress = (share: number): void =>
-            progress.show(`${contender.name}: ${describeCell(cell)}`, share);
+          const onProgress = (share: number, perSecond: number): void =>
+            progress.show(`${contender.name}: ${describeCell(cell)}`, share, perSecond);
           const outcome = await measure(cell, contender, options, abort, onProgress);
           if (typeof outcome === "string") notes.set(contender.name, outcome);
           else if (!abort.aborted) note(figures, contender.name, outcome);
@@ -90,14 +107,13 @@ async function measure(
   { name, peer, command }: Contender,
   options: BenchOptions,
   abort: AbortSignal,
-  onProgress: (share: number) => void,
+  onProgress: OnProgress,
 ): Promise<CellResult | string> {
   if (peer !== null && !peer.protocols.includes(cell.protocol)) return `no ${cell.protocol}`;
   if (peer?.forks && cell.connections > FORKS_MAX) return "a process per connection";
   const timing: Timing = {
+    ...timingOf(options, cell),
     warmupMs: Math.max(options.warmupMs, peer?.warmupMs ?? 0),
-    durationMs: options.durationMs,
-    workers: options.workers,
   };
   try {
     await using server: StartedServer =
@@ -111,11 +127,13 @@ async function measure(
 }
 
 function note(figures: Map<string, Figures>, name: string, result: CellResult): void {
-  const known = figures.get(name) ?? { cpuMicros: [], messagesPerSecond: [], p99Micros: [], inexact: 0 };
+  const known = figures.get(name) ?? noFigures();
   known.cpuMicros.push(result.serverCpuMicros ?? Number.NaN);
   known.messagesPerSecond.push(result.messagesPerSecond);
   known.p99Micros.push(result.roundTrip?.p99 ?? Number.NaN);
-  const { errors, lost, duplicated, reordered, corrupted } = result;
-  known.inexact += errors + lost + duplicated + reordered + corrupted;
+  known.inexact += FAULTS.reduce((sum, fault) => sum + result[fault], 0);
+  known.late += result.late;
+  known.verdicts.push(result.exact);
+  if (result.exact !== true) known.reasons.push(...result.reasons);
   figures.set(name, known);
 }

@@ -44,15 +44,22 @@ function table(script, data) {
   const value = (/** @type {string} */ metric, /** @type {string} */ key) =>
     data.metrics[metric]?.values[key] ?? 0;
   const total = (/** @type {string} */ metric) => value(metric, "count");
-  // Of a Rate, `passes` counts what was added as true.
-  const found = (/** @type {string} */ metric) =>
-    `${count(value(metric, "passes"))} of ${count(value(metric, "passes") + value(metric, "fails"))}`;
+  // Of a Rate, `passes` counts what was added as true. Of nothing, nothing can be said.
+  const found = (/** @type {string} */ metric) => {
+    const all = value(metric, "passes") + value(metric, "fails");
+    return all === 0 ? "-" : `${count(value(metric, "passes"))} of ${count(all)}`;
+  };
   const reasons = REASONS.map((reason) => ({ reason, times: total(`echo_faults{reason:${reason}}`) }));
   const why = reasons
     .filter(({ times }) => times > 0)
     .map(({ reason, times }) => `${reason} ${count(times)}`);
   const times = (/** @type {string} */ name, /** @type {string} */ metric) =>
-    row([name, ...["p(50)", "p(90)", "p(99)", "max"].map((key) => value(metric, key).toFixed(2))]);
+    row([
+      name,
+      ...["p(50)", "p(90)", "p(99)", "max"].map(
+        (key) => data.metrics[metric]?.values[key]?.toFixed(2) ?? "-",
+      ),
+    ]);
   const checked = conditions(data);
   return [
     "",
@@ -72,7 +79,7 @@ function table(script, data) {
     times("connect", "echo_connect_time"),
     times("banner", "echo_banner_time"),
     times("round trip", "echo_round_trip"),
-    "  k6's own work and queue are in these times; see README for what they can tell.",
+    "  k6's own work and queue are in these times; see docs/k6.md for what they can tell.",
     "",
     ...checked.map(({ metric, condition, ok }) => `  ${ok ? "ok  " : "FAIL"} ${metric} ${condition}`),
     "",

@@ -23,7 +23,7 @@ const NAT = word("NAT", ["no", "yes"]);
 const FAILURE_PAUSE_MS = 200;
 /** Of a banner, far more than one has; past it this is no banner. */
 const BANNER_BYTES_MAX = 2_048;
-/** Faults that a VU logs; all are counted. */
+/** Faults that a VU logs, beside that it could not connect; all are counted. */
 const LOGGED_FAULTS_MAX = 3;
 
 const sessions = new Counter("echo_sessions");
@@ -56,6 +56,8 @@ export const thresholds = {
   echo_messages: ["count>0"],
   echo_mismatch: ["rate==0"],
   echo_session_failed: ["rate==0"],
+  // A run that could not make its load has not shown that the server bears it.
+  dropped_iterations: ["count==0"],
   ...(BANNER === "on" && NAT === "no" && { echo_client_mismatch: ["rate==0"] }),
   // No condition: k6 hands a tagged part of a metric to the report only if it is named here.
   ...Object.fromEntries(REASONS.map((reason) => [`echo_faults{reason:${reason}}`, []])),
@@ -244,12 +246,23 @@ class Session {
 }
 
 let logged = 0;
+let connectLogged = false;
 /** Whether this VU is within a session. */
 let busy = false;
 
 /** @param {string} text */
 function log(text) {
   if (logged++ < LOGGED_FAULTS_MAX) console.error(text);
+}
+
+/**
+ * A closed port is closed for every VU alike: one says so for each target, once.
+ * @param {string} text
+ */
+function logNoConnection(text) {
+  if (connectLogged || exec.vu.idInInstance > TARGETS.length) return;
+  connectLogged = true;
+  console.error(text);
 }
 
 /**
@@ -277,7 +290,8 @@ export async function withSession(size, use) {
     sessionFailed.add(true);
     const fault = asFault(error);
     faults.add(1, { reason: fault.reason });
-    log(`${target.text}: ${fault.reason}: ${fault.detail}`);
+    const tell = fault.reason === "connect" ? logNoConnection : log;
+    tell(`${target.text}: ${fault.reason}: ${fault.detail}`);
     await pause(FAILURE_PAUSE_MS);
   } finally {
     session.destroy(); // a socket left open would keep the iteration alive

@@ -1,6 +1,5 @@
 import { type Invocation, parseCommandLine } from "./cli.ts";
 import { StartError, UsageError } from "./errors.ts";
-import { endpointOf } from "./net/endpoint.ts";
 import { exitCodeOf, shutdown } from "./signals.ts";
 import { LineOutput } from "./sys/output.ts";
 import { versionText } from "./version.ts";
@@ -31,31 +30,17 @@ function fail(error: unknown): never {
   end(1, STDERR, `echo-server: unexpected error: ${line}${where && ` (at ${where})`}`);
 }
 
-async function run(invocation: Invocation): Promise<void> {
-  switch (invocation.command) {
-    case "print":
-      return end(0, STDOUT, invocation.text);
-    case "health": {
-      endBySignal();
-      const { askHealth } = await import("./admin/ask.ts");
-      const { hosts, port, timeoutMs } = invocation.target;
-      const { ok, text } = await askHealth(
-        endpointOf(hosts?.[0] ?? "127.0.0.1", port)!,
-        invocation.path,
-        timeoutMs,
-      );
-      return end(ok ? 0 : 1, STDOUT, text);
-    }
-    case "serve": {
-      const [{ serve }, { openLog }] = await Promise.all([import("./server.ts"), import("./log.ts")]);
-      const { logger: log, linesLost: logLinesLost, flush } = await openLog(invocation.config);
-      process.on("exit", () => flush(LAST_WORDS_MS));
-      const onFault = (inject: () => void): void => void process.on("SIGUSR2", inject);
-      if (!shutdown.aborted)
-        await serve(invocation.config, { env: process.env, log, logLinesLost, shutdown, onFault });
-      process.exit(0);
-    }
-  }
+async function run(invocation: Invocation): Promise<never> {
+  if (invocation.command === null) end(0, STDOUT, invocation.text);
+  const { exitCode, text } = await invocation.command.run(invocation.task, {
+    env: process.env,
+    shutdown,
+    endBySignal,
+    onExit: (act) => void process.on("exit", () => act(LAST_WORDS_MS)),
+    onFault: (inject) => void process.on("SIGUSR2", inject),
+  });
+  if (text === undefined) process.exit(exitCode);
+  end(exitCode, STDOUT, text);
 }
 
 /** Nothing is worth an orderly end: the first signal is enough. */

@@ -2,39 +2,39 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
+import { faultyTcp } from "../bench/dev/faulty-echo.ts";
 import type { Drawn } from "../bench/print/report.ts";
-import { faultyTcp } from "./bench-faulty-echo.ts";
-
-const MAIN = fileURLToPath(new URL("../bench/main.ts", import.meta.url));
-const LINUX = process.platform === "linux";
+import { renderTables } from "../bench/print/table.ts";
+import type { CellResult } from "../bench/run/types.ts";
+import { bench, finish, json, LINUX, startBench } from "./bench-run.ts";
 
 const folder = mkdtempSync(`${tmpdir()}/echo-bench-`);
 afterAll(() => rmSync(folder, { recursive: true }));
-
-function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  return Bun.spawn([process.execPath, MAIN, ...args], {
-    env: { ...process.env, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-}
-
-async function finish(child: ReturnType<typeof start>) {
-  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  return { exitCode: await child.exited, stdout, stderr };
-}
 
 describe("a wrong command line ends with 2 and one line", () => {
   const wrong: [string, string[]][] = [
     ["--frobnicate", ["--frobnicate"]],
     ["tcp-pong", ["--scenario", "tcp-pong"]],
     ["--connections 0", ["--connections", "0"]],
-    ["--size 70000", ["--size", "70000"]],
-    ["--duration soon", ["--duration", "soon"]],
+    ["--connections 0", ["-c", "0"]],
+    ["--size 70000", ["--size", "70000", "--scenario", "udp-ping"]],
+    ["--size 129KiB is not allowed; allowed: a size such as 65536, 64KiB or 1MiB", ["--size", "129KiB"]],
+    ["--duration soon is not allowed; allowed: a duration such as 500ms, 30s", ["--duration", "soon"]],
+    ["--duration 5x", ["-d", "5x"]],
+    ["--duration 5x", ["-z", "5x"]],
     ["--rate -1", ["--rate=-1"]],
+    ["--rate 10g is not allowed; allowed: a whole number such as 500, 20k or 1M", ["-R", "10g"]],
+    ["--requests 0", ["--requests", "0"]],
+    ["--warmup -1s", ["--warmup=-1s"]],
     ["--target nowhere", ["--target", "nowhere"]],
+    ["--tcp 10.0.0.1:70000", ["--tcp", "10.0.0.1:70000"]],
+    ["--source localhost is not allowed; allowed: an IP address", ["--source", "localhost"]],
+    ["--scenario udp-ping needs a udp port", ["--tcp", "127.0.0.1:7", "--scenario", "udp-ping"]],
+    ["--fail-if p99>5 is not allowed; allowed: bounds such as 'p99>5ms,lost>0'", ["--fail-if", "p99>5"]],
+    ["--fail-if lost=0", ["--fail-if", "lost=0"]],
+    ["--fail-if lost>0,", ["--fail-if", "lost>0,"]],
+    ["--fail-if speed<5", ["--fail-if", "speed<5"]],
+    ["--fail-if and --compare", ["--compare", "--fail-if", "lost>0"]],
     ["--peer", ["--peer", "my-echo {tcp}"]],
     ["{tcp}", ["--compare", "--peer", "my-echo"]],
     ["--target and --compare", ["--compare", "--target", "127.0.0.1:7"]],
@@ -42,7 +42,7 @@ describe("a wrong command line ends with 2 and one line", () => {
   ];
   for (const [part, args] of wrong) {
     test(args.join(" "), async () => {
-      const { exitCode, stdout, stderr } = await finish(start(args));
+      const { exitCode, stdout, stderr } = await bench(args);
       expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
       expect(stderr).toMatch(/^bench: [^\n]+\n$/);
       expect(stderr).toContain(part);
@@ -54,44 +54,89 @@ describe("a wrong command line ends with 2 and one line", () => {
     const { port } = closed;
     closed.stop(true);
     const args = ["--target", `127.0.0.1:${port}`, "--scenario", "tcp-ping"];
-    const { exitCode, stderr } = await finish(start(args));
+    const { exitCode, stderr } = await bench(args);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^bench: [^\n]+\n$/);
   });
 });
 
-test("--help names every scenario and shows examples", async () => {
-  const { exitCode, stdout } = await finish(start(["--help"]));
+test("--help names every scenario and every option, and shows examples", async () => {
+  const { exitCode, stdout } = await bench(["--help"]);
   expect(exitCode).toBe(0);
-  for (const part of ["Examples:", "tcp-churn", "udp-window", "scale", "--rate", "--html"]) {
+  for (const part of [
+    ...["Examples:", "tcp-churn", "udp-window", "scale", "-R, --rate", "-c, --connections", "-d, --duration"],
+    ...["also -z", "--requests", "--warmup", "--tcp", "--udp", "--source", "--fail-if", "--html"],
+  ])
     expect(stdout).toContain(part);
-  }
 });
 
-describe.if(LINUX)("the table", () => {
-  test("has the faults among its columns", async () => {
-    const { exitCode, stdout } = await finish(
-      start(["--scenario", "tcp-ping", "--connections", "3", "--duration", "0.2"]),
-    );
-    expect(exitCode).toBe(0);
-    const [heads] = stdout.split("\n");
-    for (const head of [
-      "p50",
-      "p99.9",
-      "max",
-      "errors",
-      "lost",
-      "dupl.",
-      "reord.",
-      "corrupt",
-      "server CPU",
-    ]) {
-      expect(heads).toContain(head);
-    }
-    expect(stdout).toMatch(/\ntcp-ping +64 B, 3 conns /);
+/** A result that needs as much room as one can. */
+const widest = (scenario: string, mode: CellResult["cell"]["mode"], rate: number): CellResult => {
+  const times = { p50: 41, p90: 9_000_000, p95: 9e6, p99: 10_000_000, p999: 59_999_999, max: 60_000_000 };
+  const protocol = scenario.startsWith("udp") ? "udp" : "tcp";
+  return {
+    cell: { scenario, protocol, mode, connections: 60_000, size: 65_507, inFlight: 64, rate },
+    ...{
+      errors: 60_000,
+      lost: 10_201_048,
+      duplicated: 10_201_048,
+      reordered: 10_201_048,
+      corrupted: 10_201_048,
+    },
+    ...{ foreign: 10_201_048, late: 10_201_048, notSent: 10_201_048 },
+    ...{ exact: false, reasons: ["10,201,048 messages lost"], limits: [], notes: [] },
+    ...{
+      sessions: 60_000,
+      messages: 1,
+      seconds: 1,
+      messagesPerSecond: 10_000_000,
+      megabytesPerSecond: 99_999.9,
+    },
+    ...{ sent: 1, roundTrip: times, sentLate: rate > 0 ? times : null, curve: [] },
+    ...{ serverCpuMicros: 1234.56, serverRssMb: 12_345.6, rssPerSession: -12_345, idleCpu: 1, loadCpu: 1 },
+    ...{ serverCore: null, loadCore: { used: 1, waited: 0 }, samples: [] },
+  };
+};
+
+test("no table is wider than 100 columns, whatever stands in it", () => {
+  const results = [
+    widest("udp-window", "echo", 0),
+    widest("tcp-pipeline", "echo", 10_000_000),
+    widest("tcp-idle", "idle", 0),
+  ];
+  const [, ...parts] = renderTables(results, []).split("\n\n");
+  const lines = parts.join("\n").split("\n");
+  expect(lines.length).toBeGreaterThan(15);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
+});
+
+describe.if(LINUX)("the tables", () => {
+  test("say first whether it was exact, and have the faults among their columns", async () => {
+    const { stdout } = await bench(["--scenario", "tcp-ping", "--connections", "3", "--duration", "0.2"]);
+    expect(stdout).toMatch(/^(EXACT|NOT MEASURED)/);
+    const heads = stdout.split("\n").filter((line) => line.startsWith("scenario "));
+    const columns = [
+      ...[
+        "p50 ",
+        "p99.9 ",
+        "max ",
+        "errors",
+        "lost",
+        "dupl.",
+        "reord.",
+        "corrupt",
+        "foreign",
+        "late",
+        "unsent",
+      ],
+      ...["server CPU us/msg", "server RSS MB", "load CPU %"],
+    ];
+    for (const head of columns) expect(heads.filter((line) => line.includes(head))).toHaveLength(1);
+    expect(stdout.match(/\ntcp-ping +64 B x 3 /g)).toHaveLength(heads.length);
+    for (const line of stdout.split("\n").slice(3)) expect(line.length).toBeLessThanOrEqual(100);
   });
 
-  test("comes after Ctrl-C too, with what there is", async () => {
+  test("come after Ctrl-C too, with what there is", async () => {
     using server = faultyTcp("none");
     const enough = Promise.withResolvers<void>();
     const since = performance.now();
@@ -99,12 +144,20 @@ describe.if(LINUX)("the table", () => {
       if (performance.now() - since > 1500) enough.resolve(); // warm-up is over
     };
     const args = ["--target", `127.0.0.1:${server.port}`, "--scenario", "tcp-ping,tcp-pipeline"];
-    const child = start([...args, "--connections", "3", "--duration", "600"]);
+    const child = startBench([...args, "--connections", "3", "--duration", "600"]);
     await enough.promise;
     child.kill("SIGINT");
     const { stdout } = await finish(child);
-    expect(stdout).toMatch(/\ntcp-ping +64 B, 3 conns +\d/);
+    expect(stdout).toMatch(/\ntcp-ping +64 B x 3 +\d/);
     expect(stdout).not.toContain("\ntcp-pipeline");
+  });
+
+  test("have what was asked beside what was reached", async () => {
+    const args = ["--scenario", "tcp-ping", "-c", "3", "-R", "1k", "-d", "300ms"];
+    const { stdout } = await bench(args);
+    expect(stdout).toMatch(/\nscenario +what +asked\/s +msg\/s /);
+    expect(stdout).toMatch(/\ntcp-ping +64 B x 3 +1,000 +\d/);
+    expect(stdout).toContain("sent late p99 ");
   });
 });
 
@@ -121,22 +174,28 @@ describe.if(LINUX)("the report", () => {
       "--duration",
       "0.6",
     ];
-    const { exitCode, stdout } = await finish(start([...args, "--html", file]));
-    expect(exitCode).toBe(0);
+    const { stdout, stderr } = await bench([...args, "--html", file]);
+    expect(stderr).toBe(`wrote ${file}\n`);
     expect(stdout).toContain("tcp-ping");
     const html = await Bun.file(file).text();
-    const seen = { scripts: 0, loads: 0, cells: 0, charts: new Set<string>() };
+    const seen = { scripts: 0, loads: 0, cells: 0, named: 0, charts: new Set<string>() };
     const data: string[] = [];
+    const words: string[] = [];
     new HTMLRewriter()
       .on("script", { element: () => void seen.scripts++ })
       .on("[src], link, img, iframe", { element: () => void seen.loads++ })
       .on("td", { element: () => void seen.cells++ })
+      .on("td[data-head]", { element: () => void seen.named++ })
+      .on("h1 .state", { text: (chunk) => void words.push(chunk.text) })
+      .on("p code", { text: (chunk) => void words.push(chunk.text) })
       .on("div[id]", { element: (div) => void seen.charts.add(div.getAttribute("id") ?? "") })
       .on("script#data", { text: (chunk) => void data.push(chunk.text) })
       .transform(html);
     expect({ scripts: seen.scripts, loads: seen.loads }).toEqual({ scripts: 3, loads: 0 });
+    expect(words.join("|")).toMatch(/^(exact|not measured)\|+bun run bench --scenario tcp-ping,udp-ping /);
     expect([...seen.charts]).toEqual(["latency", "throughput", "cpu", "rss"]);
     expect(seen.cells).toBeGreaterThan(20);
+    expect(seen.named).toBe(seen.cells);
     const drawn = JSON.parse(data.join("")) as Drawn[];
     expect(drawn.map(({ name }) => name)).toEqual([
       "tcp-ping: 64 B, 3 conns",
@@ -149,6 +208,17 @@ describe.if(LINUX)("the report", () => {
       expect(seconds.length).toBeGreaterThan(0);
       expect([perSecond.length, cpuPercent.length, rssMb.length]).toEqual(Array(3).fill(seconds.length));
     }
+  });
+
+  test("draws percentiles as far as there are messages, and no further", async () => {
+    const args = ["--scenario", "tcp-ping", "-c", "1", "--requests", "200", "--warmup", "0.1"];
+    const { results } = await json(args);
+    const [result] = results;
+    const [highest] = result!.curve.at(-1)!;
+    expect(result!.messages).toBe(200);
+    // Of 200 messages, 99.5 % is the last of which one is beyond.
+    expect(highest).toBeGreaterThanOrEqual(99);
+    expect(highest).toBeLessThanOrEqual(99.5);
   });
 });
 
@@ -163,21 +233,24 @@ describe.if(LINUX)("--compare", () => {
     );
     const args = ["--compare", "--scenario", "tcp-ping", "--connections", "3", "--duration", "0.2"];
     const peers = ["--peer", "no-such-echo {tcp}", "--peer", `${process.execPath} ${echo} {tcp}`];
-    const { exitCode, stdout } = await finish(
-      start([...args, "--repetitions", "1", ...peers], { PATH: empty }),
-    );
-    expect(exitCode).toBe(0);
+    const { exitCode, stdout } = await bench([...args, "--repetitions", "1", ...peers], { PATH: empty });
     const lines = stdout.split("\n");
+    expect(lines[0]).toMatch(/^echo-server: (exact|NOT MEASURED in every cell)\.$/);
+    expect(exitCode).toBe(lines[0] === "echo-server: exact." ? 0 : 1);
     const absent = lines.filter((line) => line.includes(": absent: ")).map((line) => line.split(":", 1)[0]);
     expect(absent).toEqual([
       ...["C epoll", "Go net", "tokio current", "tokio multi", "Netty epoll", "Node", "socat", "ncat"],
       "no-such-echo",
     ]);
-    const heads = lines.find((line) => line.startsWith("scenario "))!.split(/ {2,}/);
-    const row = lines.find((line) => line.startsWith("tcp-ping "))!.split(/ {2,}/);
-    expect(heads).toContain("echo-server");
-    expect(row[heads.indexOf("echo-server")]).toMatch(/^\d/);
-    expect(row[heads.indexOf(basename(process.execPath))]).toMatch(/^\d/);
-    expect(row[heads.indexOf("no-such-echo")]).toBe("absent");
+    for (const line of lines) expect(line.startsWith("scenario ") && line.length > 100).toBe(false);
+    const figures = new Map<string, string>();
+    for (const [at, line] of lines.entries()) {
+      if (!line.startsWith("scenario ")) continue;
+      const row = lines[at + 1]!.split(/ {2,}/);
+      for (const [column, head] of line.split(/ {2,}/).entries()) figures.set(head, row[column]!);
+    }
+    expect(figures.get("echo-server")).toMatch(/^\d/);
+    expect(figures.get(basename(process.execPath))).toMatch(/^\d/);
+    expect(figures.get("no-such-echo")).toBe("absent");
   });
 });

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { AddressCache } from "../src/engine/bun/address-cache.ts";
 import { type Sender, UdpEndpoint } from "../src/engine/bun/udp.ts";
+import type { LoopSettings } from "../src/engine/loop.ts";
 import { parseAddress } from "../src/net/address.ts";
-import type { LoopSettings } from "../src/rules/settings.ts";
 import { UdpRules } from "../src/rules/udp.ts";
 import { Clock } from "../src/state/clock.ts";
 import { C, UDP_DROPS, type UdpDrop } from "../src/state/counters.ts";

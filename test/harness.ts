@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { type Endpoint, formatEndpoint, hostOf, parseEndpoint } from "../src/net/endpoint.ts";
 
 /**
  * Starts the real server as its own process and offers what a test asks of it. `ECHO_TEST_ENGINE` and
@@ -180,21 +181,22 @@ export class EchoServer extends ServerProcess {
 
   /** The first TCP listener's port. */
   get tcpPort(): number {
-    return portOf(this.tcp[0]);
+    return endpointIn(this.tcp).port;
   }
 
   get udpPort(): number {
-    return portOf(this.udp[0]);
+    return endpointIn(this.udp).port;
   }
 
   get adminPort(): number {
-    return portOf(this.admin[0]);
+    return endpointIn(this.admin).port;
   }
 
   /** `http://ip:port`, of a wildcard listener by 127.0.0.1. */
   get adminUrl(): string {
-    const host = this.admin[0]!.slice(0, this.admin[0]!.lastIndexOf(":"));
-    return `http://${host === "[::]" || host === "0.0.0.0" ? "127.0.0.1" : host}:${this.adminPort}`;
+    const endpoint = endpointIn(this.admin);
+    const isWildcard = ["::", "0.0.0.0"].includes(hostOf(endpoint));
+    return `http://${isWildcard ? `127.0.0.1:${endpoint.port}` : formatEndpoint(endpoint)}`;
   }
 
   async ready(): Promise<void> {
@@ -281,7 +283,9 @@ export function cleanEnvironment(added: ProcessOptions["env"] = {}): Record<stri
   return clean;
 }
 
-function portOf(address: string | undefined): number {
-  if (address === undefined) throw new Error("no such listener");
-  return Number(address.slice(address.lastIndexOf(":") + 1));
+/** The first listener. @throws where there is none */
+function endpointIn([address]: readonly string[]): Endpoint {
+  const endpoint = address === undefined ? null : parseEndpoint(address);
+  if (endpoint === null) throw new Error(`no such listener: ${address}`);
+  return endpoint;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { parseEndpoint } from "../src/net/endpoint.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { cleanEnvironment, MAIN, ServerProcess, startServer, until } from "./harness.ts";
 
@@ -13,7 +14,7 @@ describe("the log", () => {
       engineReason: expect.any(String),
     });
     expect(new Date(ready!.time).toISOString()).toBe(ready!.time);
-    const port = (address: string | undefined) => address!.slice(address!.lastIndexOf(":") + 1);
+    const port = (bound: string | undefined) => parseEndpoint(bound!)!.port;
     for (const bound of [server.tcp, server.udp, server.admin]) {
       expect(bound).toHaveLength(2);
       expect(bound[0]).toStartWith("127.0.0.1:");

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { workerCount } from "../src/config.ts";
 import { listenTcp } from "../src/engine/bind.ts";
 import { runLinuxLoop } from "../src/engine/linux/loop.ts";
 import { planLoops } from "../src/engine/start.ts";
 import { UsageError } from "../src/errors.ts";
+import { workerCount } from "../src/server/settings.ts";
 import { makeSharedTables } from "../src/state/shared.ts";
 import { EpollSet } from "../src/sys/epoll.ts";
 import { loadLibc, openFirst } from "../src/sys/libc.ts";
@@ -92,7 +92,7 @@ test.if(LINUX)("linux: a loop whose start fails gives back every descriptor that
   const [listener] = listenTcp(["127.0.0.1"], 0, "alone");
   const closed = { ...listener!, fd: 100_000 }; // no descriptor of this process
   const start = { settings: settings(), tables, index: 0, wake: 100_000, descriptorsMax: 110_000 };
-  const silent = { onRunning: () => {}, onListenersLeft: () => {}, onSessionEnd: null, onFault: () => {} };
+  const silent = { onRunning: () => {}, onListenersLeft: () => {}, onSession: null, onFault: () => {} };
   const attempts = [
     { ...start, tcp: [closed], udp: [] },
     { ...start, tcp: [listener!], udp: [closed] },

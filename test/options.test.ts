@@ -1,20 +1,37 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseCommandLine } from "../src/cli.ts";
-import { flagTable } from "../src/config/describe.ts";
-import { isServiceLink, unknownVariables } from "../src/config/environment.ts";
-import { quotaOfV2 } from "../src/config/machine.ts";
-import { OPTIONS, type Option, variableOf } from "../src/config/options.ts";
-import { distance, nearest } from "../src/config/spelling.ts";
-import { loopSettings, resolveConfig, workerCount } from "../src/config.ts";
+import { type Invocation, parseCommandLine } from "../src/cli.ts";
 import { UsageError } from "../src/errors.ts";
+import { endpointOf } from "../src/net/endpoint.ts";
+import { flagTable } from "../src/options/describe.ts";
+import { isServiceLink, refuseUnknownVariables, unknownVariables } from "../src/options/environment.ts";
+import { resolve } from "../src/options/resolve.ts";
+import { distance, nearest } from "../src/options/spelling.ts";
+import { type Option, variableOf } from "../src/options/table.ts";
+import { quotaOfV2 } from "../src/server/machine.ts";
+import { SERVE_OPTIONS, type ServeOptions } from "../src/server/options.ts";
+import { loopSettings, workerCount } from "../src/server/settings.ts";
 
-const ROWS: [string, Option<unknown>][] = Object.entries(OPTIONS);
+const ROWS: [string, Option<unknown>][] = Object.entries(SERVE_OPTIONS.rows);
 
-function serveConfig(argv: string[], env: Record<string, string> = {}) {
+const variable = (option: Option<unknown>): string => variableOf(SERVE_OPTIONS, option)!;
+
+/** What a command has to do, by its own word. */
+function taskOf(name: string, argv: string[], env: Record<string, string> = {}): unknown {
   const invocation = parseCommandLine(argv, env, "0");
-  if (invocation.command !== "serve") throw new Error(`not serve but ${invocation.command}`);
-  return invocation.config;
+  if (invocation.command === null) throw new Error("printed");
+  expect(invocation.command.name).toBe(name);
+  return invocation.task;
+}
+
+function serveOptions(argv: string[], env: Record<string, string> = {}): ServeOptions {
+  return taskOf("serve", argv, env) as ServeOptions;
+}
+
+function printed(argv: string[], version = "0"): string {
+  const invocation: Invocation = parseCommandLine(argv, {}, version);
+  if (invocation.command !== null) throw new Error(`not printed but ${invocation.command.name}`);
+  return invocation.text;
 }
 
 function usageError(act: () => unknown): string {
@@ -29,7 +46,7 @@ function usageError(act: () => unknown): string {
 
 describe("the option table", () => {
   test("every default is allowed by its own check, and every flag is given by flag and by variable alike", () => {
-    const defaults: Record<string, unknown> = { ...resolveConfig({}, {}) };
+    const defaults: Record<string, unknown> = { ...resolve(SERVE_OPTIONS, {}, {}) };
     for (const [name, option] of ROWS) {
       expect(defaults[name]).not.toBeUndefined();
       const isToggle = option.kind.placeholder === "";
@@ -37,13 +54,13 @@ describe("the option table", () => {
       const value = option.kind.parse(text);
       expect(value).not.toBeUndefined();
       const argv = isToggle ? [option.flag] : [option.flag, text];
-      expect<unknown>({ ...serveConfig(argv) }[name]).toEqual(value);
-      expect<unknown>({ ...serveConfig([], { [variableOf(option.flag)]: text }) }[name]).toEqual(value);
+      expect<unknown>({ ...serveOptions(argv) }[name]).toEqual(value);
+      expect<unknown>({ ...serveOptions([], { [variable(option)]: text }) }[name]).toEqual(value);
     }
   });
 
   test("the defaults of the contract", () => {
-    expect(resolveConfig({}, {})).toMatchObject({
+    expect(resolve(SERVE_OPTIONS, {}, {})).toMatchObject({
       tcpPort: 1234,
       udpPort: 5678,
       adminPort: 8080,
@@ -71,21 +88,19 @@ describe("the option table", () => {
   });
 
   test("names agree: flag, variable, and one row each", () => {
-    expect(variableOf("--tcp-port")).toBe("ECHO_TCP_PORT");
+    expect(variable(SERVE_OPTIONS.rows.tcpPort)).toBe("ECHO_TCP_PORT");
     const flags = ROWS.map(([, { flag }]) => flag);
     expect(new Set(flags).size).toBe(flags.length);
     for (const flag of flags) expect(flag).toMatch(/^--[a-z]+(-[a-z]+)*$/);
   });
 
-  test("help and the README's table name every flag, variable and default", () => {
-    const help = parseCommandLine(["serve", "--help"], {}, "0");
-    if (help.command !== "print") throw new Error("no help");
-    const table = flagTable();
-    const flat = help.text.replace(/\s+/g, " ");
+  test("help and the table of docs/flags.md name every flag, variable and default", () => {
+    const table = flagTable(SERVE_OPTIONS);
+    const flat = printed(["serve", "--help"]).replace(/\s+/g, " ");
     for (const [, option] of ROWS) {
       for (const text of [flat, table]) {
         expect(text).toContain(option.flag);
-        expect(text).toContain(variableOf(option.flag));
+        expect(text).toContain(variable(option));
       }
       if (option.kind.placeholder !== "")
         expect(flat).toContain(`default ${option.default ?? option.defaultNote}`);
@@ -103,25 +118,25 @@ describe("values", () => {
       "1h": 3_600_000,
       "1.5s": 1500,
     })) {
-      expect(serveConfig(["--tcp-idle-timeout", text]).tcpIdleTimeoutMs).toBe(ms);
+      expect(serveOptions(["--tcp-idle-timeout", text]).tcpIdleTimeoutMs).toBe(ms);
     }
-    expect(serveConfig(["--tcp-idle-timeout", "off"]).tcpIdleTimeoutMs).toBe(0);
-    expect(serveConfig(["--drain-timeout", "0s"]).drainTimeoutMs).toBe(0);
-    expect(serveConfig(["--tcp-keepalive", "off"]).tcpKeepAliveMs).toBe(0);
-    expect(serveConfig(["--tcp-keepalive", "9h"]).tcpKeepAliveMs).toBe(32_400_000);
+    expect(serveOptions(["--tcp-idle-timeout", "off"]).tcpIdleTimeoutMs).toBe(0);
+    expect(serveOptions(["--drain-timeout", "0s"]).drainTimeoutMs).toBe(0);
+    expect(serveOptions(["--tcp-keepalive", "off"]).tcpKeepAliveMs).toBe(0);
+    expect(serveOptions(["--tcp-keepalive", "9h"]).tcpKeepAliveMs).toBe(32_400_000);
     for (const text of ["999ms", "10h"]) {
-      const error = usageError(() => serveConfig([`--tcp-keepalive=${text}`]));
+      const error = usageError(() => serveOptions([`--tcp-keepalive=${text}`]));
       expect(error).toBe(
         `--tcp-keepalive ${text} is not allowed; ` +
           "allowed: a duration such as 500ms, 30s, 5m or 1h, from 1s to 9h, or off",
       );
     }
     for (const text of ["5 parsecs", "5", "-1s", "1d", "", "s", "25h", "1ms", "1e3s", "30S"]) {
-      const error = usageError(() => serveConfig([`--tcp-idle-timeout=${text}`]));
+      const error = usageError(() => serveOptions([`--tcp-idle-timeout=${text}`]));
       expect(error).toContain(`--tcp-idle-timeout ${text}`.trim());
       expect(error).toContain("500ms, 30s, 5m or 1h");
     }
-    usageError(() => serveConfig(["--proxy-timeout", "off"])); // a wait without an end
+    usageError(() => serveOptions(["--proxy-timeout", "off"])); // a wait without an end
   });
 
   test("sizes", () => {
@@ -131,72 +146,72 @@ describe("values", () => {
       "1MiB": 1048576,
       "2048B": 2048,
     })) {
-      expect(serveConfig(["--max-queued-bytes", text]).maxQueuedBytes).toBe(bytes);
+      expect(serveOptions(["--max-queued-bytes", text]).maxQueuedBytes).toBe(bytes);
     }
     for (const text of ["1", "64kb", "1.5MiB", "2GiB", "MiB", "-1"]) {
-      usageError(() => serveConfig([`--max-queued-bytes=${text}`]));
+      usageError(() => serveOptions([`--max-queued-bytes=${text}`]));
     }
   });
 
   test("ports", () => {
-    expect(serveConfig(["--tcp-port", "0", "--udp-port", "off"])).toMatchObject({
+    expect(serveOptions(["--tcp-port", "0", "--udp-port", "off"])).toMatchObject({
       tcpPort: 0,
       udpPort: null,
     });
     for (const text of ["70000", "65536", "-1", "http", "1.5", "0x50", "80 "]) {
-      expect(usageError(() => serveConfig([`--tcp-port=${text}`]))).toBe(
+      expect(usageError(() => serveOptions([`--tcp-port=${text}`]))).toBe(
         `--tcp-port ${text.trimEnd()} is not allowed; allowed: a port from 0 (any free one) to 65535, or off`,
       );
     }
-    expect(serveConfig(["--udp-blocked-source-ports", "none"]).udpBlockedSourcePorts).toEqual([]);
-    expect(serveConfig(["--udp-blocked-source-ports", "53,9999"]).udpBlockedSourcePorts).toEqual([53, 9999]);
-    usageError(() => serveConfig(["--udp-blocked-source-ports", "53,"]));
+    expect(serveOptions(["--udp-blocked-source-ports", "none"]).udpBlockedSourcePorts).toEqual([]);
+    expect(serveOptions(["--udp-blocked-source-ports", "53,9999"]).udpBlockedSourcePorts).toEqual([53, 9999]);
+    usageError(() => serveOptions(["--udp-blocked-source-ports", "53,"]));
   });
 
   test("addresses: given again or as a list, each once", () => {
-    expect(serveConfig(["--host", "::1", "--host", "127.0.0.1", "--host=::1"]).hosts).toEqual([
+    expect(serveOptions(["--host", "::1", "--host", "127.0.0.1", "--host=::1"]).hosts).toEqual([
       "::1",
       "127.0.0.1",
     ]);
-    expect(serveConfig([], { ECHO_HOST: "fd00::1, 10.0.0.1" }).hosts).toEqual(["fd00::1", "10.0.0.1"]);
+    expect(serveOptions([], { ECHO_HOST: "fd00::1, 10.0.0.1" }).hosts).toEqual(["fd00::1", "10.0.0.1"]);
     for (const text of ["localhost", "1.2.3", "::g", "fe80::1%eth0", ""]) {
-      usageError(() => serveConfig([`--host=${text}`]));
+      usageError(() => serveOptions([`--host=${text}`]));
     }
   });
 
   test("trusted networks", () => {
-    expect(serveConfig(["--proxy-trusted", "10.0.0.0/8,fd00::/8"]).proxyTrusted).toEqual([
+    expect(serveOptions(["--proxy-trusted", "10.0.0.0/8,fd00::/8"]).proxyTrusted).toEqual([
       "10.0.0.0/8",
       "fd00::/8",
     ]);
     for (const text of ["10.0.0.1/8", "10.0.0.0/33", "lan"]) {
-      usageError(() => serveConfig(["--proxy-trusted", text]));
+      usageError(() => serveOptions(["--proxy-trusted", text]));
     }
   });
 
   test("limits and words", () => {
-    const config = serveConfig([
+    const options = serveOptions([
       "--max-tcp-sessions-per-client",
       "unlimited",
       "--workers",
       "auto",
       "--no-banner",
     ]);
-    expect(config).toMatchObject({ maxTcpSessionsPerClient: 0, workers: 0, noBanner: true });
-    expect(workerCount(config)).toBeGreaterThanOrEqual(1);
+    expect(options).toMatchObject({ maxTcpSessionsPerClient: 0, workers: 0, noBanner: true });
+    expect(workerCount(options)).toBeGreaterThanOrEqual(1);
     for (const flags of [
       "--workers=0",
       "--workers=many",
       "--max-tcp-sessions=0",
       "--udp-amplification-max=0.5",
     ]) {
-      usageError(() => serveConfig([flags]));
+      usageError(() => serveOptions([flags]));
     }
   });
 
   test("rates of banners and datagrams: 0 is none, unlimited and off are no limit", () => {
     const rates = (rate: string, perPrefix: string, perClient: string) =>
-      serveConfig([
+      serveOptions([
         "--udp-banner-rate",
         rate,
         "--udp-banner-rate-per-prefix",
@@ -219,7 +234,7 @@ describe("values", () => {
       "--udp-rate-per-client=unlimited",
       "--udp-banner-rate=off",
     ]) {
-      usageError(() => serveConfig([flags]));
+      usageError(() => serveOptions([flags]));
     }
   });
 
@@ -237,15 +252,15 @@ describe("values", () => {
 
 describe("the command line", () => {
   test("serve is what no command means", () => {
-    expect(serveConfig(["--tcp-port", "1"]).tcpPort).toBe(1);
-    expect(serveConfig(["serve", "--tcp-port", "1"]).tcpPort).toBe(1);
+    expect(serveOptions(["--tcp-port", "1"]).tcpPort).toBe(1);
+    expect(serveOptions(["serve", "--tcp-port", "1"]).tcpPort).toBe(1);
   });
 
   test("a flag counts before its variable, that before the default", () => {
     const env = { ECHO_TCP_PORT: "2", ECHO_NO_BANNER: "true" };
-    expect(serveConfig(["--tcp-port", "1"], env).tcpPort).toBe(1);
-    expect(serveConfig([], env)).toMatchObject({ tcpPort: 2, noBanner: true });
-    expect(serveConfig([], { ECHO_TCP_PORT: "" }).tcpPort).toBe(1234);
+    expect(serveOptions(["--tcp-port", "1"], env).tcpPort).toBe(1);
+    expect(serveOptions([], env)).toMatchObject({ tcpPort: 2, noBanner: true });
+    expect(serveOptions([], { ECHO_TCP_PORT: "" }).tcpPort).toBe(1234);
   });
 
   test("what is wrong is said in one line with what is allowed", () => {
@@ -260,6 +275,8 @@ describe("the command line", () => {
       [["--tcp-port", "off", "--udp-port", "off"], {}, "--tcp-port off and --udp-port off"],
       [["--log-level", "a\nb"], {}, "--log-level a b"],
       [["health", "sick"], {}, "allowed: ready, live"],
+      [["health", "a\nb"], {}, "health a b"],
+      [["health", "--tcp-port", "1"], {}, "see echo-server health --help"],
       [["health", "--admin-port", "off"], {}, "--admin-port off"],
     ];
     for (const [argv, env, part] of wrong) {
@@ -271,23 +288,26 @@ describe("the command line", () => {
   });
 
   test("health reads the flags and variables of the server", () => {
-    const env = { ECHO_ADMIN_PORT: "9999", ECHO_HOST: "127.0.0.1", ECHO_READINESS_TIMEOUT: "2s" };
-    expect(parseCommandLine(["health"], env, "0")).toEqual({
-      command: "health",
+    const env = { ECHO_ADMIN_PORT: "9999", ECHO_HOST: "127.0.0.2", ECHO_READINESS_TIMEOUT: "2s" };
+    expect(taskOf("health", ["health"], env)).toEqual({
       path: "/readyz",
-      target: { hosts: ["127.0.0.1"], port: 9999, timeoutMs: 3000 },
+      endpoint: endpointOf("127.0.0.2", 9999),
+      timeoutMs: 3000,
     });
-    expect(parseCommandLine(["health", "live", "--admin-port", "1"], env, "0")).toMatchObject({
+    expect(taskOf("health", ["health", "--admin-host", "::1,::2"], env)).toMatchObject({
+      endpoint: endpointOf("::1", 9999),
+    });
+    expect(taskOf("health", ["health"])).toMatchObject({ endpoint: endpointOf("127.0.0.1", 8080) });
+    expect(taskOf("health", ["health", "live", "--admin-port", "1"], env)).toMatchObject({
       path: "/livez",
-      target: { port: 1 },
+      endpoint: endpointOf("127.0.0.2", 1),
     });
   });
 
   test("help and version are printed", () => {
-    expect(parseCommandLine(["--version"], {}, "1.2.3")).toEqual({ command: "print", text: "1.2.3\n" });
-    for (const argv of [["--help"], ["-h"], ["serve", "-h"], ["health", "--help"]]) {
-      expect(parseCommandLine(argv, {}, "0")).toMatchObject({ command: "print" });
-    }
+    expect(printed(["--version"], "1.2.3")).toBe("1.2.3\n");
+    for (const argv of [["--help"], ["-h"], ["serve", "-h"], ["health", "--help"]])
+      expect(printed(argv)).toContain("Usage: echo-server");
   });
 });
 
@@ -305,13 +325,20 @@ describe("the environment", () => {
       ECHO_UDP_PORT: "udp://10.0.0.2:5678",
     };
     for (const [name, value] of Object.entries(links)) expect(isServiceLink(name, value)).toBe(true);
-    expect(unknownVariables(links)).toEqual([]);
-    expect(resolveConfig({}, links)).toMatchObject({ tcpPort: 1234, udpPort: 5678 });
+    expect(unknownVariables(links, SERVE_OPTIONS)).toEqual([]);
+    expect(resolve(SERVE_OPTIONS, {}, links)).toMatchObject({ tcpPort: 1234, udpPort: 5678 });
+  });
+
+  test("variables of other commands and of tests are no mistake of serve", () => {
+    for (const name of ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"]) {
+      expect(unknownVariables({ [`ECHO_${name}_DURATION`]: "x" }, SERVE_OPTIONS)).toEqual([]);
+      expect(unknownVariables({ [`ECHO_${name}`]: "x" }, SERVE_OPTIONS)).toEqual([`ECHO_${name}`]);
+    }
   });
 
   test("a misspelt variable is found", () => {
     const env = { ECHO_TCP_PROT: "1", ECHO_TPC_PORT: "1", ECHO_TCP_PORT: "1", ECHO_POD_NAME: "x", PATH: "/" };
-    expect(unknownVariables(env)).toEqual(["ECHO_TCP_PROT", "ECHO_TPC_PORT"]);
+    expect(unknownVariables(env, SERVE_OPTIONS)).toEqual(["ECHO_TCP_PROT", "ECHO_TPC_PORT"]);
   });
 
   test("a misspelt variable is refused, with the one that may have been meant", () => {
@@ -328,12 +355,12 @@ describe("the environment", () => {
     };
     for (const [written, wanted] of Object.entries(meant)) {
       const hint = wanted === null ? "" : ` (did you mean ${wanted}?)`;
-      expect(usageError(() => serveConfig([], { [written]: "1" }))).toBe(
+      expect(usageError(() => refuseUnknownVariables({ [written]: "1" }, SERVE_OPTIONS))).toBe(
         `${written} is unknown${hint}; allowed: see echo-server serve --help`,
       );
     }
     for (const name of ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"])
-      serveConfig([], { [`ECHO_${name}_X`]: "1" });
+      refuseUnknownVariables({ [`ECHO_${name}_X`]: "1" }, SERVE_OPTIONS);
   });
 
   test("letters apart: inserted, removed, replaced, swapped", () => {
@@ -356,16 +383,16 @@ describe("the environment", () => {
 describe("what loops are told", () => {
   test("banner fields come from the downward API, in the order asked for", () => {
     const env = { ECHO_POD_NAME: "server1", ECHO_NODE_NAME: "node-1", ECHO_NAMESPACE: "echo-server" };
-    const settings = loopSettings(serveConfig(["--banner-fields", "node,pod,node"]), env);
+    const settings = loopSettings(serveOptions(["--banner-fields", "node,pod,node"]), env);
     expect(settings.bannerFields).toBe("Node: node-1\nPod: server1\n");
-    expect(loopSettings(serveConfig([]), env).bannerFields).toBe("");
-    usageError(() => serveConfig(["--banner-fields", "pod,shoe"]));
+    expect(loopSettings(serveOptions([]), env).bannerFields).toBe("");
+    usageError(() => serveOptions(["--banner-fields", "pod,shoe"]));
   });
 
   test("a field whose variable is not there or not one word is a usage error", () => {
-    const config = serveConfig(["--banner-fields", "pod"]);
-    expect(usageError(() => loopSettings(config, {}))).toContain("ECHO_POD_NAME is not set");
-    expect(usageError(() => loopSettings(config, { ECHO_POD_NAME: "a\nClient: b" }))).toContain(
+    const options = serveOptions(["--banner-fields", "pod"]);
+    expect(usageError(() => loopSettings(options, {}))).toContain("ECHO_POD_NAME is not set");
+    expect(usageError(() => loopSettings(options, { ECHO_POD_NAME: "a\nClient: b" }))).toContain(
       "not allowed",
     );
   });

@@ -124,7 +124,7 @@ function make(loops: number): void {
   starter = new FakeStarter(tables);
   told = [];
   const events: LoopsEvents = {
-    onSessionEnd: null,
+    onSession: null,
     onRestart: (loop, why) => void told.push(`restart ${loop}: ${why}`),
     onStartFailure: (loop, why, retryMs) => void told.push(`failure ${loop}: ${why}, ${retryMs}`),
     onReplacement: (loop) => void told.push(`replacement ${loop}`),

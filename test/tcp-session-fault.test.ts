@@ -50,7 +50,7 @@ const makeTables = () => makeSharedTables(1, 0, [{ tcp: true, udp: false }]);
 
 function startLinux(): LinuxEngine {
   const faults: unknown[] = [];
-  const events = { onSessionEnd: null, onFault: (fault: unknown) => void faults.push(fault) };
+  const events = { onSession: null, onFault: (fault: unknown) => void faults.push(fault) };
   const clock = new Clock();
   const epoll = new EpollSet();
   const kind = new Uint8Array(DESCRIPTORS_MAX + PROBE_DESCRIPTORS);
@@ -86,7 +86,7 @@ function startLinux(): LinuxEngine {
 
 async function startBun(): Promise<Engine> {
   const faults: unknown[] = [];
-  const events = { onSessionEnd: null, onFault: (fault: unknown) => void faults.push(fault) };
+  const events = { onSession: null, onFault: (fault: unknown) => void faults.push(fault) };
   const clock = new Clock();
   const start = { settings: SETTINGS, tables: makeTables(), index: 0, sockets: null };
   const tcp = new BunTcp(start, clock, events);

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import { parseEndpoint } from "../src/net/endpoint.ts";
 import { parseBanner } from "./clients/tcp.ts";
 import { requireTools } from "./clients/tools.ts";
 import { greet, UdpClient } from "./clients/udp.ts";
@@ -24,7 +25,7 @@ test.if(LINUX)("a client of an address that no interface lists is answered from 
 
 test("two addresses are two sessions of one client", async () => {
   await using server = await startServer(["--host", "127.0.0.1", "--host", "127.0.0.2"]);
-  const port = Number(server.udp[1]!.slice("127.0.0.2:".length));
+  const { port } = parseEndpoint(server.udp[1]!)!;
   using one = await UdpClient.open(server.udpPort, { from: "127.0.0.9" });
   expect(parseBanner(await greet(one))["Server"]).toBe(`127.0.0.1:${server.udpPort}`);
   const own = one.port;

@@ -33,8 +33,8 @@ async function measure(
 ): Promise<number> {
   await using server = await startOurServer(flags, [program]);
   const result = await runCell(cell, server.target, timing, new AbortController().signal, () => {});
-  const wrong = result.errors + result.duplicated + result.reordered + result.corrupted;
-  if (wrong > 0) throw new Error(`${program}: ${wrong} wrong answers in ${describeCell(cell)}`);
+  if (result.exact === false)
+    throw new Error(`${program}: ${describeCell(cell)}: ${result.reasons.join("; ")}`);
   return result.serverCpuMicros!;
 }
 
@@ -77,11 +77,16 @@ const { values, positionals } = parseArgs({
 });
 const [reference, candidate] = positionals;
 if (reference === undefined || candidate === undefined) {
-  console.error("two programs are wanted: bun bench/dev/pairs.ts REFERENCE CANDIDATE");
+  process.stderr.write("two programs are wanted: bun bench/dev/pairs.ts REFERENCE CANDIDATE\n");
   process.exit(2);
 }
 leaveServerCore();
-const timing: Timing = { warmupMs: WARMUP_MS, durationMs: Number(values.seconds) * 1000, workers: 1 };
+const timing: Timing = {
+  warmupMs: WARMUP_MS,
+  durationMs: Number(values.seconds) * 1000,
+  requests: 0,
+  workers: 1,
+};
 for (const cell of CELLS) {
   if (!`${cell.scenario} ${describeCell(cell)}`.includes(values.cell)) continue;
   await compareCell([reference, candidate], ["--engine", values.engine], cell, timing, Number(values.pairs));

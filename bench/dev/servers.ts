@@ -1,5 +1,5 @@
 import { BunLoop } from "../../src/engine/bun/loop.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import { makeSharedTables } from "../../src/state/shared.ts";
 
 /** The two servers that `overhead.ts` compares. Each prints its TCP and UDP port and serves until it is killed. */
@@ -37,7 +37,7 @@ export async function serveOurs(): Promise<void> {
   const loop = new BunLoop(start, {
     onListenersLeft: () => {},
     onStopped: () => {},
-    onSessionEnd: null,
+    onSession: null,
     onFault: console.error,
   });
   await loop.listen();

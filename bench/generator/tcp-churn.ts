@@ -12,27 +12,35 @@ import {
 } from "../../src/sys/libc.ts";
 import { nativeMemory } from "../../src/sys/memory.ts";
 import { BannerEnd } from "./banner.ts";
-import type { LoadJob, LoadResult } from "./job.ts";
+import { type Counts, type LoadJob, type LoadResult, PATIENCE_MS } from "./job.ts";
+import { judge } from "./judge.ts";
 import { Measurement } from "./measure.ts";
-import { isWindow, streamStart, windowAt } from "./payload.ts";
+import { IDENTITIES, isWindow, type Stream, sendWindow, streamOf } from "./payload.ts";
+import { Schedule } from "./schedule.ts";
 import { Dialer } from "./sockets.ts";
 
 const RECEIVE_BYTES = 128 * 1024;
-const PATIENCE_MS = 2000;
+
+/** A visit that is not over after so long is lost: it must end one day, and so must the run. */
+const LOST_MS = 5 * PATIENCE_MS;
 
 const libc = loadLibc();
 const buffer = nativeMemory(RECEIVE_BYTES);
 
 interface Visit {
   readonly fd: number;
-  readonly start: number;
-  readonly startedMs: number;
+  readonly stream: Stream;
+  /** When it started, or should have. */
+  readonly dueMs: number;
   banner: BannerEnd | null;
   asked: boolean;
   /** For its connection, until it can ask. */
   waits: boolean;
   received: number;
 }
+
+/** How a visit can end. */
+type Fault = keyof Pick<Counts, "errors" | "lost" | "duplicated" | "corrupted" | "foreign">;
 
 /**
  * A session for each message: connect, (banner,) one echo, reset. The client speaks at once, as `printf | nc` does,
@@ -45,26 +53,34 @@ export function runTcpChurn(job: LoadJob): LoadResult {
 class TcpChurn {
   readonly #job: LoadJob;
   readonly #measurement: Measurement;
+  readonly #schedule: Schedule | null;
   readonly #epoll = new EpollSet();
   readonly #dialer: Dialer;
   readonly #visits = new Map<number, Visit>();
   #count = 0;
+  /** Since when there is a place for another visit. */
+  #freeSinceMs = 0;
 
   constructor(job: LoadJob) {
     this.#job = job;
     this.#measurement = new Measurement(job);
-    this.#dialer = new Dialer(job.host, job.port);
+    this.#schedule = job.rate > 0 ? new Schedule(job.rate) : null;
+    this.#dialer = new Dialer(job.host, job.port, job.source);
   }
 
   run(): LoadResult {
     let now = performance.now();
     this.#measurement.begin(now);
-    const startMs = now;
+    this.#schedule?.begin(now);
     while (!this.#measurement.over(now)) {
-      this.#startVisits(now, startMs);
-      now = this.#turn(this.#job.rate > 0 ? 0 : 50);
+      this.#startVisits(now);
+      now = this.#turn(this.#schedule === null ? 50 : Math.min(50, this.#schedule.waitMs(now)));
       this.#giveUp(now);
     }
+    const left = this.#schedule?.finish(now, () => this.#startVisits(this.#turn(0)));
+    // Where every place is taken, it is the server that is slow.
+    if (this.#visits.size < this.#job.connections) this.#measurement.leaveBehind(left ?? 0);
+    else this.#measurement.counts.notSent += left ?? 0;
     while (this.#visits.size > 0) {
       now = this.#turn(20);
       this.#giveUp(now);
@@ -73,25 +89,30 @@ class TcpChurn {
     return this.#measurement.result();
   }
 
-  #startVisits(now: number, startMs: number): void {
-    const { connections, rate } = this.#job;
-    for (let under = this.#visits.size; under < connections; under++) {
-      const dueMs = startMs + ((this.#count + 1) / rate) * 1000;
-      if (rate > 0 && dueMs > now) return;
-      this.#startVisit(rate > 0 ? dueMs : now);
+  #startVisits(now: number): void {
+    const places = this.#job.connections - this.#visits.size;
+    if (this.#schedule === null) for (let left = places; left > 0; left--) this.#startVisit(now);
+    else this.#startOnTime(this.#schedule, now, places);
+  }
+
+  #startOnTime(schedule: Schedule, now: number, places: number): void {
+    for (let left = Math.min(places, schedule.due(now)); left > 0; left--) {
+      const dueMs = schedule.take();
+      // Where every place was taken, it is the server that was late, and not the load.
+      this.#measurement.sentAt(now, Math.max(dueMs, this.#freeSinceMs));
+      this.#startVisit(dueMs);
     }
   }
 
-  #startVisit(startedMs: number): void {
-    const number = this.#job.seed * 1_000_003 + this.#count++;
+  #startVisit(dueMs: number): void {
+    const identity = (this.#job.firstIdentity + this.#count++) % IDENTITIES;
     try {
       const fd = this.#dialer.tcp();
-      const banner = this.#job.banner ? new BannerEnd() : null;
-      const visit = {
+      const visit: Visit = {
         fd,
-        start: streamStart(number),
-        startedMs,
-        banner,
+        stream: streamOf(identity, this.#job.size),
+        dueMs,
+        banner: this.#job.banner ? new BannerEnd() : null,
         asked: false,
         waits: false,
         received: 0,
@@ -100,8 +121,8 @@ class TcpChurn {
       this.#epoll.set(EPOLL_CTL_ADD, fd, EPOLLIN);
       this.#measurement.sessions = this.#visits.size;
       this.#ask(visit);
-    } catch {
-      this.#measurement.faults.errors++;
+    } catch (error) {
+      this.#measurement.failed(error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -119,15 +140,17 @@ class TcpChurn {
 
   /** Speaks at once; where the connection is still on its way, as soon as it is there. */
   #ask(visit: Visit): void {
-    const sent = libc.send(visit.fd, windowAt(visit.start, 0), this.#job.size, MSG_NOSIGNAL);
+    const sent = sendWindow(visit.fd, visit.stream, 0, this.#job.size, MSG_NOSIGNAL);
+    const errno = sent < 0 ? libc.errno() : 0;
     if (sent === this.#job.size) {
       visit.asked = true;
+      this.#measurement.sent++;
       if (visit.waits) this.#epoll.set(EPOLL_CTL_MOD, visit.fd, EPOLLIN);
-    } else if (sent < 0 && libc.errno() === EAGAIN) {
+    } else if (errno === EAGAIN) {
       visit.waits = true;
       this.#epoll.set(EPOLL_CTL_MOD, visit.fd, EPOLLOUT);
     } else {
-      this.#end(visit, "errors");
+      this.#end(visit, "errors", this.#dialer.failure(errno));
     }
   }
 
@@ -135,7 +158,8 @@ class TcpChurn {
     const length = libc.recv(visit.fd, buffer.address as Pointer, RECEIVE_BYTES, 0);
     if (length <= 0) {
       const errno = length < 0 ? libc.errno() : 0;
-      if (errno !== EAGAIN && errno !== EINTR) this.#end(visit, "errors");
+      if (errno === EAGAIN || errno === EINTR) return;
+      this.#end(visit, "errors", `the server ${errno === 0 ? "closed" : "reset"} a session before its echo`);
       return;
     }
     let from = 0;
@@ -144,24 +168,33 @@ class TcpChurn {
       if (from === -1) return;
       visit.banner = null;
     }
-    const fresh = length - from;
-    if (visit.received + fresh > this.#job.size) this.#end(visit, "duplicated");
-    else if (!isWindow(buffer.address + from, visit.start, visit.received, fresh))
-      this.#end(visit, "corrupted");
-    else visit.received += fresh;
+    this.#compare(visit, from, length - from);
+  }
+
+  #compare(visit: Visit, from: number, length: number): void {
+    const { stream, received } = visit;
+    if (received + length > this.#job.size) this.#end(visit, "duplicated");
+    else if (isWindow(buffer.address + from, stream, received, length)) visit.received += length;
+    else {
+      const foreign = received === 0 && judge(buffer, from, length, stream, 0, 1).what === "foreign";
+      this.#end(visit, foreign ? "foreign" : "corrupted");
+    }
     if (visit.received === this.#job.size) this.#end(visit, null);
   }
 
-  #end(visit: Visit, fault: "errors" | "lost" | "duplicated" | "corrupted" | null): void {
+  #end(visit: Visit, fault: Fault | null, why = ""): void {
     if (!this.#visits.delete(visit.fd)) return;
     libc.close(visit.fd);
-    if (fault === null) this.#measurement.echoed((performance.now() - visit.startedMs) * 1000);
-    else this.#measurement.faults[fault]++;
+    const now = performance.now();
+    if (this.#visits.size === this.#job.connections - 1) this.#freeSinceMs = now;
+    if (fault === null) this.#measurement.echoed(now, visit.dueMs, 1);
+    else if (fault === "errors") this.#measurement.failed(why);
+    else this.#measurement.counts[fault]++;
   }
 
   #giveUp(now: number): void {
     for (const visit of this.#visits.values()) {
-      if (now - visit.startedMs < PATIENCE_MS) return; // in the order in which they started
+      if (now - visit.dueMs < LOST_MS) return; // in the order in which they were due
       this.#end(visit, "lost");
     }
   }

@@ -11,29 +11,29 @@ import {
   MSG_NOSIGNAL,
 } from "../../src/sys/libc.ts";
 import { nativeMemory } from "../../src/sys/memory.ts";
-import type { LoadJob, LoadResult } from "./job.ts";
+import { cutMessages } from "./cut.ts";
+import { type LoadJob, type LoadResult, PATIENCE_MS } from "./job.ts";
+import type { Judged } from "./judge.ts";
 import { Measurement } from "./measure.ts";
-import { BLOCK_LENGTH, isWindow, streamStart, windowAt, windowBytes } from "./payload.ts";
-import { SendTimes } from "./round-trips.ts";
-import { Dialer } from "./sockets.ts";
-import { Session } from "./tcp-session.ts";
-import { MessageTracker } from "./tracker.ts";
+import { BLOCK_LENGTH, isWindow, sendWindow, streamOf } from "./payload.ts";
+import { timesKept } from "./round-trips.ts";
+import { Schedule } from "./schedule.ts";
+import { Dialer, pendingError } from "./sockets.ts";
+import { TcpSession } from "./tcp-session.ts";
 
 const RECEIVE_BYTES = 512 * 1024;
+/** An unfinished message, of twice the longest at most, and what was received behind it. */
+const SCRATCH_BYTES = RECEIVE_BYTES + 512 * 1024;
 
 /** Sessions that are opened before the first have their banners: a listener's backlog is bounded. */
 const OPENING_MAX = 256;
 const OPENING_PATIENCE_MS = 10_000;
 
-/** A session whose answer is not there after so long has lost it. */
-const ANSWER_PATIENCE_MS = 2000;
 const CHECK_EVERY_MS = 100;
 
-/** Messages that may wait on a session when they are sent at their times, answers or not. */
-const BACKLOG_MAX = 4096;
-
 const libc = loadLibc();
-const buffer = nativeMemory(RECEIVE_BYTES + 128 * 1024);
+const buffer = nativeMemory(RECEIVE_BYTES);
+const scratch = nativeMemory(SCRATCH_BYTES);
 
 /** Messages on lasting TCP sessions, or sessions that say nothing, on one epoll loop. Returns when the job is over. */
 export function runTcpEcho(job: LoadJob): LoadResult {
@@ -43,82 +43,80 @@ export function runTcpEcho(job: LoadJob): LoadResult {
 class TcpEcho {
   readonly #job: LoadJob;
   readonly #measurement: Measurement;
+  readonly #schedule: Schedule | null;
+  readonly #dialer: Dialer;
   readonly #epoll = new EpollSet();
-  readonly #byDescriptor: (Session | undefined)[] = [];
-  readonly #sessions: Session[] = [];
+  readonly #byDescriptor: (TcpSession | undefined)[] = [];
+  readonly #sessions: TcpSession[] = [];
   #started = false;
   #nextCheckMs = 0;
-  /** Messages sent at their times: the number and the time of the next. */
-  #scheduled = 0;
-  #scheduleStartMs = 0;
+  #openCount = 0;
 
   constructor(job: LoadJob) {
     this.#job = job;
     this.#measurement = new Measurement(job);
+    this.#schedule = job.rate > 0 ? new Schedule(job.rate) : null;
+    this.#dialer = new Dialer(job.host, job.port, job.source);
   }
 
   run(): LoadResult {
     this.#openAll();
-    const begin = performance.now();
-    this.#measurement.begin(begin);
+    let now = performance.now();
+    this.#measurement.begin(now);
+    this.#schedule?.begin(now);
     this.#started = true;
-    this.#scheduleStartMs = begin;
-    if (this.#job.mode === "echo" && this.#job.rate === 0) {
-      for (const session of this.#sessions) this.#ask(session, this.#job.inFlight, begin);
+    if (this.#job.mode === "echo" && this.#schedule === null) {
+      for (const session of this.#sessions) this.#ask(session, this.#job.inFlight, now);
     }
-    let now = begin;
     while (!this.#measurement.over(now)) {
-      now = this.#turn(this.#job.rate > 0 ? 0 : 50);
-      if (this.#job.rate > 0) this.#askOnTime(now);
-      if (now >= this.#nextCheckMs) this.#check(now);
+      now = this.#turn(this.#schedule === null ? 50 : this.#schedule.waitMs(now));
+      if (this.#schedule !== null) this.#askOnTime(this.#schedule, now);
+      else if (now >= this.#nextCheckMs) this.#check(now);
     }
+    const left = this.#schedule?.finish(now, (schedule) => this.#askOnTime(schedule, this.#turn(0)));
+    this.#measurement.leaveBehind(left ?? 0);
     this.#drain(now);
-    for (const session of this.#sessions) {
-      session.tracker.finish(session.asked);
-      if (!session.closed) libc.close(session.fd);
-    }
+    for (const session of this.#sessions) this.#finish(session);
     this.#epoll.close();
     return this.#measurement.result();
   }
 
-  /** Nothing more is sent; what is on its way may still come, and what should not come as well. */
+  /** Nothing more is asked; what is on its way may still come, and what should not come as well. */
   #drain(now: number): void {
     this.#started = false;
     const due = (): boolean =>
       this.#sessions.some(({ closed, asked, tracker }) => !closed && tracker.due(asked));
-    while (due() && performance.now() < now + ANSWER_PATIENCE_MS) this.#turn(20);
+    while (due() && performance.now() < now + this.#measurement.drainMs) this.#turn(20);
     this.#turn(10);
   }
 
-  #openAll(): void {
-    const { host, port, connections, seed, size, inFlight, rate } = this.#job;
-    const dialer = new Dialer(host, port);
-    const deadline = performance.now() + OPENING_PATIENCE_MS + connections;
-    for (let number = 0; number < connections; number++) {
-      const session = seed * 1_000_003 + number;
-      const tracker = new MessageTracker(streamStart(session), size, this.#measurement.faults);
-      const fd = dialer.tcp();
-      const opened = new Session(
-        fd,
-        session,
-        this.#job,
-        tracker,
-        new SendTimes(rate > 0 ? BACKLOG_MAX : inFlight),
-      );
-      this.#byDescriptor[fd] = opened;
-      this.#sessions.push(opened);
-      this.#epoll.set(EPOLL_CTL_ADD, fd, this.#job.banner ? EPOLLIN : EPOLLOUT);
-      while (this.#pending() >= OPENING_MAX && performance.now() < deadline) this.#turn(50);
-    }
-    while (this.#pending() > 0 && performance.now() < deadline) this.#turn(50);
-    for (const session of this.#sessions) if (!session.open) this.#fail(session);
-    this.#measurement.sessions = this.#sessions.filter((session) => !session.closed).length;
+  #finish(session: TcpSession): void {
+    const { sent, asked, tracker } = session;
+    this.#measurement.sent += sent;
+    this.#measurement.counts.notSent += asked - sent;
+    tracker.finish(Math.max(sent, tracker.next));
+    if (!session.closed) libc.close(session.fd);
   }
 
-  #openCount = 0;
-
-  #pending(): number {
-    return this.#sessions.length - this.#openCount;
+  #openAll(): void {
+    const { connections, size, inFlight, rate, firstIdentity, banner } = this.#job;
+    const deadline = performance.now() + OPENING_PATIENCE_MS + connections;
+    const kept = timesKept(rate, connections, inFlight);
+    const pending = (): number => this.#sessions.length - this.#openCount;
+    for (let number = 0; number < connections; number++) {
+      const fd = this.#dialer.tcp();
+      const stream = streamOf(firstIdentity + number, size);
+      const session = new TcpSession(fd, stream, this.#job, this.#measurement.counts, kept);
+      this.#byDescriptor[fd] = session;
+      this.#sessions.push(session);
+      this.#epoll.set(EPOLL_CTL_ADD, fd, banner ? EPOLLIN : EPOLLOUT);
+      while (pending() >= OPENING_MAX && performance.now() < deadline) this.#turn(50);
+    }
+    while (pending() > 0 && performance.now() < deadline) this.#turn(50);
+    for (const session of this.#sessions) {
+      if (!session.open) this.#fail(session, `no ${banner ? "banner" : "connection"} in time`);
+    }
+    this.#measurement.sessions = this.#sessions.filter((session) => !session.closed).length;
   }
 
   /** Handles what is there; returns the time. */
@@ -130,117 +128,124 @@ class TcpEcho {
       const session = this.#byDescriptor[words[word]!];
       if (session === undefined || session.closed) continue;
       if (session.waitsToSend) this.#flush(session);
-      else if (!session.open && session.banner === null) this.#opened(session);
+      else if (!session.open && session.banner === null) this.#connected(session);
       else this.#receive(session);
     }
     return now;
   }
 
-  #opened(session: Session): void {
+  #connected(session: TcpSession): void {
+    const error = pendingError(session.fd);
+    if (error === 0) this.#opened(session);
+    else this.#fail(session, this.#dialer.failure(error));
+  }
+
+  #opened(session: TcpSession): void {
     session.open = true;
     this.#openCount++;
     session.answeredMs = performance.now();
     this.#epoll.set(EPOLL_CTL_MOD, session.fd, EPOLLIN);
   }
 
-  #receive(session: Session): void {
+  #receive(session: TcpSession): void {
     const length = libc.recv(session.fd, buffer.address as Pointer, RECEIVE_BYTES, 0);
     if (length <= 0) {
       const errno = length < 0 ? libc.errno() : 0;
-      if (length < 0 && (errno === EAGAIN || errno === EINTR)) return;
-      this.#fail(session);
+      if (errno === EAGAIN || errno === EINTR) return;
+      if (errno !== 0 && !session.open) this.#fail(session, this.#dialer.failure(errno));
+      else this.#fail(session, `the server ${errno === 0 ? "closed" : "reset"} a session`);
       return;
     }
     if (session.banner === null) {
-      this.#echoed(session, buffer.address, length);
+      this.#echoed(session, 0, length);
       return;
     }
     const end = session.banner.find(buffer.bytes, length);
     if (end === -1) return;
     session.banner = null;
     this.#opened(session);
-    if (length > end) this.#echoed(session, buffer.address + end, length - end);
+    if (length > end) this.#echoed(session, end, length - end);
   }
 
   /** Bytes came back. As long as all is right, they are compared as a stream, whatever messages they belong to. */
-  #echoed(session: Session, address: number, length: number): void {
+  #echoed(session: TcpSession, from: number, length: number): void {
     const now = performance.now();
     session.answeredMs = now;
     const right =
       session.partial === null &&
       session.receivedBytes + length <= session.sentBytes &&
       length <= BLOCK_LENGTH &&
-      isWindow(address, session.start, session.receivedBytes, length);
+      isWindow(buffer.address + from, session.stream, session.receivedBytes, length);
     if (!right) {
-      this.#lookAtMessages(session, address, length, now);
+      this.#lookAtMessages(session, from, length, now);
       return;
     }
     session.receivedBytes += length;
     const whole = Math.floor(session.receivedBytes / this.#job.size);
     const came = whole - session.tracker.next;
-    for (; session.tracker.next < whole; session.tracker.next++)
-      this.#count(session, session.tracker.next, now);
-    if (came > 0) this.#askAgain(session, came, now);
+    this.#count(session, session.tracker.next, whole, now);
+    session.tracker.next = whole;
+    if (came > 0 && this.#schedule === null && this.#started) this.#ask(session, came, now);
   }
 
-  #count(session: Session, message: number, now: number): void {
-    this.#measurement.echoed((now - session.sendTimes.get(message)) * 1000);
-  }
-
-  /** Something was wrong on this session: from now on it is cut into messages, and each is looked for. */
-  #lookAtMessages(session: Session, address: number, length: number, now: number): void {
-    const { size } = this.#job;
-    if (session.partial === null) session.partial = this.#unfinished(session);
-    const bytes = new Uint8Array(session.partial.length + length);
-    bytes.set(session.partial);
-    bytes.set(
-      buffer.bytes.subarray(address - buffer.address, address - buffer.address + length),
-      session.partial.length,
-    );
-    let at = 0;
-    const before = session.tracker.next;
-    const scratch = buffer.address + RECEIVE_BYTES;
-    for (; at + size <= bytes.length; at += size) {
-      buffer.bytes.set(bytes.subarray(at, at + size), RECEIVE_BYTES);
-      const message = session.tracker.take(scratch, size, session.asked);
-      if (message !== -1) this.#count(session, message, now);
+  /** Books the answers to messages from `from` on, up to `to`; those that were sent together, together. */
+  #count({ asked, sendTimes }: TcpSession, from: number, to: number, now: number): void {
+    const oldest = asked - sendTimes.length;
+    for (let number = from; number < to; ) {
+      const sentMs = sendTimes.get(Math.max(oldest, number));
+      let next = number + 1;
+      while (next < to && sendTimes.get(next) === sentMs) next++;
+      if (number < oldest) this.#measurement.untimed += next - number;
+      this.#measurement.echoed(now, sentMs, next - number);
+      number = next;
     }
-    session.partial = bytes.slice(at);
+  }
+
+  /** Something was wrong on this session: until a message is whole again, each is looked at by itself. */
+  #lookAtMessages(session: TcpSession, from: number, length: number, now: number): void {
+    const { tracker, stream, asked, sent } = session;
+    const partial = session.cut();
+    const together = partial.length + length;
+    const waiting = tracker.waiting(asked);
+    scratch.bytes.set(partial);
+    scratch.bytes.set(buffer.bytes.subarray(from, from + length), partial.length);
+    const taken = cutMessages(scratch, together, stream, tracker.next, sent, (judged) => {
+      this.#take(session, judged, now);
+      return tracker.next;
+    });
+    session.partial = scratch.bytes.slice(taken, together);
+    session.mend();
     // A message that came twice frees no place.
-    this.#askAgain(session, session.tracker.next - before, now);
+    const free = waiting - tracker.waiting(asked);
+    if (free > 0 && this.#schedule === null && this.#started) this.#ask(session, free, now);
   }
 
-  /** The right bytes of a message whose rest is still to come: they are in the block. */
-  #unfinished(session: Session): Uint8Array {
-    const length = session.receivedBytes % this.#job.size;
-    const from = session.receivedBytes - length;
-    return windowBytes(session.start, from, length);
+  #take(session: TcpSession, { what, number, identity }: Judged, now: number): void {
+    const { tracker } = session;
+    if (what === "damaged") tracker.corrupt(number);
+    else if (what === "own" && tracker.take(number)) this.#count(session, number, number + 1, now);
+    else if (what === "foreign")
+      this.#measurement.foreign(this.#sessions[identity - this.#job.firstIdentity], number);
   }
 
-  #askAgain(session: Session, count: number, now: number): void {
-    if (this.#started && this.#job.rate === 0) this.#ask(session, count, now);
-  }
-
-  /** Sends `count` messages, in one piece. */
-  #ask(session: Session, count: number, now: number): void {
-    if (session.closed || count <= 0) return;
-    for (let next = 0; next < count; next++) session.sendTimes.set(session.asked + next, now);
+  /** Sends `count` messages, in one piece; `sentMs` is when they were due. */
+  #ask(session: TcpSession, count: number, sentMs: number): void {
+    if (session.closed) return;
+    for (let next = 0; next < count; next++) session.sendTimes.set(session.asked + next, sentMs);
     session.asked += count;
     if (!session.waitsToSend) this.#flush(session);
   }
 
-  #flush(session: Session): void {
+  #flush(session: TcpSession): void {
     const target = session.asked * this.#job.size;
     while (session.sentBytes < target) {
       const length = Math.min(target - session.sentBytes, BLOCK_LENGTH);
-      const sent = libc.send(session.fd, windowAt(session.start, session.sentBytes), length, MSG_NOSIGNAL);
+      const sent = sendWindow(session.fd, session.stream, session.sentBytes, length, MSG_NOSIGNAL);
       if (sent < 0) {
         const errno = libc.errno();
-        if (errno !== EAGAIN && errno !== EINTR) {
-          this.#fail(session);
-          return;
-        }
-        break;
+        if (errno === EAGAIN || errno === EINTR) break;
+        this.#fail(session, "the server reset a session");
+        return;
       }
       session.sentBytes += sent;
       if (sent < length) break;
@@ -256,16 +261,16 @@ class TcpEcho {
   }
 
   /** Constant arrival: each message whose time has come is sent, its round trip counted from that time. */
-  #askOnTime(now: number): void {
-    const { rate } = this.#job;
-    const due = Math.floor(((now - this.#scheduleStartMs) / 1000) * rate);
-    for (; this.#scheduled < due; this.#scheduled++) {
-      const session = this.#sessions[this.#scheduled % this.#sessions.length]!;
-      if (session.closed || session.asked - session.tracker.next >= BACKLOG_MAX - 1) {
-        this.#measurement.faults.lost++; // it should have been sent: to leave it out would be to look away
-        continue;
+  #askOnTime(schedule: Schedule, now: number): void {
+    for (let left = schedule.due(now); left > 0; left--) {
+      const session = this.#sessions[schedule.number % this.#sessions.length]!;
+      const dueMs = schedule.take();
+      if (session.closed || session.asked - session.tracker.next >= session.sendTimes.length) {
+        this.#measurement.counts.notSent++; // it should have been: to leave it out would be to look away
+      } else {
+        this.#measurement.sentAt(now, dueMs);
+        this.#ask(session, 1, dueMs);
       }
-      this.#ask(session, 1, this.#scheduleStartMs + ((this.#scheduled + 1) / rate) * 1000);
     }
   }
 
@@ -274,26 +279,21 @@ class TcpEcho {
     this.#nextCheckMs = now + CHECK_EVERY_MS;
     if (this.#job.mode === "idle") return;
     for (const session of this.#sessions) {
-      const waiting = session.asked - session.tracker.next;
-      if (session.closed || waiting === 0 || session.waitsToSend) continue;
-      if (
-        now - Math.max(session.answeredMs, session.sendTimes.get(session.tracker.next)) <
-        ANSWER_PATIENCE_MS
-      )
-        continue;
-      session.tracker.giveUp(session.asked);
-      session.partial ??= new Uint8Array(0); // where the stream stands is not known any more
+      const { tracker, asked, answeredMs, sendTimes } = session;
+      if (session.closed || session.waitsToSend || tracker.waiting(asked) <= 0) continue;
+      if (now - Math.max(answeredMs, sendTimes.get(tracker.next)) < PATIENCE_MS) continue;
+      session.cut(); // where the stream stands is not known any more
+      tracker.giveUp(asked);
       session.answeredMs = now;
-      this.#askAgain(session, this.#job.inFlight, now);
+      this.#ask(session, this.#job.inFlight, now);
     }
   }
 
-  #fail(session: Session): void {
+  #fail(session: TcpSession, why: string): void {
     if (session.closed) return;
     if (!session.open) this.#openCount++;
     session.closed = true;
-    this.#measurement.faults.errors++;
-    session.tracker.giveUp(session.asked);
+    this.#measurement.failed(why);
     libc.close(session.fd);
   }
 }

@@ -1,12 +1,11 @@
 import { BannerEnd } from "./banner.ts";
 import type { LoadJob } from "./job.ts";
-import { streamStart } from "./payload.ts";
-import type { SendTimes } from "./round-trips.ts";
-import type { MessageTracker } from "./tracker.ts";
+import { type Stream, windowBytes } from "./payload.ts";
+import { SendTimes } from "./round-trips.ts";
+import { type Followed, MessageTracker } from "./tracker.ts";
 
 /** One lasting TCP session. Positions count bytes of its stream. */
-export class Session {
-  readonly start: number;
+export class TcpSession {
   readonly tracker: MessageTracker;
   readonly sendTimes: SendTimes;
   banner: BannerEnd | null;
@@ -21,16 +20,35 @@ export class Session {
   answeredMs = 0;
   waitsToSend = false;
 
+  /** @param timesKept how many sending times are remembered, a power of two */
   constructor(
     readonly fd: number,
-    number: number,
+    readonly stream: Stream,
     job: LoadJob,
-    tracker: MessageTracker,
-    sendTimes: SendTimes,
+    counts: Followed,
+    timesKept: number,
   ) {
-    this.start = streamStart(number);
-    this.tracker = tracker;
-    this.sendTimes = sendTimes;
+    this.tracker = new MessageTracker(counts);
+    this.sendTimes = new SendTimes(timesKept);
     this.banner = job.banner ? new BannerEnd() : null;
+  }
+
+  /** Messages of which the kernel has every byte. */
+  get sent(): number {
+    return Math.floor(this.sentBytes / this.stream.size);
+  }
+
+  /** From now on messages are looked at one by one. The right bytes of one whose rest is still to come are in the stream. */
+  cut(): Uint8Array {
+    const length = this.receivedBytes % this.stream.size;
+    this.partial ??= windowBytes(this.stream, this.receivedBytes - length, length);
+    return this.partial;
+  }
+
+  /** Where a message is just over, what comes next is compared as a stream again. */
+  mend(): void {
+    if (this.partial?.length !== 0) return;
+    this.partial = null;
+    this.receivedBytes = this.tracker.next * this.stream.size;
   }
 }

@@ -1,5 +1,6 @@
 import type { Cell } from "../run/types.ts";
-import { alignColumns, describeCell } from "./table.ts";
+import { exactness } from "../run/verdict.ts";
+import { describeCell, fitColumns } from "./table.ts";
 
 /** What was measured of one server in one cell, a number for each repetition. */
 export interface Figures {
@@ -7,8 +8,25 @@ export interface Figures {
   readonly cpuMicros: number[];
   readonly messagesPerSecond: number[];
   readonly p99Micros: number[];
-  /** Messages that were not exact, in all repetitions. */
+  /** Messages that were not exact, and messages that were late, in all repetitions. */
   inexact: number;
+  late: number;
+  /** Was it exact, and could that be measured? */
+  readonly verdicts: (boolean | null)[];
+  /** Why not, of all repetitions. */
+  readonly reasons: string[];
+}
+
+export function noFigures(): Figures {
+  return {
+    cpuMicros: [],
+    messagesPerSecond: [],
+    p99Micros: [],
+    inexact: 0,
+    late: 0,
+    verdicts: [],
+    reasons: [],
+  };
 }
 
 export interface ComparedCell {
@@ -43,6 +61,24 @@ export function ratioToFloor({ figures }: ComparedCell, name: string, floor: str
   return median(own.map((micros, repetition) => micros / (below[repetition] ?? Number.NaN)));
 }
 
+/** Of one server over all cells: false if it was not exact in any, null if it could not be measured in any. */
+export function exactnessOf({ cells }: Comparison, name: string): boolean | null {
+  const verdicts = cells.flatMap(({ figures }) => figures.get(name)?.verdicts ?? [null]);
+  return exactness(verdicts.map((exact) => ({ exact })));
+}
+
+/** Whether nothing on the machine was in the way in any measurement: only then do times and rates say something. */
+export function machineWasQuiet({ cells }: Comparison): boolean {
+  return cells.every(({ figures }) =>
+    [...figures.values()].every(({ verdicts }) => !verdicts.includes(null)),
+  );
+}
+
+/** `!` where it was not exact, `?` where that could not be measured. */
+function mark({ verdicts }: Figures): string {
+  return verdicts.includes(false) ? "!" : verdicts.includes(null) ? "?" : "";
+}
+
 /** The servers in the order in which they were measured, those absent last. */
 export function serverNames({ ours, cells, absent }: Comparison): string[] {
   const measured = cells.flatMap(({ figures, notes }) => [...figures.keys(), ...notes.keys()]);
@@ -57,8 +93,7 @@ export function figureText(comparison: Comparison, compared: ComparedCell, name:
   if (median(figures.messagesPerSecond) === 0) return "none exact";
   const micros = median(figures.cpuMicros);
   const ratio = ratioToFloor(compared, name, comparison.floor);
-  const wrong = figures.inexact > 0 ? "!" : "";
-  return `${micros < 1 ? micros.toFixed(3) : micros.toFixed(2)}${Number.isNaN(ratio) ? "" : ` (${ratio.toFixed(2)}x)`}${wrong}`;
+  return `${micros < 1 ? micros.toFixed(3) : micros.toFixed(2)}${Number.isNaN(ratio) ? "" : ` (${ratio.toFixed(2)}x)`}${mark(figures)}`;
 }
 
 /** Server CPU per message of all servers, with ratios to the floor, as a table. */
@@ -70,28 +105,35 @@ export function renderComparison(comparison: Comparison): string {
     describeCell(compared.cell),
     ...names.map((name) => figureText(comparison, compared, name)),
   ]);
+  const ours = exactnessOf(comparison, comparison.ours);
+  const verdict = ours === true ? "exact" : ours === null ? "NOT MEASURED in every cell" : "NOT EXACT";
   const lines = [
+    `${comparison.ours}: ${verdict}.`,
     `Server CPU in microseconds per message (times ${comparison.floor}'s), median of ${comparison.repetitions}; lower is better.`,
-    alignColumns([head, ...rows]),
+    fitColumns([head, ...rows]),
     ...remarks(comparison),
   ];
   return lines.join("\n");
 }
 
-/** What a reader must know: who is absent, who was not measured and why, who was not exact. */
+/** What a reader must know: who is absent, who was not measured and why, who was not exact, who was late. */
 export function remarks({ cells, absent }: Comparison): string[] {
   const notes = cells.flatMap(({ cell, notes: own }) =>
-    [...own].map(
-      ([name, why]) => `${name}: not measured in ${cell.scenario} (${describeCell(cell)}): ${why}`,
-    ),
+    [...own].map(([name, why]) => `${name}: not measured in ${inWords(cell)}: ${why}`),
   );
-  const inexact = cells.flatMap(({ cell, figures }) =>
-    [...figures]
-      .filter(([, { inexact: count }]) => count > 0)
-      .map(
-        ([name, { inexact: count }]) =>
-          `! ${name}: ${count} messages not exact in ${cell.scenario} (${describeCell(cell)})`,
-      ),
+  const marked = cells.flatMap(({ cell, figures }) =>
+    [...figures].flatMap(([name, own]) => {
+      const said = mark(own);
+      const late = own.late > 0 ? [`${name}: ${own.late} answers late, and right, in ${inWords(cell)}`] : [];
+      if (said === "") return late;
+      const what = said === "!" ? `${own.inexact} messages not exact` : "not measured";
+      const [why] = own.reasons;
+      return [`${said} ${name}: ${what} in ${inWords(cell)}: ${why}`, ...late];
+    }),
   );
-  return [...absent.map(({ name, why }) => `${name}: absent: ${why}`), ...notes, ...inexact];
+  return [...absent.map(({ name, why }) => `${name}: absent: ${why}`), ...notes, ...marked];
+}
+
+function inWords(cell: Cell): string {
+  return `${cell.scenario} (${describeCell(cell)})`;
 }

@@ -1,9 +1,10 @@
 import { Presets, SingleBar } from "cli-progress";
 
-/** A progress bar on stderr; silent where that is no terminal. */
+/** A progress bar on stderr, with the time that is left and what the load makes now; silent where that is no terminal. */
 export class Progress {
   readonly #bar: SingleBar | null;
   readonly #total: number;
+  readonly #sinceMs = performance.now();
   #done = 0;
 
   /** @param total steps, of like length */
@@ -11,16 +12,23 @@ export class Progress {
     this.#total = total;
     this.#bar = process.stderr.isTTY
       ? new SingleBar(
-          { format: "{bar} {percentage} %  {what}", stream: process.stderr, clearOnComplete: true },
+          {
+            format: "{bar} {percentage} %  {left} left  {rate} msg/s  {what}",
+            stream: process.stderr,
+            barsize: 20,
+            clearOnComplete: true,
+          },
           Presets.rect,
         )
       : null;
-    this.#bar?.start(total, 0, { what: "" });
+    this.#bar?.start(total, 0, { what: "", left: "?", rate: "-" });
   }
 
-  /** The step under way, and how far it is (0 to 1). */
-  show(what: string, share: number): void {
-    this.#bar?.update(Math.min(this.#total, this.#done + share), { what });
+  /** The step under way, how far it is (0 to 1), and its messages a second. */
+  show(what: string, share: number, perSecond: number): void {
+    const done = Math.min(this.#total, this.#done + share);
+    const rate = perSecond > 0 ? Math.round(perSecond).toLocaleString("en-US") : "-";
+    this.#bar?.update(done, { what, left: this.#left(done), rate });
   }
 
   next(): void {
@@ -30,5 +38,12 @@ export class Progress {
 
   stop(): void {
     this.#bar?.stop();
+  }
+
+  /** By what has passed: steps are of like length. */
+  #left(done: number): string {
+    if (done < 0.2) return "?";
+    const seconds = ((performance.now() - this.#sinceMs) / 1000 / done) * (this.#total - done);
+    return seconds < 60 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
   }
 }

@@ -5,7 +5,7 @@ import type { BenchOptions } from "../options.ts";
 import { coresApart } from "../run/cores.ts";
 import type { CellResult } from "../run/types.ts";
 import { chart } from "./chart.ts";
-import { type Comparison, figureText, median, remarks, serverNames } from "./comparison.ts";
+import { type Comparison, figureText, machineWasQuiet, median, remarks, serverNames } from "./comparison.ts";
 import { scaleChart, scaleSection } from "./scale.ts";
 import { describeCell } from "./table.ts";
 
@@ -38,6 +38,11 @@ async function writeSection(name: (typeof SECTIONS)[number], text: string): Prom
   await Bun.write(`${FOLDER}RESULTS.md`, [head, ...parts.filter((part) => part !== "")].join("\n"));
 }
 
+const ALONE = "Server on one core, load on another: where the load is the limit, this is the load's figure.";
+const TOGETHER = "One core for both.";
+const BUSY =
+  "Left out: the machine was busy, and times and rates would be a neighbour's. CPU per message stands.";
+
 function comparisonSection(comparison: Comparison, options: BenchOptions): string {
   const command = `bun run bench --compare --results --scenario ${options.scenarios.join(",")} --repetitions ${options.repetitions} --duration ${options.durationMs / 1000}`;
   const costs = table(comparison, (compared, name) => figureText(comparison, compared, name));
@@ -55,15 +60,13 @@ Made by \`${command}\`.
 ### Server CPU in microseconds per message, and times the floor's (lower is better)
 
 Ours with its banner and every limit on; the others are bare echoes with back-pressure (\`bench/peers/\`). Each figure is the
-median of ${comparison.repetitions} repetitions, each on a fresh process; a ratio is the median of the repetitions' own ratios. \`!\`: not exact.
+median of ${comparison.repetitions} repetitions, each on a fresh process; a ratio is the median of the repetitions' own ratios. \`!\`: not exact; \`?\`: that could not be measured.
 
 ${costs}
 
 ### Messages a second, and the 99th percentile of the round trip
 
-${coresApart() ? "Server on one core, load on another: where the load is the limit, this is the load's figure." : "One core for both."}
-
-${rates}
+${machineWasQuiet(comparison) ? `${coresApart() ? ALONE : TOGETHER}\n\n${rates}` : BUSY}
 
 ${remarks(comparison)
   .map((line) => `- ${line}`)

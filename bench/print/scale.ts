@@ -1,3 +1,4 @@
+import { FAULTS } from "../generator/job.ts";
 import type { CellResult } from "../run/types.ts";
 
 const WIDTH = 460;
@@ -16,11 +17,13 @@ interface Line {
 
 /** What a sweep over session counts showed, as a section of the results. */
 export function scaleSection(results: readonly CellResult[], command: string): string {
-  const rows = results.map(({ cell, serverCpuMicros, rssPerSession, idleCpu, lost, corrupted, errors }) => {
+  const rows = results.map((result) => {
+    const { cell, serverCpuMicros, rssPerSession, idleCpu } = result;
+    const inexact = FAULTS.reduce((sum, fault) => sum + result[fault], 0);
     const cost = cell.mode === "idle" ? "-" : serverCpuMicros?.toFixed(2);
     const memory = rssPerSession === null ? "-" : `${rssPerSession.toFixed(0)}`;
     const idle = idleCpu === null ? "-" : `${(idleCpu * 100).toFixed(2)} %`;
-    return `| ${cell.protocol} | ${cell.connections.toLocaleString("en-US")} | ${cost} | ${memory} | ${idle} | ${lost + corrupted + errors} |`;
+    return `| ${cell.protocol} | ${cell.connections.toLocaleString("en-US")} | ${cost} | ${memory} | ${idle} | ${inexact} |`;
   });
   return `## As sessions grow
 

@@ -1,17 +1,27 @@
 import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
-import { LIVE, type LoadJob, type LoadResult, noFaults, PHASE } from "../generator/job.ts";
+import { LIVE, type LoadJob, type LoadResult, noCounts } from "../generator/job.ts";
+import { IDENTITIES } from "../generator/payload.ts";
 import { newHistogram } from "../generator/round-trips.ts";
 import type { FromLoadWorker } from "../generator/worker.ts";
 import { tcpSpeaksFirst, udpGreets } from "./banner-probe.ts";
-import { anonymousBytes, CpuMeter, residentBytes } from "./process-stats.ts";
-import type { Cell, CellResult, Percentiles, Sample, Target, Timing } from "./types.ts";
+import { coresApart, loadCores } from "./cores.ts";
+import { anonymousBytes } from "./process-stats.ts";
+import type { Cell, CellResult, Percentiles, Target, Timing } from "./types.ts";
+import { judgeCell, type Measured } from "./verdict.ts";
+import { Watch } from "./watch.ts";
 
 const SAMPLE_EVERY_MS = 200;
 /** A short run is looked at as often as this. */
 const SAMPLES_MIN = 5;
 
-/** Told how far a cell is, 0 to 1. */
-export type OnProgress = (share: number) => void;
+/** Told how far a cell is, 0 to 1, and how many messages a second it makes at the moment. */
+export type OnProgress = (share: number, perSecond: number) => void;
+
+/** Of this run alone: another run's messages are not ours. */
+const SEED = 1 + Math.floor(Math.random() * 0x7fff_fffe);
+
+/** No two sessions of a run are alike, whichever cell they belong to. 0 is nobody's. */
+let nextIdentity = 1;
 
 /** Measures one cell. An abort ends it early, with what there is by then. */
 export async function runCell(
@@ -21,10 +31,12 @@ export async function runCell(
   abort: AbortSignal,
   onProgress: OnProgress,
 ): Promise<CellResult> {
-  const port = cell.protocol === "tcp" ? target.tcpPort : target.udpPort;
-  if (port === null) throw new Error(`${target.name} does not serve ${cell.protocol}`);
-  const banner = await (cell.protocol === "tcp" ? tcpSpeaksFirst : udpGreets)(target.host, port);
-  const jobs = splitJobs(cell, timing, { host: target.host, port, banner });
+  const at = target[cell.protocol];
+  if (at === null) throw new Error(`${target.name} does not serve ${cell.protocol}`);
+  const { host, port } = at;
+  const { source } = target;
+  const banner = await (cell.protocol === "tcp" ? tcpSpeaksFirst : udpGreets)(host, port, source);
+  const jobs = splitJobs(cell, timing, { host, port, source, banner });
   const memoryBefore = target.pid === null ? 0 : anonymousBytes(target.pid);
   const answers = jobs.map(runJob);
   const watch = new Watch(jobs, target.pid);
@@ -35,7 +47,7 @@ export async function runCell(
   const timer = setInterval(
     () => {
       watch.sample();
-      onProgress(watch.progress(timing));
+      onProgress(watch.progress(timing), watch.perSecond);
     },
     Math.min(SAMPLE_EVERY_MS, timing.durationMs / SAMPLES_MIN),
   );
@@ -49,7 +61,11 @@ export async function runCell(
   }
 }
 
-function splitJobs(cell: Cell, timing: Timing, at: Pick<LoadJob, "host" | "port" | "banner">): LoadJob[] {
+function splitJobs(
+  cell: Cell,
+  timing: Timing,
+  at: Pick<LoadJob, "host" | "port" | "source" | "banner">,
+): LoadJob[] {
   const workers = Math.min(timing.workers, cell.connections);
   const share = (total: number, index: number): number =>
     Math.floor(total / workers) + (index < total % workers ? 1 : 0);
@@ -63,9 +79,19 @@ function splitJobs(cell: Cell, timing: Timing, at: Pick<LoadJob, "host" | "port"
     rate: cell.rate / workers,
     warmupMs: timing.warmupMs,
     durationMs: timing.durationMs,
-    seed: index + 1,
+    requests: timing.requests === 0 ? 0 : Math.max(1, share(timing.requests, index)),
+    seed: SEED,
+    firstIdentity: identities(share(cell.connections, index)),
     live: new SharedArrayBuffer(LIVE.columns * 8),
   }));
+}
+
+/** The first of `count` identities that no other session has. */
+function identities(count: number): number {
+  if (nextIdentity + count > IDENTITIES) nextIdentity = 1; // millions of sessions later
+  const first = nextIdentity;
+  nextIdentity += count;
+  return first;
 }
 
 function runJob(job: LoadJob): Promise<LoadResult> {
@@ -84,77 +110,6 @@ function runJob(job: LoadJob): Promise<LoadResult> {
   return promise;
 }
 
-/** Looks at the Workers' live numbers and at the server while a cell runs. */
-class Watch {
-  readonly samples: Sample[] = [];
-  readonly #live: readonly Float64Array[];
-  readonly #pid: number | null;
-  readonly #meter: CpuMeter | null;
-  #measuringSinceMs = 0;
-  #firstMs = 0;
-  #last = { ms: 0, messages: 0, cpu: 0 };
-  /** The server's CPU seconds and the messages echoed since measuring began, as of the latest sample. */
-  cpuSeconds = 0;
-  messages = 0;
-  rssMb = 0;
-  anonymousBytes = 0;
-  sessions = 0;
-  #cpuAtStart = 0;
-  #messagesAtStart = 0;
-
-  constructor(jobs: readonly LoadJob[], pid: number | null) {
-    this.#live = jobs.map((job) => new Float64Array(job.live));
-    this.#pid = pid;
-    this.#meter = pid === null ? null : new CpuMeter(pid);
-  }
-
-  get watched(): boolean {
-    return this.#pid !== null;
-  }
-
-  sample(): void {
-    const ms = performance.now();
-    const messages = this.#sum(LIVE.messages);
-    const cpu = this.#meter?.seconds() ?? 0;
-    this.sessions = this.#sum(LIVE.sessions);
-    const phase = Math.min(...this.#live.map((live) => live[LIVE.phase]!));
-    if (phase < PHASE.measuring) return;
-    if (this.#measuringSinceMs === 0) {
-      // Once the Workers are done there is nothing left to measure.
-      if (phase === PHASE.done) return;
-      this.#measuringSinceMs = ms;
-      this.#firstMs = ms;
-      this.#cpuAtStart = cpu;
-      this.#messagesAtStart = messages;
-      this.#last = { ms, messages, cpu };
-      return;
-    }
-    if (phase === PHASE.done && messages === this.#last.messages) return;
-    const seconds = (ms - this.#last.ms) / 1000;
-    if (seconds < 0.02) return;
-    this.rssMb = this.#pid === null ? 0 : residentBytes(this.#pid) / 1e6;
-    this.anonymousBytes = this.#pid === null ? 0 : anonymousBytes(this.#pid);
-    this.cpuSeconds = cpu - this.#cpuAtStart;
-    this.messages = messages - this.#messagesAtStart;
-    this.samples.push({
-      at: (ms - this.#firstMs) / 1000,
-      messagesPerSecond: (messages - this.#last.messages) / seconds,
-      serverCpu: this.#pid === null ? null : (cpu - this.#last.cpu) / seconds,
-      serverRssMb: this.#pid === null ? null : this.rssMb,
-    });
-    this.#last = { ms, messages, cpu };
-  }
-
-  progress(timing: Timing): number {
-    if (this.#measuringSinceMs === 0) return 0.1;
-    return Math.min(1, 0.2 + (0.8 * (performance.now() - this.#measuringSinceMs)) / timing.durationMs);
-  }
-
-  #sum(column: number): number {
-    return this.#live.reduce((sum, live) => sum + live[column]!, 0);
-  }
-}
-
 function summarise(
   cell: Cell,
   results: readonly LoadResult[],
@@ -162,51 +117,83 @@ function summarise(
   memoryBefore: number,
   timing: Timing,
 ): CellResult {
+  const measured = measure(cell, results, watch, memoryBefore, timing);
+  const sum = (of: (result: LoadResult) => number): number =>
+    results.reduce((total, result) => total + of(result), 0);
+  const verdict = judgeCell(measured, {
+    untimed: sum(({ untimed }) => untimed),
+    behind: sum(({ behind }) => behind),
+    overflowed: sum(({ overflowed }) => overflowed),
+    problem: results.find(({ problem }) => problem !== null)?.problem ?? null,
+    coresApart: coresApart() && results.length <= loadCores(),
+  });
+  return { ...verdict, ...measured };
+}
+
+function measure(
+  cell: Cell,
+  results: readonly LoadResult[],
+  watch: Watch,
+  memoryBefore: number,
+  timing: Timing,
+): Measured {
   const histogram = newHistogram();
-  const faults = noFaults();
+  const lateness = newHistogram();
+  const counts = noCounts();
   for (const result of results) {
     histogram.add(decodeFromCompressedBase64(result.histogram));
-    for (const name of Object.keys(faults) as (keyof typeof faults)[]) faults[name] += result[name];
+    if (result.lateness !== null) lateness.add(decodeFromCompressedBase64(result.lateness));
+    for (const name of Object.keys(counts) as (keyof typeof counts)[]) counts[name] += result[name];
   }
-  const messages = results.reduce((sum, result) => sum + result.messages, 0);
+  const sum = (of: (result: LoadResult) => number): number =>
+    results.reduce((total, result) => total + of(result), 0);
+  // What came to a session of another Worker is counted there, and missed here.
+  counts.lost = Math.max(0, counts.lost - sum(({ strays }) => strays));
+  const messages = sum((result) => result.messages);
   const seconds = Math.max(...results.map((result) => result.seconds));
   const perSecond = seconds > 0 ? messages / seconds : 0;
   const idle = cell.mode === "idle";
-  const loadCpu = Math.max(
-    ...results.map(({ loadCpuSeconds, seconds: s }) => (s > 0 ? loadCpuSeconds / s : 0)),
-  );
+  const shares = results.map(({ loadCpuSeconds, loadWaitSeconds, seconds: own }) => ({
+    used: own > 0 ? loadCpuSeconds / own : 0,
+    waited: own > 0 ? loadWaitSeconds / own : 0,
+  }));
   return {
     cell,
-    ...faults,
+    ...counts,
     sessions: watch.sessions,
     messages,
     seconds,
     messagesPerSecond: perSecond,
     megabytesPerSecond: (perSecond * cell.size) / 1e6,
-    roundTrip: messages === 0 ? null : percentiles(histogram),
-    curve: messages === 0 ? [] : curve(histogram),
+    sent: sum(({ sent }) => sent),
+    roundTrip: histogram.totalCount === 0 ? null : percentiles(histogram),
+    sentLate: lateness.totalCount === 0 ? null : percentiles(lateness),
+    curve: curve(histogram),
     serverCpuMicros: watch.watched && watch.messages > 0 ? (watch.cpuSeconds / watch.messages) * 1e6 : null,
     serverRssMb: watch.watched ? watch.rssMb : null,
     rssPerSession:
       idle && watch.watched ? (watch.anonymousBytes - memoryBefore) / Math.max(1, watch.sessions) : null,
     idleCpu: idle && watch.watched ? watch.cpuSeconds / (timing.durationMs / 1000) : null,
-    loadCpu,
+    loadCpu: Math.max(...shares.map(({ used }) => used)),
+    serverCore: watch.serverCore,
+    loadCore: shares.reduce((most, share) => (share.waited > most.waited ? share : most)),
     samples: watch.samples,
   };
 }
 
 function percentiles(histogram: Histogram): Percentiles {
   const at = (percentile: number): number => histogram.getValueAtPercentile(percentile);
-  return { p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: histogram.maxValue };
+  return { p50: at(50), p90: at(90), p95: at(95), p99: at(99), p999: at(99.9), max: histogram.maxValue };
 }
 
-/** Denser towards the top, where the tail is: 0, 10, ... 90, 91, ... 99, 99.1, ... 99.999. */
+/** Denser towards the top, where the tail is: 0, 10, ... 90, 91, ... 99, 99.1, ... as far as the messages reach. */
 function curve(histogram: Histogram): [number, number][] {
   const points: [number, number][] = [];
   for (let remaining = 100; remaining > 0.0005; remaining /= 10) {
     for (let tenth = 0; tenth < 9; tenth++) {
-      const percentile = 100 - remaining + (tenth * remaining) / 10;
-      points.push([percentile, histogram.getValueAtPercentile(percentile)]);
+      const beyond = remaining - (tenth * remaining) / 10;
+      if ((beyond / 100) * histogram.totalCount < 1) return points;
+      points.push([100 - beyond, histogram.getValueAtPercentile(100 - beyond)]);
     }
   }
   return points;

@@ -6,8 +6,16 @@ import { nativeMemory } from "../../src/sys/memory.ts";
 /** Which core does what: the server has the first to itself, load the others. With one core, both share it. */
 export const SERVER_CORE = 0;
 
+/** Of this process as it was started: what it gives up later does not count. */
+const CORES = availableParallelism();
+
 export function coresApart(): boolean {
-  return availableParallelism() > 1;
+  return CORES > 1;
+}
+
+/** Cores that load may use. */
+export function loadCores(): number {
+  return Math.max(1, CORES - 1);
 }
 
 /** A command that runs pinned to the server's core, where cores can be kept apart. */
@@ -22,7 +30,7 @@ export function leaveServerCore(): void {
   if (!coresApart() || process.platform !== "linux") return;
   const mask = nativeMemory(128);
   for (let core = 0; core < 1024; core++) {
-    if (core !== SERVER_CORE && core < availableParallelism()) mask.bytes[core >> 3]! |= 1 << (core & 7);
+    if (core !== SERVER_CORE && core < CORES) mask.bytes[core >> 3]! |= 1 << (core & 7);
   }
   loadLibc().sched_setaffinity(0, 128, mask.address as Pointer);
 }

@@ -20,10 +20,10 @@ export async function startPeer(
   const started: StartedServer = {
     target: {
       name,
-      host: "127.0.0.1",
-      tcpPort: protocol === "tcp" ? port : null,
-      udpPort: protocol === "udp" ? port : null,
+      tcp: protocol === "tcp" ? { host: "127.0.0.1", port } : null,
+      udp: protocol === "udp" ? { host: "127.0.0.1", port } : null,
       pid: child.pid,
+      source: null,
     },
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
@@ -42,7 +42,7 @@ export async function startPeer(
 
 async function answers(protocol: Protocol, port: number): Promise<boolean> {
   try {
-    await (protocol === "tcp" ? tcpSpeaksFirst : udpGreets)("127.0.0.1", port);
+    await (protocol === "tcp" ? tcpSpeaksFirst : udpGreets)("127.0.0.1", port, null);
     return true;
   } catch {
     await Bun.sleep(50);

@@ -2,30 +2,39 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** What a process and its descendants use, from /proc (Linux). A process that is gone counts nothing. */
 
+/** Seconds of CPU, and seconds in which a thread could have run and had no core. */
+export interface CoreTime {
+  readonly cpu: number;
+  readonly wait: number;
+}
+
 /**
  * CPU time of a process and its descendants, user and system. In nanoseconds at the source, so short runs can be told
  * apart. A descendant that has ended keeps what it had used when it was last looked at.
  */
 export class CpuMeter {
   readonly #pid: number;
-  readonly #nanos = new Map<number, number>();
+  readonly #known = new Map<number, CoreTime>();
 
   constructor(pid: number) {
     this.#pid = pid;
   }
 
-  /** CPU seconds so far. */
-  seconds(): number {
+  /** So far. */
+  read(): CoreTime {
     for (const process of family(this.#pid)) {
-      let nanos = 0;
-      for (const thread of list(`/proc/${process}/task`)) {
-        nanos += Number(read(`/proc/${process}/task/${thread}/schedstat`).split(" ")[0]);
-      }
-      if (nanos > 0) this.#nanos.set(process, nanos);
+      const threads = list(`/proc/${process}/task`).map((thread) =>
+        read(`/proc/${process}/task/${thread}/schedstat`).split(" ").map(Number),
+      );
+      const sum = (column: number): number =>
+        threads.reduce((total, fields) => total + (fields[column] ?? 0), 0) / 1e9;
+      if (sum(0) > 0) this.#known.set(process, { cpu: sum(0), wait: sum(1) });
     }
-    let sum = 0;
-    for (const nanos of this.#nanos.values()) sum += nanos;
-    return sum / 1e9;
+    const all = [...this.#known.values()];
+    return {
+      cpu: all.reduce((sum, { cpu }) => sum + cpu, 0),
+      wait: all.reduce((sum, { wait }) => sum + wait, 0),
+    };
   }
 }
 

@@ -1,5 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { parseAddress } from "../../src/net/address.ts";
+import { hostPort } from "../generator/reason.ts";
+import type { HostPort } from "../kinds.ts";
 import type { BenchOptions } from "../options.ts";
 import { Progress } from "../print/progress.ts";
 import { describeCell } from "../print/table.ts";
@@ -41,14 +43,22 @@ function dedupe(cells: readonly Cell[]): Cell[] {
 export function serverFlags({ engine, serverWorkers }: BenchOptions): string[] {
   return [
     ...(engine === null ? [] : ["--engine", engine]),
-    ...(serverWorkers === null ? [] : ["--workers", serverWorkers]),
+    ...(serverWorkers === null ? [] : ["--workers", String(serverWorkers)]),
   ];
+}
+
+/** Sessions that say nothing are not measured by messages, but for so long. */
+const IDLE_MS = 2000;
+
+/** How a cell is measured. */
+export function timingOf(options: BenchOptions, { mode }: Cell): Timing {
+  const { warmupMs, durationMs, requests, workers } = options;
+  if (mode !== "idle" || requests === 0) return { warmupMs, durationMs, requests, workers };
+  return { warmupMs, durationMs: Math.min(IDLE_MS, durationMs), requests: 0, workers };
 }
 
 /** Runs all steps, one after the other, each on a server of its own (or all on `--target`). */
 export async function runScenarios(options: BenchOptions, abort: AbortSignal): Promise<CellResult[]> {
-  const { warmupMs, durationMs, workers } = options;
-  const timing: Timing = { warmupMs, durationMs, workers };
   const steps = stepsOf(options);
   const progress = new Progress(steps.length);
   const results: CellResult[] = [];
@@ -57,8 +67,10 @@ export async function runScenarios(options: BenchOptions, abort: AbortSignal): P
       if (abort.aborted) break;
       await using server: StartedServer = await serverFor(options);
       const what = `${step[0]!.scenario}: ${step.map(describeCell).join(" + ")}`;
-      const onProgress = (share: number): void => progress.show(what, share);
-      const runs = step.map((cell) => runCell(cell, server.target, timing, abort, onProgress));
+      const onProgress = (share: number, perSecond: number): void => progress.show(what, share, perSecond);
+      const runs = step.map((cell) =>
+        runCell(cell, server.target, timingOf(options, cell), abort, onProgress),
+      );
       results.push(...sharing(await Promise.all(runs)));
       progress.next();
     }
@@ -79,13 +91,39 @@ function sharing(results: readonly CellResult[]): CellResult[] {
 }
 
 async function serverFor(options: BenchOptions): Promise<StartedServer> {
-  if (options.target === null) return startOurServer(serverFlags(options));
-  const target = await elsewhere(options.target);
-  return { target, async [Symbol.asyncDispose]() {} };
+  const { target, source } = options;
+  if (target === null) return startOurServer(serverFlags(options), undefined, source);
+  return { target: await elsewhere(target, source), async [Symbol.asyncDispose]() {} };
 }
 
 /** A server that is not ours to watch. Throws if its name is not known. */
-async function elsewhere({ host, port }: { host: string; port: number }): Promise<Target> {
-  const address = parseAddress(host) === null ? (await lookup(host)).address : host;
-  return { name: `${host}:${port}`, host: address, tcpPort: port, udpPort: port, pid: null };
+async function elsewhere(
+  { tcp, udp }: NonNullable<BenchOptions["target"]>,
+  source: string | null,
+): Promise<Target> {
+  const [at] = [tcp, udp].filter((one) => one !== null);
+  const names = [...new Set([tcp, udp].map((one) => one?.host).filter((host) => host !== undefined))];
+  const addresses = new Map(
+    await Promise.all(names.map(async (name) => [name, await addressOf(name)] as const)),
+  );
+  return {
+    name: hostPort(at!.host, at!.port),
+    tcp: resolved(tcp, addresses),
+    udp: resolved(udp, addresses),
+    pid: null,
+    source,
+  };
+}
+
+function resolved(at: HostPort | null, addresses: ReadonlyMap<string, string>): HostPort | null {
+  return at === null ? null : { host: addresses.get(at.host)!, port: at.port };
+}
+
+async function addressOf(host: string): Promise<string> {
+  if (parseAddress(host) !== null) return host;
+  try {
+    return (await lookup(host)).address;
+  } catch {
+    throw new Error(`no address is known for ${host}`);
+  }
 }

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { HostPort } from "../kinds.ts";
 import { pinned } from "./cores.ts";
 import type { Target } from "./types.ts";
 
@@ -13,10 +14,12 @@ export interface StartedServer extends AsyncDisposable {
 /**
  * Our server, on free ports of loopback, pinned. Throws with what it said if it does not become ready.
  * @param program what is run: this checkout's own source, unless a binary is named
+ * @param source the address that sessions will come from; null: as the system chooses
  */
 export async function startOurServer(
   flags: readonly string[] = [],
   program: readonly string[] = [process.execPath, MAIN],
+  source: string | null = null,
 ): Promise<StartedServer> {
   const ports = ["--tcp-port", "0", "--udp-port", "0", "--admin-port", "off"];
   const child = Bun.spawn(pinned([...program, "serve", ...ports, "--log-format", "json", ...flags]), {
@@ -34,10 +37,10 @@ export async function startOurServer(
   return {
     target: {
       name: "echo-server",
-      host: "127.0.0.1",
-      tcpPort: portOf(ready.tcp),
-      udpPort: portOf(ready.udp),
+      tcp: loopbackAt(ready.tcp),
+      udp: loopbackAt(ready.udp),
       pid: child.pid,
+      source,
     },
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
@@ -62,9 +65,9 @@ async function readyLine(stdout: ReadableStream<Uint8Array>): Promise<ReadyLine 
   return null;
 }
 
-function portOf(addresses: readonly string[]): number | null {
-  const [first] = addresses;
-  return first === undefined ? null : Number(first.slice(first.lastIndexOf(":") + 1));
+function loopbackAt([first]: readonly string[]): HostPort | null {
+  if (first === undefined) return null;
+  return { host: "127.0.0.1", port: Number(first.slice(first.lastIndexOf(":") + 1)) };
 }
 
 /** The measured server has the defaults, whatever this shell has set. */

@@ -1,4 +1,5 @@
-import type { Faults } from "../generator/job.ts";
+import type { Counts } from "../generator/job.ts";
+import type { HostPort } from "../kinds.ts";
 
 /** One measurement of a scenario: who says how much, how often. */
 export interface Cell {
@@ -19,14 +20,17 @@ export interface Cell {
 export interface Timing {
   readonly warmupMs: number;
   readonly durationMs: number;
+  /** Messages after which a cell ends, if its time is not over before; 0: no such number. */
+  readonly requests: number;
   /** Load Workers; the cell's sessions and rate are divided among them. */
   readonly workers: number;
 }
 
-/** Round trips in microseconds. */
+/** Times in microseconds. */
 export interface Percentiles {
   readonly p50: number;
   readonly p90: number;
+  readonly p95: number;
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
@@ -42,7 +46,25 @@ export interface Sample {
   readonly serverRssMb: number | null;
 }
 
-export interface CellResult extends Faults {
+/** Of the time measured, 1 being all of it: how long a side ran, and how long it waited for a core. */
+export interface CoreShare {
+  readonly used: number;
+  readonly waited: number;
+}
+
+/** What can be said of a cell. */
+export interface Verdict {
+  /** Every message came back as it was sent, once, in order, to where it came from; null: that could not be measured. */
+  readonly exact: boolean | null;
+  /** Why it is not true; empty where it is. */
+  readonly reasons: readonly string[];
+  /** Why the figures are those of the load or of the machine, and not the server's; among the reasons too. */
+  readonly limits: readonly string[];
+  /** What a reader must know before believing a figure. */
+  readonly notes: readonly string[];
+}
+
+export interface CellResult extends Counts, Verdict {
   readonly cell: Cell;
   /** Sessions that were open. */
   readonly sessions: number;
@@ -50,9 +72,13 @@ export interface CellResult extends Faults {
   readonly seconds: number;
   readonly messagesPerSecond: number;
   readonly megabytesPerSecond: number;
+  /** Messages that were sent in all, warm-up included. */
+  readonly sent: number;
   /** Null where no message came back. */
   readonly roundTrip: Percentiles | null;
-  /** Percentile and round trip in microseconds, for drawing. */
+  /** How long after their time messages were sent, by the load's fault; null without `rate`. */
+  readonly sentLate: Percentiles | null;
+  /** Percentile and round trip in microseconds, for drawing; as far as there are messages beyond it. */
   readonly curve: readonly (readonly [number, number])[];
   /** Server CPU, user and system, in microseconds per message; null where the server is elsewhere. */
   readonly serverCpuMicros: number | null;
@@ -63,14 +89,19 @@ export interface CellResult extends Faults {
   readonly idleCpu: number | null;
   /** CPU share of the busiest load Worker, 1 being a whole core. */
   readonly loadCpu: number;
+  /** The two sides and their cores; null where the server is elsewhere. */
+  readonly serverCore: CoreShare | null;
+  readonly loadCore: CoreShare;
   readonly samples: readonly Sample[];
 }
 
 /** Where load goes. `pid` is there where the server runs on this machine and can be watched. */
 export interface Target {
   readonly name: string;
-  readonly host: string;
-  readonly tcpPort: number | null;
-  readonly udpPort: number | null;
+  /** IP literals; null where a protocol is not served. */
+  readonly tcp: HostPort | null;
+  readonly udp: HostPort | null;
   readonly pid: number | null;
+  /** The address that sessions come from, an IP literal; null: as the system chooses. */
+  readonly source: string | null;
 }

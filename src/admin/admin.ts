@@ -1,21 +1,12 @@
-import type { Environment } from "../config/environment.ts";
-import type { BoundEndpoints } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
-import type { SharedTables } from "../state/shared.ts";
+import type { Environment } from "../options/environment.ts";
+import type { AdminFacts } from "./facts.ts";
 import { liveness, Readiness, type Verdict } from "./health.ts";
 import { type HttpAnswer, PLAIN, plain } from "./http-answer.ts";
 import type { HttpRequest } from "./http-reader.ts";
 import { type HttpListening, HttpServer, makeConnectionCounts } from "./http-server.ts";
-import { makeRegistry, type ProcessFacts } from "./metrics.ts";
+import { makeRegistry } from "./metrics.ts";
 import { paced } from "./paced.ts";
-
-/** What admin tells about. */
-export interface AdminFacts extends ProcessFacts {
-  readonly tables: SharedTables;
-  readonly bound: BoundEndpoints;
-  readonly settings: LoopSettings;
-}
 
 /** Where admin listens. */
 export interface AdminListening extends HttpListening {

@@ -1,11 +1,27 @@
 import { hostname, networkInterfaces } from "node:os";
-import { BANNER_VARIABLES, type Environment } from "../config/environment.ts";
+import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
+import type { Environment } from "../options/environment.ts";
 import { C, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
-import { WORD } from "../state/shared.ts";
-import type { AdminFacts } from "./admin.ts";
+import { type SharedTables, WORD } from "../state/shared.ts";
 import { fleet } from "./fleet.ts";
+import type { ProcessFacts } from "./metrics.ts";
 import type { PageFacts, SessionFacts } from "./page.ts";
+
+/** What admin tells about. */
+export interface AdminFacts extends ProcessFacts {
+  readonly tables: SharedTables;
+  readonly bound: BoundEndpoints;
+  readonly settings: LoopSettings;
+  readonly place: Place;
+}
+
+/** Where this server stands in the cluster; undefined what nobody told. */
+export interface Place {
+  readonly pod: string | undefined;
+  readonly node: string | undefined;
+  readonly namespace: string | undefined;
+}
 
 /** Gathers what the page shows. */
 export async function pageFacts(facts: AdminFacts, env: Environment): Promise<PageFacts> {
@@ -13,7 +29,7 @@ export async function pageFacts(facts: AdminFacts, env: Environment): Promise<Pa
   const draining = Atomics.load(new Int32Array(facts.tables.control), WORD.draining) === 1;
   const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return {
-    identity: identity(facts, env),
+    identity: identity(facts),
     state: draining ? "draining" : "serving",
     addresses: { tcp: facts.bound.tcp.map(formatEndpoint), udp: facts.bound.udp.map(formatEndpoint) },
     sessions: sessions(facts),
@@ -22,12 +38,13 @@ export async function pageFacts(facts: AdminFacts, env: Environment): Promise<Pa
   };
 }
 
-function identity(facts: AdminFacts, env: Environment): [string, string][] {
+function identity(facts: AdminFacts): [string, string][] {
   const seconds = Math.floor(performance.now() / 1000);
+  const { pod, node, namespace } = facts.place;
   const known: [string, string | undefined][] = [
-    ["Name", env[BANNER_VARIABLES.pod] ?? hostname()],
-    ["Node", env[BANNER_VARIABLES.node]],
-    ["Namespace", env[BANNER_VARIABLES.namespace]],
+    ["Name", pod ?? hostname()],
+    ["Node", node],
+    ["Namespace", namespace],
     ["Version", `${facts.version} (Bun ${Bun.version})`],
     ["Engine", `${facts.engine} (${facts.engineReason}), event loops: ${facts.tables.loops}`],
     ["Up for", `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min ${seconds % 60} s`],

@@ -1,6 +1,5 @@
-import type { BoundEndpoints } from "../engine/loop.ts";
+import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import { Clock } from "../state/clock.ts";
 import { C, counterRow } from "../state/counters.ts";
 import { type SharedTables, WORD } from "../state/shared.ts";

@@ -4,6 +4,7 @@ import { bindFailure } from "../net/bind-failure.ts";
 import { type Endpoint, endpointOf } from "../net/endpoint.ts";
 import { IPPROTO_TCP, loadLibc, MSG_DONTWAIT, TCP_DEFER_ACCEPT } from "../sys/libc.ts";
 import { type NativeMemory, nativeMemory } from "../sys/memory.ts";
+import { BACKLOG } from "../sys/socket.ts";
 import { ADMIN_CLOSES, type AdminClose, type Answerer, HttpConnection } from "./http-connection.ts";
 import { HEAD_BYTES_MAX } from "./http-reader.ts";
 
@@ -15,9 +16,6 @@ const SWEEP_MS = 500;
  * idle: an answer takes a moment, and to end any of them would leave somebody without one.
  */
 const BUSY_FACTOR = 4;
-
-/** Connections that may wait to be accepted: a burst of idle ones must not make a probe wait for its SYN's retry. */
-const BACKLOG = 4096;
 
 /** How long the kernel keeps a connection that says nothing before it is accepted. */
 const SILENCE_S = 1;

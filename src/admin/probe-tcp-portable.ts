@@ -1,13 +1,14 @@
+import { dialByBun } from "../client/dial-bun.ts";
+import { Failure } from "../client/failure.ts";
+import { TcpSession } from "../client/tcp-session.ts";
+import type { LoopSettings } from "../engine/loop.ts";
 import { type Address, inCidr, parseCidr } from "../net/address.ts";
-import { type Endpoint, hostOf } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
-import { CLOSED, cannotConnect, judgeAnswer, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import { LOCAL_HEADER } from "../net/proxy-header.ts";
+import { makeNonce, type ProbeFault, probeFault } from "./probe.ts";
 
 /** What of the settings decides how a session must begin. */
 export type ProxySettings = Pick<LoopSettings, "proxyProtocol" | "proxyTrusted">;
-
-/** `\r\n\r\n\0\r\nQUIT\n`, version 2, LOCAL, no family, no addresses: "this is the proxy itself" (PROXY protocol, 2.2). */
-const LOCAL_HEADER = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10, 0x20, 0, 0, 0);
 
 /**
  * The probe where libc cannot be called, and a socket's end not be known before it connects: it opens a session like
@@ -20,44 +21,25 @@ export async function probeTcpPortably(
   proxy: ProxySettings,
   timeoutMs: number,
 ): Promise<ProbeFault | null> {
-  const { promise: verdict, resolve } = Promise.withResolvers<ProbeFault | null>();
-  const timer = setTimeout(() => resolve(timedOut(timeoutMs)), timeoutMs);
-  const nonce = makeNonce();
   const header = proxy.proxyProtocol === "require";
-  const turnedAway = header && !isTrusted(endpoint.address, proxy.proxyTrusted) ? null : CLOSED;
-  let answer = "";
-  const connecting = Bun.connect({
-    hostname: hostOf(endpoint),
-    port: endpoint.port,
-    socket: {
-      open(socket) {
-        if (header) socket.write(LOCAL_HEADER);
-        socket.write(nonce);
-      },
-      data(_socket, chunk) {
-        answer += chunk.toString("latin1");
-        const outcome = judgeAnswer(answer, nonce);
-        if (outcome !== undefined) resolve(outcome);
-      },
-      close: () => resolve(turnedAway),
-      error: () => resolve(turnedAway),
-      connectError: (_socket, error) => resolve(connectFault(error, turnedAway)),
-    },
-  });
-  connecting.catch((error: unknown) => resolve(connectFault(error, turnedAway)));
-  try {
-    return await verdict;
-  } finally {
-    clearTimeout(timer);
-    // Also when it opens only after the deadline.
-    connecting.then((socket) => socket.end()).catch(() => {});
-  }
+  const failure = await ask(endpoint, header, timeoutMs);
+  if (failure === null) return null;
+  const turnedAway = failure.code === "closed" || failure.code === "reset";
+  if (turnedAway && header && !isTrusted(endpoint.address, proxy.proxyTrusted)) return null;
+  return probeFault(failure, timeoutMs);
 }
 
-/** A reset that is quicker than the notice of the connection looks like a failed connect, and is none. */
-function connectFault(error: unknown, turnedAway: ProbeFault | null): ProbeFault | null {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-  return code === "ECONNRESET" ? turnedAway : cannotConnect(code);
+async function ask(endpoint: Endpoint, header: boolean, timeoutMs: number): Promise<Failure | null> {
+  const endMs = performance.now() + timeoutMs;
+  const session = await TcpSession.open(endpoint, {
+    connectTimeoutMs: timeoutMs,
+    ...(header && { preamble: LOCAL_HEADER }),
+    dial: dialByBun,
+  });
+  if (session instanceof Failure) return session;
+  const echo = await session.echo(makeNonce(), endMs - performance.now());
+  await session.end();
+  return echo instanceof Failure ? echo : null;
 }
 
 /** Whether headers from this address are believed: the probe's own address is the one it dials, on loopback. */

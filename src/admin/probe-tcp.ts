@@ -1,21 +1,11 @@
-import { OwnSocket } from "../engine/own-socket.ts";
-import type { Address } from "../net/address.ts";
+import type { Dial } from "../client/dial.ts";
+import { linuxDial } from "../client/dial-linux.ts";
+import { Failure } from "../client/failure.ts";
+import { TcpSession } from "../client/tcp-session.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import { takeBackTcpEnd, tellTcpEnd } from "../state/probe-end.ts";
 import type { SharedTables } from "../state/shared.ts";
-import {
-  CLOSED,
-  cannotConnect,
-  cannotOpen,
-  judgeAnswer,
-  makeNonce,
-  type ProbeFault,
-  timedOut,
-} from "./probe.ts";
-
-/** Time between two looks for the answer: short at first, since it takes less than a millisecond most often. */
-const PAUSE_MS_MIN = 1;
-const PAUSE_MS_MAX = 16;
+import { makeNonce, type ProbeFault, probeFault } from "./probe.ts";
 
 /**
  * Connects to the TCP front door from an end that the loops know (`state/probe-end.ts`), waits for the banner and
@@ -27,76 +17,68 @@ const PAUSE_MS_MAX = 16;
  */
 export class TcpProbe {
   readonly #tables: SharedTables;
-  readonly #address: Address;
-  readonly #port: number;
-  readonly #socket = new OwnSocket();
-  #nonce = "";
-  #sent = false;
-  #answer = "";
+  readonly #endpoint: Endpoint;
+  readonly #dial: Dial;
+  readonly #stop = new AbortController();
+  /** The one whose answer is late. */
+  #session: TcpSession | null = null;
 
   /** @throws where libc cannot be called */
-  constructor(tables: SharedTables, { address, port }: Endpoint) {
+  constructor(tables: SharedTables, endpoint: Endpoint) {
+    const dial = linuxDial();
+    if (dial === null)
+      throw new Error("a probe's end is told by system calls, and libc cannot be called here");
     this.#tables = tables;
-    this.#address = address;
-    this.#port = port;
+    this.#endpoint = endpoint;
+    this.#dial = (target, source, events) => {
+      const giveUp = dial(target, source, events);
+      return () => {
+        takeBackTcpEnd(tables);
+        giveUp();
+      };
+    };
   }
 
   /** Null when the echo came within `timeoutMs`, else what went wrong. One question at a time. */
   async ask(timeoutMs: number): Promise<ProbeFault | null> {
     const endMs = performance.now() + timeoutMs;
     // What came after the time of an earlier question tells nothing of now.
-    if (this.#socket.isOpen && this.#look() !== undefined) this.close();
-    const fault = this.#socket.isOpen ? null : this.#open();
-    if (fault !== null) return fault;
-    for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
-      const outcome = this.#look();
-      const leftMs = endMs - performance.now();
-      if (outcome !== undefined || (leftMs <= 0 && !this.#sent)) this.close();
-      if (outcome !== undefined) return outcome;
-      if (leftMs <= 0) return timedOut(timeoutMs);
-      await Bun.sleep(Math.min(pauseMs, leftMs));
-    }
+    if (this.#session !== null && !isLate(await this.#session.overdue(0))) await this.#leave();
+    const failure = await (this.#session?.overdue(timeoutMs) ?? this.#askAnew(endMs));
+    if (!isLate(failure)) await this.#leave();
+    return failure === null ? null : probeFault(failure, timeoutMs);
   }
 
-  /** Its end is taken back before it is anybody's. */
+  /** Asks no more. Its end is taken back before it is anybody's. */
   close(): void {
+    void this.#leave();
+    this.#stop.abort();
+  }
+
+  async #askAnew(endMs: number): Promise<Failure | null> {
+    const { address } = this.#endpoint;
+    const session = await TcpSession.open(this.#endpoint, {
+      connectTimeoutMs: endMs - performance.now(),
+      source: { address, bound: (port) => tellTcpEnd(this.#tables, address, port) },
+      signal: this.#stop.signal,
+      dial: this.#dial,
+    });
+    if (session instanceof Failure) return session;
+    this.#session = session;
+    const echo = await session.echo(makeNonce(), endMs - performance.now());
+    return echo instanceof Failure ? echo : null;
+  }
+
+  /** By a reset: no TIME-WAIT is left of it, however often it is done. */
+  async #leave(): Promise<void> {
+    const session = this.#session;
+    this.#session = null;
     takeBackTcpEnd(this.#tables);
-    this.#socket.close();
-  }
-
-  #open(): ProbeFault | null {
-    const failure = this.#socket.open(this.#address);
-    if (failure !== null) return cannotOpen(failure);
-    this.#nonce = makeNonce();
-    this.#sent = false;
-    this.#answer = "";
-    tellTcpEnd(this.#tables, this.#address, this.#socket.port);
-    const refusal = this.#socket.connect(this.#address, this.#port);
-    if (refusal === null) return null;
-    this.close();
-    return cannotConnect(refusal);
-  }
-
-  /** What has become of the connection: the echo (null), a fault, or nothing yet (undefined). */
-  #look(): ProbeFault | null | undefined {
-    if (!this.#socket.isOpen) return CLOSED; // the server stops
-    if (!this.#sent) {
-      const failure = this.#socket.send(Buffer.from(this.#nonce));
-      if (failure !== null) return failure === "EAGAIN" ? undefined : unanswered(failure);
-      this.#sent = true;
-    }
-    for (;;) {
-      const failure = this.#socket.receive();
-      if (failure !== null) return failure === "EAGAIN" ? undefined : unanswered(failure);
-      const { received } = this.#socket;
-      if (received.length === 0) return CLOSED;
-      this.#answer += Buffer.from(received).toString("latin1");
-      const outcome = judgeAnswer(this.#answer, this.#nonce);
-      if (outcome !== undefined) return outcome;
-    }
+    await session?.reset();
   }
 }
 
-function unanswered(code: string): ProbeFault {
-  return code === "ECONNREFUSED" ? cannotConnect(code) : CLOSED;
+/** Whether the connection is there, and only its answer is not. */
+function isLate(failure: Failure | null): boolean {
+  return failure?.code === "silent";
 }

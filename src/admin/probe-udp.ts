@@ -1,9 +1,11 @@
-import type { udp } from "bun";
-import { type Endpoint, hostOf } from "../net/endpoint.ts";
+import { Failure } from "../client/failure.ts";
+import { askUdp } from "../client/udp-ask.ts";
+import { UdpFlow } from "../client/udp-flow.ts";
+import type { Endpoint } from "../net/endpoint.ts";
 import { takeBackUdpEnd, tellUdpEnd } from "../state/probe-end.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
-import { CLOSED, cannotOpen, makeNonce, type ProbeFault, timedOut } from "./probe.ts";
+import { makeNonce, type ProbeFault, probeFault } from "./probe.ts";
 
 /** A datagram may be lost where a flood fills the server's buffer: it is sent again after so long. */
 const RETRY_MS = 100;
@@ -18,9 +20,8 @@ const RETRY_MS = 100;
 export class UdpProbe {
   readonly #tables: SharedTables;
   readonly #endpoint: Endpoint;
-  #socket: udp.ConnectedSocket<"buffer"> | null = null;
-  #waiting: { nonce: string; resolve: (outcome: ProbeFault | null) => void } | null = null;
-  #closed = false;
+  readonly #stop = new AbortController();
+  #flow: UdpFlow | null = null;
 
   constructor(tables: SharedTables, endpoint: Endpoint) {
     this.#tables = tables;
@@ -29,56 +30,29 @@ export class UdpProbe {
 
   /** Null when a datagram came back within `timeoutMs`, else what went wrong. One question at a time. */
   async ask(timeoutMs: number): Promise<ProbeFault | null> {
-    const { promise, resolve } = Promise.withResolvers<ProbeFault | null>();
-    const nonce = makeNonce();
-    this.#waiting = { nonce, resolve };
-    const timer = setTimeout(() => resolve(timedOut(timeoutMs)), timeoutMs);
-    let retry: Timer | undefined;
-    try {
-      this.#socket ??= await this.#open();
-      if (this.#closed) this.close();
-      this.#send(nonce);
-      retry = setInterval(() => this.#send(nonce), RETRY_MS);
-      return await promise;
-    } catch (error) {
-      const coded = error instanceof Error && "code" in error;
-      return cannotOpen(String(coded ? error.code : error));
-    } finally {
-      clearTimeout(timer);
-      clearInterval(retry);
-      this.#waiting = null;
-    }
+    const endMs = performance.now() + timeoutMs;
+    const flow = this.#flow ?? (await this.#open());
+    if (flow instanceof Failure) return probeFault(flow, timeoutMs);
+    this.#flow = flow;
+    const echo = await askUdp(flow, makeNonce(), endMs - performance.now(), RETRY_MS);
+    if (!(echo instanceof Failure)) return null;
+    // What else was told meanwhile is of no account: ICMP errors, late answers to earlier questions.
+    return probeFault(echo.code === "aborted" ? echo : new Failure("timeout"), timeoutMs);
   }
 
-  /** Its end is taken back before it is anybody's. */
+  /** Asks no more. Its end is taken back before it is anybody's. */
   close(): void {
-    this.#closed = true;
     takeBackUdpEnd(this.#tables);
-    this.#socket?.close();
-    this.#socket = null;
-    this.#waiting?.resolve(CLOSED);
+    this.#stop.abort();
   }
 
-  async #open(): Promise<udp.ConnectedSocket<"buffer">> {
-    const handlers: udp.SocketHandler<"buffer"> = {
-      data: (_socket, datagram) => {
-        // The banner, and late answers to earlier questions, are not what is waited for.
-        if (datagram.toString("latin1") === this.#waiting?.nonce) this.#waiting.resolve(null);
-      },
-      error: () => {}, // an ICMP error: nothing listens there. Without this handler it would end the process.
+  #open(): Promise<UdpFlow | Failure> {
+    const { address } = this.#endpoint;
+    const { signal } = this.#stop;
+    const tell = (port: number): void => {
+      if (!signal.aborted) tellUdpEnd(this.#tables, address, port);
     };
-    const hostname = hostOf(this.#endpoint);
-    const { address, port } = this.#endpoint;
-    const socket = await Bun.udpSocket({ hostname, connect: { hostname, port }, socket: handlers });
-    if (hasLibc()) tellUdpEnd(this.#tables, address, socket.port);
-    return socket;
-  }
-
-  #send(nonce: string): void {
-    try {
-      this.#socket?.send(nonce);
-    } catch {
-      // The ICMP error of an earlier datagram: the next try tells.
-    }
+    const source = hasLibc() ? { address, bound: tell } : { address };
+    return UdpFlow.open(this.#endpoint, { connected: true, source, signal });
   }
 }

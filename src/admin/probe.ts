@@ -1,3 +1,6 @@
+import type { Failure } from "../client/failure.ts";
+import { makePayload, newRun } from "../client/payload.ts";
+
 /** What comes of a try of the front door. The order is the order of `echo_probe_total`. */
 export const PROBE_RESULTS = [
   /** The echo came back. */
@@ -21,33 +24,35 @@ export interface ProbeFault {
   readonly why: string;
 }
 
-export const CLOSED: ProbeFault = { result: "closed", why: "the connection was closed before the echo" };
-export const WRONG: ProbeFault = { result: "wrong", why: "something else than an echo came back" };
+/** Bytes that are sent and must come back: few enough for one segment. */
+const NONCE_BYTES = 40;
 
-export function timedOut(timeoutMs: number): ProbeFault {
-  return { result: "timeout", why: `no echo within ${timeoutMs} ms` };
+/** What a probe sends: nobody else does, and neither a banner nor a PROXY header starts so. */
+export function makeNonce(): Uint8Array {
+  return makePayload({ run: newRun(), flow: 0 }, 0, NONCE_BYTES);
 }
 
-/** @param code the system's name of the error, such as `EMFILE` */
-export function cannotOpen(code: string): ProbeFault {
-  return { result: "failed", why: `cannot open a socket: ${code}` };
-}
-
-/** @param code the system's name of the error, such as `ECONNREFUSED` */
-export function cannotConnect(code: string): ProbeFault {
-  return { result: code === "ECONNREFUSED" ? "refused" : "failed", why: `cannot connect: ${code}` };
-}
-
-/** What a probe sends: nobody else does, and no PROXY header starts so. */
-export function makeNonce(): string {
-  return `probe ${crypto.randomUUID()}`;
-}
-
-/** What may come before the echo: a banner with every field is far shorter. */
-const ANSWER_CHARACTERS_MAX = 4096;
-
-/** What `answer`, all that came so far, is: the echo (null), a fault, or a beginning (undefined). */
-export function judgeAnswer(answer: string, nonce: string): ProbeFault | null | undefined {
-  if (answer.endsWith(nonce)) return null;
-  return answer.length > ANSWER_CHARACTERS_MAX ? WRONG : undefined;
+/** What the failure of a question means. @param timeoutMs how long its answer was waited for */
+export function probeFault({ code, detail }: Failure, timeoutMs: number): ProbeFault {
+  switch (code) {
+    case "timeout":
+    case "silent":
+      return { result: "timeout", why: `no echo within ${timeoutMs} ms` };
+    case "closed":
+    case "reset":
+    case "ended": // here: the server stops
+    case "aborted":
+      return { result: "closed", why: "the connection was closed before the echo" };
+    case "corrupted":
+      return { result: "wrong", why: "something else than an echo came back" };
+    case "refused":
+      return { result: "refused", why: `cannot connect: ${detail}` };
+    case "unreachable":
+    case "refused_or_unreachable":
+    case "too_big":
+    case "fault":
+      return { result: "failed", why: `cannot connect: ${detail}` };
+    default: // what this machine does not give
+      return { result: "failed", why: `cannot open a socket: ${detail}` };
+  }
 }

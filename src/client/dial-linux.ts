@@ -5,6 +5,7 @@ import type { Endpoint } from "../net/endpoint.ts";
 import {
   AF_INET,
   AF_INET6,
+  EINPROGRESS,
   hasLibc,
   IPPROTO_TCP,
   loadLibc,
@@ -19,11 +20,6 @@ import { writeSockaddr } from "../sys/sockaddr.ts";
 import { localEnd, setOption, socketScratch } from "../sys/socket.ts";
 import type { ConnectionEvents, Dial, Source } from "./dial.ts";
 import { errorWord, Failure, type FailureCode, meaningOnBind, meaningOnConnect } from "./failure.ts";
-
-const EINPROGRESS = 115;
-
-/** Where `struct sockaddr_in6` holds the number of the interface. */
-const SCOPE_AT = 24;
 
 /**
  * Connects by system calls and hands the socket to Bun before it is connected, so that Bun tells the true error, and a
@@ -78,8 +74,8 @@ function bind(fd: number, { address, port = 0, bound }: Source, target: Endpoint
 function sockaddr({ address, port, zone }: Endpoint): [Pointer, number] {
   const memory = socketScratch();
   const family = isIPv4(address) ? AF_INET : AF_INET6;
-  const length = writeSockaddr(memory.view, 0, family, address, port);
-  if (zone !== undefined && family === AF_INET6) memory.view.setUint32(SCOPE_AT, scopeOf(zone), true);
+  const scope = zone === undefined ? 0 : scopeOf(zone);
+  const length = writeSockaddr(memory.view, 0, family, address, port, scope);
   return [memory.address as Pointer, length];
 }
 

@@ -171,7 +171,8 @@ function readSmall(
 function newestLike(bytes: Uint8Array, { run, flow }: FlowKey, sent: number): number {
   const digits = digitBytes(bytes.length);
   const modulus = 2 ** (8 * digits - 1);
-  const masked = takeNumber(bytes.slice(0, digits).reverse(), 0, digits) % modulus;
+  const first = new Uint8Array(bytes.subarray(0, digits)); // a copy: `slice` of a Buffer, as sockets give, is none
+  const masked = takeNumber(first.reverse(), 0, digits) % modulus;
   const residue = (masked - (maskOf(run, flow, bytes.length) % modulus) + modulus) % modulus;
   const newest = sent - 1;
   return newest - ((((newest - residue) % modulus) + modulus) % modulus);

@@ -166,6 +166,16 @@ export class TcpSession implements AsyncDisposable {
     return this.#judgeTail(before, due);
   }
 
+  /** Reads nothing until `resume`, as a slow reader does: soon the other end can send no more. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#stream.resume();
+  }
+
   /** Ends the session by a FIN. This end is then in TIME-WAIT, unless the other's FIN came first. */
   end(): Promise<void> {
     return this.#stream.end(END_MS);

@@ -32,7 +32,10 @@ export class TcpStream {
   #reader: BannerReader | null = new BannerReader();
   #unsent: Uint8Array;
   #finDue = false;
+  /** Reading stopped because nobody asked for what came. */
   #paused = false;
+  /** Reading stopped because the owner said so. */
+  #held = false;
   /** A write was refused: the other end has reset, and the socket's close does not always say so. */
   #broken = false;
   #ending: { readonly code: FailureCode; readonly detail: string } | null = null;
@@ -87,9 +90,21 @@ export class TcpStream {
   send(message: Uint8Array): void {
     this.expected.send(message);
     this.#unsent = this.#unsent.length === 0 ? message : Buffer.concat([this.#unsent, message]);
-    if (this.#paused) this.#socket?.resume();
+    if (this.#paused && !this.#held) this.#socket?.resume();
     this.#paused = false;
     this.#pump();
+  }
+
+  /** Reads nothing until `resume`. */
+  pause(): void {
+    this.#held = true;
+    this.#socket?.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#held = false;
+    if (!this.#paused) this.#socket?.resume();
   }
 
   /** Sends a FIN after all that is to be sent; reading goes on. */

@@ -31,7 +31,7 @@ import {
   TCP_NODELAY,
 } from "../sys/libc.ts";
 import { writeSockaddr } from "../sys/sockaddr.ts";
-import { ignorePathMtu, localEnd, setKeepAlive, setOption, socketScratch } from "../sys/socket.ts";
+import { BACKLOG, ignorePathMtu, localEnd, setKeepAlive, setOption, socketScratch } from "../sys/socket.ts";
 
 /** A bound socket that a loop reads from. Plain data: it is handed to the loop's Worker. */
 export interface BoundSocket extends Endpoint {
@@ -43,9 +43,6 @@ export interface BoundSocket extends Endpoint {
 
 /** Kernel buffers of a UDP socket: a burst of some thousand datagrams must not be lost before the loop turns. */
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
-
-/** Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn). */
-export const BACKLOG = 4096;
 
 /** Tries to find one free port for all of a host's sockets, where any will do. */
 const PORT_TRIES = 20;

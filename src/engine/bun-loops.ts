@@ -1,9 +1,9 @@
-import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { isWildcard } from "./bun/local-addresses.ts";
-import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets } from "./loop.ts";
 import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
+import type { SessionEvent } from "./session-log.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";
 
@@ -18,7 +18,7 @@ export class BunStarter implements LoopStarter {
   readonly count: number;
   readonly #settings: LoopSettings;
   readonly #tables: SharedTables;
-  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly #onSession: ((event: SessionEvent) => void) | null;
   /** Empty where there is no libc: then each loop opens its own. */
   readonly #sockets: LoopSockets[];
   #bound: BoundEndpoints;
@@ -27,10 +27,10 @@ export class BunStarter implements LoopStarter {
   constructor(
     settings: LoopSettings,
     tables: SharedTables,
-    onSessionEnd: ((end: SessionEnd) => void) | null,
+    onSession: ((event: SessionEvent) => void) | null,
   ) {
     this.#tables = tables;
-    this.#onSessionEnd = onSessionEnd;
+    this.#onSession = onSession;
     this.count = tables.loops;
     const joined = settings.hosts.some(isWildcard); // by a socket for each address
     this.#sockets = hasLibc() ? openSockets(settings, tables.serves, joined) : [];
@@ -61,7 +61,7 @@ export class BunStarter implements LoopStarter {
         if (sockets === null) this.#book(message.bound!);
         events.onRunning();
       },
-      onSessionEnd: this.#onSessionEnd,
+      onSession: this.#onSession,
     });
     return {
       wake: () => thread.tell({ do: "obey" }),

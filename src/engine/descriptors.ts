@@ -1,7 +1,7 @@
-import type { LoopSettings } from "../rules/settings.ts";
 import { sessionDescriptorsWithin } from "../state/descriptors.ts";
 import { EFD_NONBLOCK_CLOEXEC, hasLibc, loadLibc } from "../sys/libc.ts";
 import { openFileLimit } from "../sys/limits.ts";
+import type { LoopSettings } from "./loop.ts";
 
 /**
  * Sessions may have descriptors below this: a connection at or above it must be refused while accepting still works.

@@ -1,12 +1,12 @@
 import type { Pointer } from "bun:ffi";
 import { StartError } from "../errors.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import { EFD_NONBLOCK_CLOEXEC, errnoText, loadLibc } from "../sys/libc.ts";
 import { nativeMemory } from "../sys/memory.ts";
 import { sessionDescriptorsMax } from "./descriptors.ts";
-import type { BoundEndpoints, LoopSockets, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets } from "./loop.ts";
 import { closeSockets, endpointsOfLoops, openSockets } from "./loop-sockets.ts";
+import type { SessionEvent } from "./session-log.ts";
 import type { LoopEvents, LoopStarter, RunningLoop } from "./supervisor.ts";
 import { LoopThread } from "./thread.ts";
 
@@ -23,7 +23,7 @@ export class LinuxStarter implements LoopStarter {
   readonly bound: BoundEndpoints;
   readonly #settings: LoopSettings;
   readonly #tables: SharedTables;
-  readonly #onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly #onSession: ((event: SessionEvent) => void) | null;
   readonly #sockets: LoopSockets[];
   readonly #wakes: number[] = [];
   readonly #one = nativeMemory(8);
@@ -33,11 +33,11 @@ export class LinuxStarter implements LoopStarter {
   constructor(
     settings: LoopSettings,
     tables: SharedTables,
-    onSessionEnd: ((end: SessionEnd) => void) | null,
+    onSession: ((event: SessionEvent) => void) | null,
   ) {
     this.#settings = settings;
     this.#tables = tables;
-    this.#onSessionEnd = onSessionEnd;
+    this.#onSession = onSession;
     this.#one.words[0] = 1;
     this.#descriptorsMax = Math.min(DESCRIPTORS_MAX, sessionDescriptorsMax(settings));
     this.count = tables.loops;
@@ -70,7 +70,7 @@ export class LinuxStarter implements LoopStarter {
       mappings: MAPPINGS + sockets.udp.length * MAPPINGS_PER_UDP_SOCKET,
       events,
       onMessage: () => events.onRunning(), // all else that it says is the thread's own business
-      onSessionEnd: this.#onSessionEnd,
+      onSession: this.#onSession,
     });
     return {
       wake: () => void loadLibc().write(wake, this.#one.address as Pointer, 8),

@@ -1,9 +1,8 @@
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { Serves } from "../state/shared.ts";
 import { loadLibc } from "../sys/libc.ts";
 import { type BoundSocket, bindUdp, listenTcp, type Sharing } from "./bind.ts";
-import type { BoundEndpoints, LoopSockets } from "./loop.ts";
+import type { BoundEndpoints, LoopSettings, LoopSockets } from "./loop.ts";
 
 /**
  * Opens the sockets of all loops, each once: the first of a protocol chooses the port where any free one will do, and

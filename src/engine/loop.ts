@@ -1,7 +1,31 @@
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "../rules/settings.ts";
+import type { RuleSettings } from "../rules/settings.ts";
 import type { SharedTables } from "../state/shared.ts";
 import type { BoundSocket } from "./bind.ts";
+import type { SessionEvent } from "./session-log.ts";
+
+/**
+ * What a loop needs to know, and nothing else: plain data that can be cloned into a Worker. The control plane makes it
+ * from the options (`server/settings.ts`).
+ */
+export interface LoopSettings extends RuleSettings {
+  /** Addresses to listen on: IP literals; `::` is dual stack. Never empty. */
+  readonly hosts: readonly string[];
+  /** TCP port, 0 for any free one, null for no TCP. */
+  readonly tcpPort: number | null;
+  /** UDP port, 0 for any free one, null for no UDP. */
+  readonly udpPort: number | null;
+  /** Descriptors for so many are kept from sessions, as far as the open-file limit has room. */
+  readonly maxAdminConnections: number;
+  /** Idle time until the kernel asks whether the peer is still there; 0: it does not. */
+  readonly tcpKeepAliveMs: number;
+  /** Bytes kept for one reader that is slower than its own sending; above it the session is reset. */
+  readonly maxQueuedBytes: number;
+  /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
+  readonly busyPollMicros: number;
+  /** Tell each TCP session's beginning and end to the log (debug level only: it costs two messages per session). */
+  readonly logSessions: boolean;
+}
 
 /** Where loops listen, with real ports where 0 was asked for. */
 export interface BoundEndpoints {
@@ -34,8 +58,8 @@ export interface Loops extends Loop, EngineChoice {
 
 /** What the control plane is told of its loops. */
 export interface LoopsEvents {
-  /** Told of each session's end; null unless the settings ask for it. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  /** Told of each session's beginning and end; null unless the settings ask for it. */
+  readonly onSession: ((event: SessionEvent) => void) | null;
   /** A loop died of a fault and will be replaced. */
   readonly onRestart: (loop: number, why: string) => void;
   /** A loop that was to take a dead one's place could not start; it is tried again after a pause. */
@@ -62,15 +86,10 @@ export interface LoopStart {
   readonly index: number;
 }
 
-/** A session's end, told to the log at debug level. Addresses as `ip:port`. */
-export interface SessionEnd {
-  readonly protocol: "tcp" | "udp";
-  readonly client: string;
-  readonly server: string;
-  /** The proxy, where a PROXY header named the client. */
-  readonly via?: string;
-  readonly reason: string;
-  readonly seconds: number;
+/** What a portable loop is started with. */
+export interface BunLoopStart extends LoopStart {
+  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
+  readonly sockets: LoopSockets | null;
 }
 
 /** A probe's connection takes milliseconds; one that is still here after so long is given up, and the probe will tell. */

@@ -1,9 +1,8 @@
 import { UsageError } from "../errors.ts";
-import type { LoopSettings } from "../rules/settings.ts";
 import type { Serves, SharedTables } from "../state/shared.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { linuxEngineFault } from "./linux/selftest.ts";
-import type { EngineChoice, Loops, LoopsEvents } from "./loop.ts";
+import type { EngineChoice, LoopSettings, Loops, LoopsEvents } from "./loop.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /**
@@ -54,8 +53,8 @@ export async function startLoops(
   // Only the engine that serves is loaded: the other would cost memory for nothing.
   const starter =
     choice.engine === "linux"
-      ? new (await import("./linux-loops.ts")).LinuxStarter(settings, tables, events.onSessionEnd)
-      : new (await import("./bun-loops.ts")).BunStarter(settings, tables, events.onSessionEnd);
+      ? new (await import("./linux-loops.ts")).LinuxStarter(settings, tables, events.onSession)
+      : new (await import("./bun-loops.ts")).BunStarter(settings, tables, events.onSession);
   const supervisor = new Supervisor(starter, tables, events);
   await supervisor.start();
   return {

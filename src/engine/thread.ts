@@ -2,7 +2,7 @@ import { Clock } from "../state/clock.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { type MappingLedger, makeLedger, unmapBooked } from "../sys/memory.ts";
 import { workerCanStart } from "./descriptors.ts";
-import type { SessionEnd } from "./loop.ts";
+import type { SessionEvent } from "./session-log.ts";
 import type { LoopEvents } from "./supervisor.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
@@ -16,7 +16,7 @@ export interface ThreadStart {
   readonly mappings: number;
   readonly events: LoopEvents;
   readonly onMessage: (message: FromWorker) => void;
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly onSession: ((event: SessionEvent) => void) | null;
 }
 
 /** A Worker with one loop in it. What the loop has mapped is unmapped when the thread has ended, however it ended. */
@@ -27,7 +27,7 @@ export class LoopThread {
   #over = false;
 
   /** @throws where no thread can be started: for want of descriptors, threads or memory */
-  constructor({ order, mappings, events, onMessage, onSessionEnd }: ThreadStart) {
+  constructor({ order, mappings, events, onMessage, onSession }: ThreadStart) {
     if (!workerCanStart()) throw new Error("too few descriptors are left");
     this.#ledger = makeLedger(mappings);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url).href);
@@ -44,7 +44,7 @@ export class LoopThread {
       if (data.did === "load") this.#begin(order);
       else if (data.did === "leave-listeners") events.onListenersLeft();
       else if (data.did === "stop") events.onStopped();
-      else if (data.did === "end-session") onSessionEnd?.(data.end);
+      else if (data.did === "tell-session") onSession?.(data.event);
       else if (data.did === "fault-session") events.onSessionFault(data.why);
       else if (data.did === "fail") died(data.why);
       else onMessage(data);

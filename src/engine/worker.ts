@@ -1,8 +1,9 @@
 import { setThreadClock } from "../state/clock.ts";
 import { bookMappings, type MappingLedger } from "../sys/memory.ts";
-import type { BunLoop, BunLoopStart } from "./bun/loop.ts";
+import type { BunLoop } from "./bun/loop.ts";
 import type { LinuxLoopStart } from "./linux/loop.ts";
-import type { BoundEndpoints, SessionEnd } from "./loop.ts";
+import type { BoundEndpoints, BunLoopStart } from "./loop.ts";
+import type { SessionEvent } from "./session-log.ts";
 
 /** The Worker that a loop lives in. What it is told and what it tells; nothing of it is per message. */
 export type ToWorker =
@@ -21,7 +22,7 @@ export type FromWorker =
   | { readonly did: "stop" }
   /** A fault ends this Worker; the sessions of its loop are closed. */
   | { readonly did: "fail"; readonly why: string }
-  | { readonly did: "end-session"; readonly end: SessionEnd }
+  | { readonly did: "tell-session"; readonly event: SessionEvent }
   /** A bug showed in one session, which was reset for it. */
   | { readonly did: "fault-session"; readonly why: string };
 
@@ -31,7 +32,7 @@ declare const self: Worker;
 const DEATH_MS = 100;
 
 const tell = (message: FromWorker): void => self.postMessage(message);
-const tellEnd = (end: SessionEnd): void => tell({ did: "end-session", end });
+const tellSession = (event: SessionEvent): void => tell({ did: "tell-session", event });
 const tellFault = (fault: unknown): void => tell({ did: "fault-session", why: reasonOf(fault) });
 const reasonOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
@@ -58,7 +59,7 @@ async function startLinux(start: LinuxLoopStart): Promise<void> {
   runLinuxLoop(start, {
     onRunning: () => tell({ did: "start", bound: null }),
     onListenersLeft: () => tell({ did: "leave-listeners" }),
-    onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    onSession: start.settings.logSessions ? tellSession : null,
     onFault: tellFault,
   });
   tell({ did: "stop" });
@@ -68,7 +69,7 @@ async function startBun(start: BunLoopStart): Promise<void> {
   const { BunLoop } = await import("./bun/loop.ts");
   bunLoop = new BunLoop(start, {
     onListenersLeft: () => tell({ did: "leave-listeners" }),
-    onSessionEnd: start.settings.logSessions ? tellEnd : null,
+    onSession: start.settings.logSessions ? tellSession : null,
     onFault: tellFault,
     onStopped: () => tell({ did: "stop" }),
   });

@@ -1,7 +1,7 @@
 import { type Address, isIPv4, MAPPED } from "../net/address.ts";
 import { KeyedHash } from "../state/hash.ts";
 import { lock, PREFIX_BUCKETS, type SharedTables, unlock } from "../state/shared.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 
 /** How much of the rate may be spent at once: a second's worth, so a burst of new clients gets its banners. */
 const BURST_MS = 1000;
@@ -20,7 +20,7 @@ export class BannerBudget {
   readonly #costPerPrefixMs: number;
 
   /** A rate that is Infinity costs nothing; one of 0 is not for a bucket to know: there are no banners then. */
-  constructor(settings: LoopSettings, tables: SharedTables) {
+  constructor(settings: RuleSettings, tables: SharedTables) {
     this.#control = new Int32Array(tables.control);
     this.#fullAtMs = new Float64Array(tables.bannerBudget);
     this.#hash = new KeyedHash(new Int32Array(tables.seed));

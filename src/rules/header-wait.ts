@@ -1,6 +1,6 @@
 import { type Address, type Cidr, inCidr, parseCidr } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 
 /** A connection's end, as a copy: engines use the address that they pass in again. */
 export function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
@@ -9,10 +9,10 @@ export function endpoint({ a0, a1, a2, a3 }: Address, port: number): Endpoint {
 
 /** Of whom a PROXY header is expected. */
 export class ProxyTrust {
-  readonly #mode: LoopSettings["proxyProtocol"];
+  readonly #mode: RuleSettings["proxyProtocol"];
   readonly #trusted: readonly Cidr[];
 
-  constructor({ proxyProtocol, proxyTrusted }: LoopSettings) {
+  constructor({ proxyProtocol, proxyTrusted }: RuleSettings) {
     this.#mode = proxyProtocol;
     this.#trusted = proxyTrusted.map((text) => parseCidr(text)!);
   }

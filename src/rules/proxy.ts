@@ -1,5 +1,6 @@
 import { type Address, MAPPED, parseAddress } from "../net/address.ts";
 import { crc32c } from "../net/crc32c.ts";
+import { V1_SIGNATURE, V2_SIGNATURE } from "../net/proxy-header.ts";
 
 /**
  * The PROXY protocol (HAProxy, doc/proxy-protocol.txt, revision of 2020/03/05), versions 1 and 2, parsed as bytes
@@ -32,9 +33,7 @@ export type ProxyVerdict =
   /** A signature, and then something that is no header. */
   | { readonly kind: "malformed"; readonly why: string };
 
-const V1_SIGNATURE = bytesOf("PROXY ");
 const V1_LENGTH_MAX = 107; // section 2.1: the longest line, CRLF included
-const V2_SIGNATURE = new Uint8Array([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
 const V2_FIXED_LENGTH = 16;
 const CR = 13;
 const LF = 10;
@@ -205,8 +204,4 @@ function viewOf(bytes: Uint8Array): DataView {
 
 function malformed(why: string): ProxyVerdict {
   return { kind: "malformed", why };
-}
-
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

@@ -1,6 +1,6 @@
 import type { SharedTables } from "../state/shared.ts";
 import { SentBanners } from "./sent-banners.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 
 /**
  * A session is watched in its first datagrams: so many of them, and all of those within so long, since what a forger
@@ -32,7 +32,7 @@ export class Reflectors {
   #session = NO_SESSION;
   #length = 0;
 
-  constructor(settings: LoopSettings, tables: SharedTables) {
+  constructor(settings: RuleSettings, tables: SharedTables) {
     this.sent = new SentBanners(tables, settings.bannerFields);
     this.#left = new Uint8Array(settings.maxUdpSessions);
   }
@@ -67,7 +67,7 @@ export class Reflectors {
 }
 
 /** Null where there are no banners, so none to come back. */
-export function reflectorsOf(settings: LoopSettings, tables: SharedTables): Reflectors | null {
+export function reflectorsOf(settings: RuleSettings, tables: SharedTables): Reflectors | null {
   const { banner, udpBannerRate, udpBannerRatePerPrefix } = settings;
   const banners = banner && udpBannerRate > 0 && udpBannerRatePerPrefix > 0;
   return banners ? new Reflectors(settings, tables) : null;

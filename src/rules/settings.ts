@@ -1,14 +1,5 @@
-/**
- * What a loop needs to know, and nothing else: plain data that can be cloned into a Worker.
- * The control plane makes it from the options (`config.ts`); rules and engines read it.
- */
-export interface LoopSettings {
-  /** Addresses to listen on: IP literals; `::` is dual stack. Never empty. */
-  readonly hosts: readonly string[];
-  /** TCP port, 0 for any free one, null for no TCP. */
-  readonly tcpPort: number | null;
-  /** UDP port, 0 for any free one, null for no UDP. */
-  readonly udpPort: number | null;
+/** What rules go by: the part of a loop's settings that they read, and nothing else. */
+export interface RuleSettings {
   readonly banner: boolean;
   /** Extra banner lines, ready to send: `"Pod: server1\nNode: n1\n"`, or empty. */
   readonly bannerFields: string;
@@ -16,16 +7,10 @@ export interface LoopSettings {
   /** 0: unlimited. */
   readonly maxTcpSessionsPerClient: number;
   readonly maxUdpSessions: number;
-  /** Descriptors for so many are kept from sessions, as far as the open-file limit has room. */
-  readonly maxAdminConnections: number;
   /** 0: off. */
   readonly tcpIdleTimeoutMs: number;
-  /** Idle time until the kernel asks whether the peer is still there; 0: it does not. */
-  readonly tcpKeepAliveMs: number;
   /** 0: off. */
   readonly udpIdleTimeoutMs: number;
-  /** Bytes kept for one reader that is slower than its own sending; above it the session is reset. */
-  readonly maxQueuedBytes: number;
   readonly proxyProtocol: "off" | "accept" | "require";
   /** CIDR blocks whose PROXY headers are believed; empty: any. */
   readonly proxyTrusted: readonly string[];
@@ -40,8 +25,4 @@ export interface LoopSettings {
   readonly udpRatePerClient: number;
   /** Most bytes sent for a byte received, IP and UDP headers included; above it a session gets no banner. */
   readonly udpAmplificationMax: number;
-  /** How long a Linux loop looks for work before it sleeps; 0: not at all. */
-  readonly busyPollMicros: number;
-  /** Tell each session's end to the log (debug level only: it costs a message per session). */
-  readonly logSessions: boolean;
 }

@@ -17,7 +17,7 @@ import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
 import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 /** Where a session stands. An engine echoes only in `OPEN`. */
@@ -71,12 +71,12 @@ export class TcpRules {
   bannerLength = 0;
   /** Bytes that came with or in place of the header of the latest OPEN: the first to be echoed. */
   pending: Uint8Array = NOTHING;
-  /** Who the header of the latest OPEN named as the client; null for nobody. */
+  /** Who a header named as the client of the latest session whose banner was due; null for nobody. */
   source: ProxySource | null = null;
   /** Sessions of this loop. */
   active = 0;
 
-  readonly #settings: LoopSettings;
+  readonly #settings: RuleSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #trust: ProxyTrust;
@@ -88,7 +88,7 @@ export class TcpRules {
   readonly #headers = new Map<number, HeaderWait>();
 
   constructor(
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     loop: number,
     slots: number,
@@ -255,6 +255,7 @@ export class TcpRules {
     const refusal = this.#clients.take(slot, wait.peer.address);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
+    this.source = null;
     this.bannerLength = this.#banner(wait, null);
     return this.#enter(slot, AWAITING_LATE_HEADER, NOTHING);
   }

@@ -2,12 +2,12 @@ import type { Clock } from "../state/clock.ts";
 import type { SharedTables } from "../state/shared.ts";
 import type { Banner } from "./banner.ts";
 import { ClientRate } from "./client-rate.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import { DROP, UdpRules, type UdpVerdict } from "./udp.ts";
 
 /** The rules of UDP as the settings want them: without a rate per client nothing is asked about one. */
 export function makeUdpRules(
-  settings: LoopSettings,
+  settings: RuleSettings,
   tables: SharedTables,
   loop: number,
   clock: Clock,
@@ -25,7 +25,7 @@ class RatedUdpRules extends UdpRules {
   readonly #rate: ClientRate;
   readonly #clock: Clock;
 
-  constructor(settings: LoopSettings, tables: SharedTables, loop: number, clock: Clock, banner?: Banner) {
+  constructor(settings: RuleSettings, tables: SharedTables, loop: number, clock: Clock, banner?: Banner) {
     super(settings, tables, loop, clock, banner);
     this.#rate = new ClientRate(settings.udpRatePerClient, tables);
     this.#clock = clock;

@@ -19,7 +19,7 @@ import { type SharedTables, WORD } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { BannerBudget } from "./budget.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
-import type { LoopSettings } from "./settings.ts";
+import type { RuleSettings } from "./settings.ts";
 import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
@@ -55,7 +55,7 @@ export class UdpRules {
   /** Sessions of this loop. */
   active = 0;
 
-  readonly #settings: LoopSettings;
+  readonly #settings: RuleSettings;
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #budget: BannerBudget;
@@ -75,7 +75,7 @@ export class UdpRules {
   #unlessReflected: Answer = ECHO;
 
   constructor(
-    settings: LoopSettings,
+    settings: RuleSettings,
     tables: SharedTables,
     loop: number,
     clock: Clock,

@@ -6,8 +6,8 @@ import { type SharedTables, WORD } from "./shared.ts";
  * bound to: the server speaks first and caps act at accept, so what it sends would tell too late.
  *
  * That opens no door. The socket is bound without SO_REUSEADDR and SO_REUSEPORT, so no other can be bound to the same
- * end, nor be given it by connect(2); and the end is told after the socket is bound and taken back before it is
- * closed. From elsewhere nobody comes with an address of this host: the kernel drops such packets (RFC 1812, 5.3.7).
+ * end, nor be given it by connect(2); and the end is told after the socket is bound and taken back before the probe
+ * closes it. (A reset by the server makes the kernel free the port at once, whoever has the socket.) From elsewhere nobody comes with an address of this host: the kernel drops such packets (RFC 1812, 5.3.7).
  * What is left is a datagram forged on this host, by a raw socket (CAP_NET_RAW). Its answer goes to the probe's
  * socket, one for one, and ends there: the probe answers nothing, and takes nothing but what it asked. So it costs no
  * client anything, and wins its sender nothing.

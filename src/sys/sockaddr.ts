@@ -4,13 +4,17 @@ import { AF_INET } from "./libc.ts";
 /** Room for any sockaddr; `sockaddr_in6` has 28 bytes, `sockaddr_in` 16. */
 export const SOCKADDR_BYTES = 28;
 
-/** Writes a sockaddr at `at` of `view`; returns its length. */
+/**
+ * Writes a sockaddr at `at` of `view`; returns its length.
+ * @param scope the number of the interface that a link-local IPv6 address is on (ipv6(7), `sin6_scope_id`); 0 for none
+ */
 export function writeSockaddr(
   view: DataView,
   at: number,
   family: number,
   address: Address,
   port: number,
+  scope = 0,
 ): number {
   view.setUint16(at, family, true);
   view.setUint16(at + 2, port);
@@ -25,7 +29,7 @@ export function writeSockaddr(
   view.setInt32(at + 12, address.a1);
   view.setInt32(at + 16, address.a2);
   view.setInt32(at + 20, address.a3);
-  view.setInt32(at + 24, 0);
+  view.setUint32(at + 24, scope, true);
   return 28;
 }
 

@@ -15,6 +15,9 @@ import {
 import { type NativeMemory, nativeMemory } from "./memory.ts";
 import { SOCKADDR_BYTES, Sockaddr } from "./sockaddr.ts";
 
+/** Connections that may wait to be accepted on a listener (the kernel caps it at net.core.somaxconn). */
+export const BACKLOG = 4096;
+
 /** Keepalive probes in a row that must go unanswered, and the time between two, if the idle time is not less. */
 const KEEPALIVE_PROBES = 4;
 const KEEPALIVE_INTERVAL_S = 15;

@@ -57,6 +57,16 @@ describe("a payload", () => {
     }
   });
 
+  test("is read in the Buffer of a socket too, and left as it is", () => {
+    fc.assert(
+      fc.property(key, number, fc.integer({ min: 1, max: 40 }), (of, n, bytes) => {
+        const came = Buffer.from(makePayload(of, n, bytes));
+        expect(read(came, of, n + 1)).toEqual({ kind: "own", number: n });
+        expect(Buffer.compare(came, makePayload(of, n, bytes))).toBe(0);
+      }),
+    );
+  });
+
   test("starts like no banner and no PROXY header", () => {
     fc.assert(
       fc.property(key, number, fc.integer({ min: 1, max: 64 }), (of, n, bytes) => {

@@ -103,6 +103,17 @@ for (const [name, dial] of DIALS) {
       expect(bad(await session.echo(tail, PATIENCE_MS)).code).toBe("closed");
     });
 
+    test("reads nothing while it is paused, and all of it after", async () => {
+      using server = tcpServer();
+      await using session = await open(server.endpoint);
+      session.pause();
+      expect(bad(await session.echo(message(0), SHORT_MS)).code).toBe("silent");
+      expect(session.echoedBytes).toBe(0);
+      session.resume();
+      good(await session.echo(message(1), PATIENCE_MS));
+      expect(session.echoedBytes).toBe(2 * SIZE);
+    });
+
     test("half-closes with nothing more to say, before a word was said too", async () => {
       await using server = await startServer();
       await using spoken = await open(endpoint(`127.0.0.1:${server.tcpPort}`));

@@ -1,6 +1,5 @@
-import type { Loops } from "../../src/engine/loop.ts";
+import type { LoopSettings, Loops } from "../../src/engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "../../src/engine/start.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
 import { C, COLUMNS, sumColumn } from "../../src/state/counters.ts";
 import { makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { settings } from "../rules/fixtures.ts";
@@ -24,7 +23,7 @@ export class Here implements AsyncDisposable {
     const clients = wanted.maxTcpSessionsPerClient > 0 ? wanted.maxTcpSessions : 0;
     const tables = makeSharedTables(serves.length, clients, serves);
     const unheard = {
-      onSessionEnd: null,
+      onSession: null,
       onSessionFault() {},
       onRestart() {},
       onStartFailure() {},

@@ -1,15 +1,30 @@
-/** Clients of the echo server, as strict as one can be: every byte that comes back is looked at. */
+import { Failure } from "../../src/client/failure.ts";
+import { FlowMessages } from "../../src/client/flow-messages.ts";
+import { newRun } from "../../src/client/payload.ts";
+import { TcpSession } from "../../src/client/tcp-session.ts";
+import { UdpFlow } from "../../src/client/udp-flow.ts";
+import type { Datagram } from "../../src/client/udp-inbox.ts";
+import { formatAddress } from "../../src/net/address.ts";
+import { type Banner, BannerReader, readBanner } from "../../src/net/banner.ts";
+import { type Endpoint, endpointOf, formatEndpoint, parseEndpoint } from "../../src/net/endpoint.ts";
+
+/** Clients of the echo server on a cluster, as strict as one can be: every byte that comes back is looked at. */
 
 /** No answer within this time is a failure: a lost SYN alone costs a second. */
 const PATIENCE_MS = 5000;
 
-export interface Endpoint {
+const STREAM_BYTES = 64;
+const RUN = newRun();
+let streams = 0;
+
+/** Where a server is asked: an address as the cluster tells it, and a port. */
+export interface Target {
   readonly host: string;
   readonly port: number;
 }
 
-/** What the server said of a session, and where its payload begins. */
-export interface Banner {
+/** What the server said of a session, as text, and where its payload begins. */
+export interface Said {
   readonly server: string;
   readonly client: string;
   readonly via: string | null;
@@ -17,23 +32,21 @@ export interface Banner {
 }
 
 /** A banner, and the address that the client had on this machine. */
-export interface Answer extends Banner {
+export interface Answer extends Said {
   readonly from: string;
 }
 
-const BANNER =
-  /^\w{3} \w{3} \d{1,2} \d\d:\d\d:\d\d UTC \d{4}\nServer: (\S+)\nClient: (\S+)\n(?:Via: (\S+)\n)?(?:(?:Pod|Node|Namespace): \S+\n)*\n/;
-
-/** The banner at the start of a text, or null while it is not whole. */
-export function parseBanner(text: string): Banner | null {
-  const match = BANNER.exec(text);
-  if (match === null) return null;
-  return { server: match[1]!, client: match[2]!, via: match[3] ?? null, length: match[0].length };
+/** The banner at the start of a text; null where there is none, or not all of it. */
+export function parseBanner(text: string): Said | null {
+  const beginning = new BannerReader().take(Buffer.from(text, "latin1"));
+  return beginning === null || beginning.banner === null ? null : saidBy(beginning.banner);
 }
 
-/** The address of `ip:port`. */
+/** The address of `ip:port`. @throws where it is none */
 export function addressOf(endpoint: string): string {
-  return endpoint.slice(0, endpoint.lastIndexOf(":"));
+  const parsed = parseEndpoint(endpoint);
+  if (parsed === null) throw new Error(`${endpoint} is no address with a port`);
+  return formatAddress(parsed.address);
 }
 
 /**
@@ -41,39 +54,15 @@ export function addressOf(endpoint: string): string {
  * @param header goes before the payload and is not echoed (a PROXY header)
  * @throws when anything else than the banner and the exact echo comes, or nothing in time
  */
-export async function tcpEcho({ host, port }: Endpoint, payload: string, header = ""): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Banner>();
-  const timer = setTimeout(
-    () => reject(new Error(`no echo from ${host}:${port} in time; got: ${text}`)),
-    PATIENCE_MS,
-  );
-  let text = "";
-  const connecting = Bun.connect({
-    hostname: host,
-    port,
-    socket: {
-      open: (socket) => void socket.write(header + payload),
-      data(_, data) {
-        text += data.toString("latin1");
-        const banner = parseBanner(text);
-        if (banner === null || text.length < banner.length + payload.length) return;
-        if (text.slice(banner.length) === payload) resolve(banner);
-        else reject(new Error(`not the echo of ${payload}: ${text.slice(banner.length)}`));
-      },
-      close: () => reject(new Error(`${host}:${port} closed; got: ${text}`)),
-      error: (_, error) => reject(error),
-      connectError: (_, error) => reject(error),
-    },
-  });
+export async function tcpEcho(target: Target, payload: string, header = ""): Promise<Answer> {
+  const options = { connectTimeoutMs: PATIENCE_MS, preamble: Buffer.from(header) };
+  const session = good(target, await TcpSession.open(endpointAt(target), options));
   try {
-    const banner = await promise;
-    return { ...banner, from: (await connecting).localAddress };
+    good(target, await session.echo(Buffer.from(payload), PATIENCE_MS));
+    if (session.banner === null) throw new Error(`no banner from ${target.host}:${target.port}`);
+    return { ...saidBy(session.banner), from: formatAddress(session.local.address) };
   } finally {
-    clearTimeout(timer);
-    await connecting.then(
-      (socket) => socket.end(),
-      () => {}, // told by connectError
-    );
+    await session.end();
   }
 }
 
@@ -86,36 +75,26 @@ export class AstrayEcho extends Error {}
  *   and that one's first datagram is then none of a new session
  * @throws when anything else comes, or not both in time
  */
-export async function udpEcho({ host, port }: Endpoint, payload: string, held?: Closable[]): Promise<Banner> {
-  const { promise, resolve, reject } = Promise.withResolvers<Banner>();
-  const got: string[] = [];
-  const socket = await Bun.udpSocket({
-    hostname: host.includes(":") ? "::" : "0.0.0.0",
-    socket: {
-      data(_, data, fromPort, from) {
-        got.push(data.toString("latin1"));
-        if (from !== host || fromPort !== port) {
-          reject(new AstrayEcho(`from ${from}:${fromPort} in place of ${host}:${port}: ${got}`));
-        }
-        if (got.length < 2) return;
-        const banner = parseBanner(got[0]!);
-        if (banner?.length === got[0]!.length && got[1] === payload) resolve(banner);
-        else reject(new Error(`neither banner nor echo: ${got}`));
-      },
-      error: reject,
-    },
-  });
-  held?.push(socket);
-  const timer = setTimeout(
-    () => reject(new Error(`no banner and echo from ${host}:${port} to port ${socket.port}; got: ${got}`)),
-    PATIENCE_MS,
-  );
+export async function udpEcho(target: Target, payload: string, held?: Closable[]): Promise<Said> {
+  const flow = good(target, await UdpFlow.open(endpointAt(target)));
+  const receive = async (): Promise<Datagram> => {
+    const came = good(target, await flow.receive(PATIENCE_MS));
+    if (!flow.isFromTarget(came))
+      throw new AstrayEcho(`not from ${target.host}:${target.port}: ${textOf(came)}`);
+    return came;
+  };
+  held?.push({ close: () => flow.end() });
   try {
-    socket.send(payload, port, host);
-    return await promise;
+    const unsent = flow.send(Buffer.from(payload));
+    if (unsent !== null) throw new Error(`not sent to ${target.host}:${target.port}: ${unsent}`);
+    const first = await receive();
+    const banner = readBanner(first.bytes);
+    if (banner === null) throw new Error(`no banner but ${textOf(first)}`);
+    const echo = textOf(await receive());
+    if (echo !== payload) throw new Error(`not the echo of ${payload}: ${echo}`);
+    return saidBy(banner);
   } finally {
-    clearTimeout(timer);
-    if (held === undefined) socket.close();
+    if (held === undefined) flow.end();
   }
 }
 
@@ -128,144 +107,124 @@ export type Ending = "open" | "fin" | "reset";
 
 /** A TCP session that is held open: it sends a line, waits for its echo, and so on, until the server ends it. */
 export class HeldSession {
-  ending: Ending = "open";
   /** Lines whose echo came back whole. */
   echoed = 0;
   /** What came that should not have; null when nothing did. */
   wrong: string | null = null;
-  readonly ended: Promise<void>;
-  #text = "";
-  #bannerSeen = false;
-  #socket: Bun.Socket | null = null;
-  readonly #pauseMs: number;
+  readonly #session: TcpSession;
 
-  private constructor(pauseMs: number) {
-    this.#pauseMs = pauseMs;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.ended = promise;
-    this.#end = (how) => {
-      if (this.ending === "open") this.ending = how;
-      resolve();
-    };
+  private constructor(session: TcpSession) {
+    this.#session = session;
   }
 
-  readonly #end: (how: Ending) => void;
-
   /** @param pauseMs between an echo and the next line */
-  static async open({ host, port }: Endpoint, pauseMs: number): Promise<HeldSession> {
-    const session = new HeldSession(pauseMs);
-    session.#socket = await Bun.connect({
-      hostname: host,
-      port,
-      socket: {
-        data: (_, data) => session.#take(data.toString("latin1")),
-        end(socket) {
-          session.#end("fin");
-          socket.end();
-        },
-        close: (_, error) => session.#end(error ? "reset" : "fin"),
-        error: () => session.#end("reset"),
-      },
-    });
-    session.#send();
-    return session;
+  static async open(target: Target, pauseMs: number): Promise<HeldSession> {
+    const options = { connectTimeoutMs: PATIENCE_MS };
+    const held = new HeldSession(good(target, await TcpSession.open(endpointAt(target), options)));
+    void held.#talk(pauseMs);
+    return held;
+  }
+
+  get ending(): Ending {
+    const { ended } = this.#session;
+    if (ended === null) return "open";
+    return ended.code === "reset" ? "reset" : "fin";
   }
 
   close(): void {
-    this.#socket?.end();
+    void this.#session.end();
   }
 
-  #line(): string {
-    return `line ${this.echoed}\n`;
-  }
-
-  #send(): void {
-    if (this.ending === "open") this.#socket!.write(this.#line());
-  }
-
-  #take(data: string): void {
-    this.#text += data;
-    if (!this.#bannerSeen) {
-      const banner = parseBanner(this.#text);
-      if (banner === null) return;
-      this.#bannerSeen = true;
-      this.#text = this.#text.slice(banner.length);
+  async #talk(pauseMs: number): Promise<void> {
+    for (;;) {
+      const line = `line ${this.echoed}\n`;
+      const echo = await this.#session.echo(Buffer.from(line), Number.POSITIVE_INFINITY);
+      if (echo instanceof Failure) {
+        if (echo.received !== null) this.wrong = `${Buffer.from(echo.received)} for ${line}`;
+        break;
+      }
+      this.echoed++;
+      await Bun.sleep(pauseMs);
     }
-    const line = this.#line();
-    if (this.#text.length < line.length) return;
-    if (this.#text !== line) this.wrong ??= `${this.#text} for ${line}`;
-    this.#text = "";
-    this.echoed++;
-    setTimeout(() => this.#send(), this.#pauseMs);
+    await this.#session.end();
   }
 }
 
 /**
- * A UDP flow from one port: a numbered datagram every `everyMs`, and a count of those that came back.
+ * A UDP flow from one port: a datagram every `everyMs`, and a count of those that came back.
  *
  * When a Pod leaves, kube-proxy ends the translation of the flows it has (conntrack) so that they find another Pod. The
  * echo of a datagram that is inside the Pod in that moment then leaves the node as it is: from the Pod's own address,
  * which a connected socket, any `nc -u`, does not take. The server has answered it, and can do nothing about it. This
- * socket is not connected, so it sees such an echo come astray and tells it from one that never came.
+ * flow is not connected, so it sees such an echo come astray and tells it from one that never came.
  */
 export class DatagramStream {
-  sent = 0;
   banners = 0;
   /** Echoes that came from another address than was asked. */
   astray = 0;
-  readonly #to: Endpoint;
-  readonly #echoed = new Set<number>();
-  #socket: Bun.udp.Socket<"buffer"> | null = null;
-  #timer: ReturnType<typeof setInterval> | null = null;
+  readonly #flow: UdpFlow;
+  readonly #messages = new FlowMessages({ run: RUN, flow: streams++ }, STREAM_BYTES, PATIENCE_MS);
+  readonly #timer: Timer;
+  /** The latest one whose echo came; -1 before the first. */
+  #newest = -1;
 
-  private constructor(to: Endpoint) {
-    this.#to = to;
+  private constructor(flow: UdpFlow, everyMs: number) {
+    this.#flow = flow;
+    // One that is not sent, for the news of an earlier one (ICMP, from a Pod that has gone), counts as lost.
+    this.#timer = setInterval(() => flow.send(this.#messages.next(performance.now())), everyMs);
   }
 
-  static async start(to: Endpoint, everyMs: number): Promise<DatagramStream> {
-    const stream = new DatagramStream(to);
-    stream.#socket = await Bun.udpSocket({
-      socket: {
-        data(_, data, port, address) {
-          const text = data.toString("latin1");
-          if (parseBanner(text) !== null) {
-            stream.banners++;
-            return;
-          }
-          if (port !== to.port || address !== to.host) stream.astray++;
-          stream.#echoed.add(Number(text));
-        },
-        error() {}, // a port unreachable from a Pod that has gone: the count tells
-      },
-    });
-    stream.#timer = setInterval(() => stream.#send(), everyMs);
+  static async start(target: Target, everyMs: number): Promise<DatagramStream> {
+    const flow = good(target, await UdpFlow.open(endpointAt(target)));
+    const stream = new DatagramStream(flow, everyMs);
+    void stream.#receive();
     return stream;
+  }
+
+  get sent(): number {
+    return this.#messages.counts.sent;
   }
 
   /** Those that came back from nowhere at all. */
   get lost(): number {
-    return this.sent - this.#echoed.size;
+    const { sent, answered, late } = this.#messages.counts;
+    return sent - answered - late;
   }
 
   /** Whether the latest datagrams come back. */
   get alive(): boolean {
-    return this.#echoed.has(this.sent - 5);
+    return this.#newest >= Math.max(0, this.sent - 5);
   }
 
   /** Sends no more, and waits for what is on its way: until all is back, or for `seconds`. */
   async stop(seconds: number): Promise<void> {
-    clearInterval(this.#timer ?? undefined);
+    clearInterval(this.#timer);
     const until = performance.now() + seconds * 1000;
     while (this.lost > 0 && performance.now() < until) await Bun.sleep(10);
   }
 
   close(): void {
-    clearInterval(this.#timer ?? undefined);
-    this.#socket?.close();
+    clearInterval(this.#timer);
+    this.#flow.end();
   }
 
-  #send(): void {
-    this.#socket!.send(String(this.sent++), this.#to.port, this.#to.host);
+  async #receive(): Promise<void> {
+    for (;;) {
+      const came = await this.#flow.receive(Number.POSITIVE_INFINITY);
+      if (!(came instanceof Failure)) this.#take(came);
+      else if (came.code === "ended") return;
+    }
+  }
+
+  #take(came: Datagram): void {
+    if (readBanner(came.bytes) !== null) {
+      this.banners++;
+      return;
+    }
+    const { number, roundTripMs } = this.#messages.take(came.bytes, came.atMs);
+    if (number === null || roundTripMs === null) return;
+    this.#newest = Math.max(this.#newest, number);
+    if (!this.#flow.isFromTarget(came)) this.astray++;
   }
 }
 
@@ -279,11 +238,11 @@ export class Newcomers {
   readonly #done: Promise<void>;
 
   constructor(
-    endpoints: readonly Endpoint[],
-    echo: (endpoint: Endpoint, payload: string) => Promise<unknown>,
+    targets: readonly Target[],
+    echo: (target: Target, payload: string) => Promise<unknown>,
     everyMs: number,
   ) {
-    this.#done = this.#run(endpoints, echo, everyMs);
+    this.#done = this.#run(targets, echo, everyMs);
   }
 
   async stop(): Promise<void> {
@@ -292,18 +251,18 @@ export class Newcomers {
   }
 
   async #run(
-    endpoints: readonly Endpoint[],
-    echo: (endpoint: Endpoint, payload: string) => Promise<unknown>,
+    targets: readonly Target[],
+    echo: (target: Target, payload: string) => Promise<unknown>,
     everyMs: number,
   ): Promise<void> {
     for (let turn = 0; this.#running; turn++) {
-      const endpoint = endpoints[turn % endpoints.length]!;
+      const target = targets[turn % targets.length]!;
       try {
-        await echo(endpoint, `newcomer ${turn}`);
+        await echo(target, `newcomer ${turn}`);
         this.opened++;
       } catch (error) {
         if (error instanceof AstrayEcho) this.astray++;
-        else this.failures.push(`${new Date().toISOString()} ${endpoint.host}:${endpoint.port} ${error}`);
+        else this.failures.push(`${new Date().toISOString()} ${target.host}:${target.port} ${error}`);
       }
       await Bun.sleep(everyMs);
     }
@@ -317,4 +276,30 @@ export class Newcomers {
 export async function packetsDroppedHere(): Promise<number> {
   const rows = (await Bun.file("/proc/net/softnet_stat").text()).trim().split("\n");
   return rows.reduce((sum, row) => sum + Number.parseInt(row.split(/\s+/)[1]!, 16), 0);
+}
+
+function endpointAt({ host, port }: Target): Endpoint {
+  const endpoint = endpointOf(host, port);
+  if (endpoint === null) throw new Error(`${host} is no address`);
+  return endpoint;
+}
+
+function saidBy({ server, client, via, length }: Banner): Said {
+  return {
+    server: formatEndpoint(server),
+    client: formatEndpoint(client),
+    via: via === null ? null : formatEndpoint(via),
+    length,
+  };
+}
+
+function textOf({ bytes }: Datagram): string {
+  return Buffer.from(bytes).toString("latin1");
+}
+
+/** What is no failure. @throws with the failure, and where it was met */
+function good<T>({ host, port }: Target, value: T | Failure): T {
+  if (!(value instanceof Failure)) return value;
+  const came = value.received === null ? "" : `, got ${Buffer.from(value.received)}`;
+  throw new Error(`${host}:${port}: ${value}${came}`);
 }

@@ -9,7 +9,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../../src/sys/libc.ts";
-import type { Endpoint } from "./net.ts";
+import type { Target } from "./net.ts";
 
 /**
  * TCP clients that send as much as is taken and read nothing. Their kernel buffers are as small as Linux allows, so
@@ -27,7 +27,7 @@ export class SlowReaders implements Disposable {
   }
 
   /** Connects one more. @throws when that fails */
-  open({ host, port }: Endpoint): void {
+  open({ host, port }: Target): void {
     const fd = this.#libc.socket(AF_INET, SOCK_STREAM, 0);
     if (fd === -1) throw new Error(`socket: errno ${this.#libc.errno()} after ${this.count}`);
     this.#descriptors.push(fd);

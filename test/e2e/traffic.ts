@@ -3,10 +3,10 @@ import {
   type Closable,
   DatagramStream,
   type Ending,
-  type Endpoint,
   HeldSession,
   Newcomers,
   packetsDroppedHere,
+  type Target,
   tcpEcho,
   udpEcho,
 } from "./net.ts";
@@ -62,8 +62,8 @@ export class Traffic implements AsyncDisposable {
   readonly #droppedBefore: number;
 
   private constructor(
-    tcp: readonly Endpoint[],
-    udp: readonly Endpoint[],
+    tcp: readonly Target[],
+    udp: readonly Target[],
     held: readonly HeldSession[],
     streams: readonly DatagramStream[],
     droppedBefore: number,

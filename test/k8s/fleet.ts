@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { unknownVariables } from "../../src/config/environment.ts";
-import { OPTIONS } from "../../src/config/options.ts";
 import { FLUSH_MS } from "../../src/engine/cut.ts";
+import { unknownVariables } from "../../src/options/environment.ts";
+import { SERVE_OPTIONS } from "../../src/server/options.ts";
 import { check, checkFleet, namespaceOf, podsOf, service } from "./policy.ts";
 import {
   COMPONENTS,
@@ -130,12 +130,12 @@ export function fleetTests(): void {
   });
 
   test("the loop guard's list is the server's own default, and with nodeport that port behind it", async () => {
-    const own = OPTIONS.udpBlockedSourcePorts.default!;
+    const own = SERVE_OPTIONS.rows.udpBlockedSourcePorts.default!;
     const blocked = async (overlay: Overlay): Promise<string> => {
       const objects = await renderer.objects(overlay);
       const list = objects.find(({ kind, metadata }) => kind === "ConfigMap" && isSettings(metadata.name))!
         .data!["ECHO_UDP_BLOCKED_SOURCE_PORTS"]!;
-      expect(OPTIONS.udpBlockedSourcePorts.kind.parse(list)).toBeDefined();
+      expect(SERVE_OPTIONS.rows.udpBlockedSourcePorts.kind.parse(list)).toBeDefined();
       return list;
     };
     expect(await blocked({ path: "base" })).toBe(own);
@@ -171,8 +171,8 @@ export function fleetTests(): void {
   });
 
   test("that setting can be one line of an overlay's own file", async () => {
-    // As the README has it, and as often as one likes.
-    const readme = await Bun.file(join(PROJECT, "README.md")).text();
+    // As the documentation has it, and as often as one likes.
+    const readme = await Bun.file(join(PROJECT, "docs/fleet.md")).text();
     const line = /^\$ (echo ECHO_TCP_PORT=2345 >+k8s\/overlays\/dev\/settings\.env)/m.exec(readme)![1]!;
     for (const path of ["overlays/dev", "overlays/nodeport"]) {
       await using other = await Renderer.start();
@@ -204,7 +204,7 @@ export function fleetTests(): void {
         for (const each of spec.containers) {
           expect(each.args).toEqual(["serve", each.name === "tcp" ? "--udp-port=off" : "--tcp-port=off"]);
           const own = Object.fromEntries(each.env.map(({ name }) => [name, "set"]));
-          expect(unknownVariables({ ...settings, ...own })).toEqual([]);
+          expect(unknownVariables({ ...settings, ...own }, SERVE_OPTIONS)).toEqual([]);
           expect(each.envFrom).toEqual([
             { configMapRef: { name: expect.stringMatching(/^echo-server-\w+$/) } },
           ]);
@@ -214,7 +214,8 @@ export function fleetTests(): void {
   });
 
   test("a Pod is given the time that it takes to leave", async () => {
-    const drainSeconds = OPTIONS.drainTimeoutMs.kind.parse(OPTIONS.drainTimeoutMs.default!)! / 1000;
+    const { drainTimeoutMs } = SERVE_OPTIONS.rows;
+    const drainSeconds = drainTimeoutMs.kind.parse(drainTimeoutMs.default!)! / 1000;
     const cutSeconds = FLUSH_MS / 1000; // in which cut sessions get what they are owed
     for (const component of ["pool", "every-node"]) {
       for (const { owner, spec } of podsOf(

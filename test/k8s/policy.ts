@@ -45,7 +45,7 @@ const restricted = z.strictObject({
 const container = z.looseObject({
   name: z.string(),
   /** A tag that says what it is; never none, never `latest`. */
-  image: z.string().regex(/^[\w./-]+:(?!latest$)[\w.-]+$/),
+  image: z.string().regex(/^[\w./-]+(?::(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$/),
   args: z.array(z.string()).optional(),
   ports: z.array(containerPort).default([]),
   envFrom: settingsFrom.optional(),

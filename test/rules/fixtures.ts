@@ -1,6 +1,8 @@
-import { loopSettings, resolveConfig } from "../../src/config.ts";
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import { type Address, parseAddress } from "../../src/net/address.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
+import { resolve } from "../../src/options/resolve.ts";
+import { SERVE_OPTIONS } from "../../src/server/options.ts";
+import { loopSettings } from "../../src/server/settings.ts";
 import { Clock } from "../../src/state/clock.ts";
 
 /** What the unit tests of the rules share. */
@@ -21,7 +23,7 @@ export class HandClock extends Clock {
 /** The defaults, without any deadline or budget that a test did not set. */
 export function settings(changes: Partial<LoopSettings> = {}): LoopSettings {
   return {
-    ...loopSettings(resolveConfig({}, {}), {}),
+    ...loopSettings(resolve(SERVE_OPTIONS, {}, {}), {}),
     maxTcpSessions: 100,
     maxUdpSessions: 100,
     maxAdminConnections: 64,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { LoopSettings } from "../../src/rules/settings.ts";
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import {
   AWAITING_HEADER,
   AWAITING_LATE_HEADER,

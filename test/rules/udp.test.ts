@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { LoopSettings } from "../../src/engine/loop.ts";
 import type { Address } from "../../src/net/address.ts";
-import type { LoopSettings } from "../../src/rules/settings.ts";
 import { DROP, ECHO, FIRST, SUSPECT, type UdpRules, type UdpVerdict } from "../../src/rules/udp.ts";
 import { makeUdpRules } from "../../src/rules/udp-rated.ts";
 import { BANNER_SUPPRESSIONS, C, UDP_CLOSES, UDP_DROPS, UDP_REFUSALS } from "../../src/state/counters.ts";

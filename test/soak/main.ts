@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { endpointOf } from "../../src/net/endpoint.ts";
 import { startServer } from "../harness.ts";
 import { type Tally, tcpSession, udpSession } from "./clients.ts";
 
@@ -37,7 +38,9 @@ const GROWTH_MAX_MB = 16;
 
 const flags = ["--engine", values.engine, "--workers", values.workers, "--fault-injection"];
 await using server = await startServer(flags, { env: { BUN_JSC_collectContinuously: "1" } });
-const { tcpPort, udpPort, pid } = server;
+const { pid } = server;
+const tcp = endpointOf("127.0.0.1", server.tcpPort)!;
+const udp = endpointOf("127.0.0.1", server.udpPort)!;
 const tally: Tally = {
   sessions: 0,
   echoedBytes: 0,
@@ -65,22 +68,18 @@ async function client(number: number): Promise<void> {
     const s = seed++;
     const kind = (number + s) % 8;
     if (kind === 0)
-      await tcpSession({ port: tcpPort, seed: s, bytes: 4_000_000, ending: "half-close", stallMs: 0 }, tally);
+      await tcpSession({ target: tcp, bytes: 4_000_000, ending: "half-close", stallMs: 0 }, tally);
     else if (kind === 1)
-      await tcpSession({ port: tcpPort, seed: s, bytes: 3_000_000, ending: "reset", stallMs: 0 }, tally);
+      await tcpSession({ target: tcp, bytes: 3_000_000, ending: "reset", stallMs: 0 }, tally);
     else if (kind === 2)
-      await tcpSession(
-        { port: tcpPort, seed: s, bytes: 8_000_000, ending: "half-close", stallMs: 200 },
-        tally,
-      );
-    else if (kind === 3) await udpSession(udpPort, s, 640, 32, tally);
-    else if (kind === 4) await udpSession(udpPort, s, 64, 1, tally);
+      await tcpSession({ target: tcp, bytes: 8_000_000, ending: "half-close", stallMs: 200 }, tally);
+    else if (kind === 3) await udpSession(udp, 640, 32, tally);
+    else if (kind === 4) await udpSession(udp, 64, 1, tally);
     else
       for (let n = 0; n < 50; n++)
         await tcpSession(
           {
-            port: tcpPort,
-            seed: s + n,
+            target: tcp,
             bytes: 1 + ((s * 31 + n * 997) % 9000),
             ending: n % 3 === 0 ? "reset" : n % 3 === 1 ? "close" : "half-close",
             stallMs: 0,

@@ -2,7 +2,8 @@ import type { TCPSocketListener, TCPSocketListenOptions } from "bun";
 import { StartError } from "../../errors.ts";
 import { parseAddress } from "../../net/address.ts";
 import { errnoText, F_DUPFD_CLOEXEC, loadLibc } from "../../sys/libc.ts";
-import { BACKLOG, type BoundSocket } from "../bind.ts";
+import { BACKLOG } from "../../sys/socket.ts";
+import type { BoundSocket } from "../bind.ts";
 import { bindError, noIPv6, onOnePort } from "./bind.ts";
 import { limitWindow, READ_BYTES_MAX } from "./memory.ts";
 

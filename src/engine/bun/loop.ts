@@ -1,21 +1,14 @@
-import type { LoopSettings } from "../../rules/settings.ts";
 import { wheelTickMs } from "../../rules/wheel.ts";
 import { Clock } from "../../state/clock.ts";
 import { C, counterRow } from "../../state/counters.ts";
 import { COMMAND, WORD } from "../../state/shared.ts";
-import type { BoundEndpoints, LoopSockets, LoopStart } from "../loop.ts";
+import type { BoundEndpoints, BunLoopStart, LoopSettings } from "../loop.ts";
 import { BunTcp } from "./tcp.ts";
 import type { BunTcpEvents } from "./tcp-sessions.ts";
 import { BunUdp } from "./udp-sockets.ts";
 
 /** The loop's clock stands still between two ticks: at most this long, less where a timeout is short. */
 const TICK_MS_MAX = 100;
-
-/** What a portable loop is started with. */
-export interface BunLoopStart extends LoopStart {
-  /** Sockets that the control plane has opened and keeps; null where there is no libc: the loop opens its own. */
-  readonly sockets: LoopSockets | null;
-}
 
 /** What a loop tells whoever started it. */
 export interface BunLoopEvents extends BunTcpEvents {

@@ -21,7 +21,7 @@ export class BunProbes {
 
   /** The probe was accepted: it sees what a client sees, the banner and then its echo. */
   begin(socket: Connection, banner: Uint8Array): void {
-    socket.data = new Session(NO_SLOT, PROBE, null);
+    socket.data = new Session(NO_SLOT, PROBE);
     this.#begun.set(socket, this.#clock.nowMs);
     this.echo(socket, banner);
   }

@@ -1,5 +1,4 @@
 import type { TcpClose } from "../../state/counters.ts";
-import type { SessionEnds } from "../session-ends.ts";
 import { release } from "./memory.ts";
 
 /** Where a session stands. What comes is sent back at once; */
@@ -36,13 +35,10 @@ export class Session {
   closing = false;
   /** Why this side ends it; null where the peer does. */
   reason: TcpClose | null = null;
-  /** Null unless sessions are logged. */
-  ends: SessionEnds | null;
 
-  constructor(slot: number, state: number, ends: SessionEnds | null) {
+  constructor(slot: number, state: number) {
     this.slot = slot;
     this.state = state;
-    this.ends = ends;
   }
 
   /** Bytes that are owed: none unless BLOCKED. */

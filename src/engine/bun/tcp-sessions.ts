@@ -9,9 +9,8 @@ import {
 } from "../../rules/tcp.ts";
 import type { Clock } from "../../state/clock.ts";
 import { C } from "../../state/counters.ts";
-import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
-import { proxiedEnds, type SessionEnds } from "../session-ends.ts";
+import { type SessionEvent, SessionLog } from "../session-log.ts";
 import { descriptorOf } from "./bind.ts";
 import { abort, type Connection, Connections, finish } from "./connections.ts";
 import { BunEndings } from "./endings.ts";
@@ -22,7 +21,7 @@ import { AWAITING, BLOCKED, ECHOING, LAST, PROBE, Session } from "./session.ts";
 /** What is told of sessions. */
 export interface BunTcpEvents {
   /** Null to save the work. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly onSession: ((event: SessionEvent) => void) | null;
   /** A bug showed in a session, which was reset for it. */
   readonly onFault: (fault: unknown) => void;
 }
@@ -43,6 +42,8 @@ export class TcpSessions implements TcpDeadlines {
   readonly #lastActiveMs: Float64Array;
   readonly #maxQueuedBytes: number;
   readonly #events: BunTcpEvents;
+  /** Null unless sessions are logged. */
+  readonly log: SessionLog | null;
   readonly #connections = new Connections();
   readonly #progress: TcpProgress;
   readonly endings: BunEndings;
@@ -59,10 +60,11 @@ export class TcpSessions implements TcpDeadlines {
     this.#lastActiveMs = rules.lastActiveMs;
     this.#maxQueuedBytes = maxQueuedBytes;
     this.#events = events;
+    this.log = events.onSession === null ? null : new SessionLog(events.onSession, rules.row);
     this.#progress = new TcpProgress(slots);
     this.endings = new BunEndings(this.#connections, rules, this.#progress, clock);
     this.handlers = {
-      data: this.#data,
+      data: this.log === null ? this.#data : (socket, chunk) => this.#loggedData(socket, chunk),
       drain: (socket) => this.#drain(socket),
       end: (socket) => this.#end(socket),
       close: (socket, error) => this.#close(socket, error),
@@ -75,9 +77,16 @@ export class TcpSessions implements TcpDeadlines {
     return this.#connections.nextSlot();
   }
 
-  /** A connection was admitted, in `slot`. Its `ends` are for the log. */
-  begin(socket: Connection, slot: number, phase: Phase, ends: SessionEnds | null): void {
-    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING, ends);
+  /** Each event is said to be whose it is: a wrapper, so that it costs nothing where sessions are not logged. */
+  #loggedData(socket: Connection, chunk: Uint8Array): void {
+    const session = socket.data;
+    if (session !== null && session.state !== PROBE) this.log!.turn(session.slot);
+    this.#data(socket, chunk);
+  }
+
+  /** A connection was admitted, in `slot`. */
+  begin(socket: Connection, slot: number, phase: Phase): void {
+    const session = new Session(slot, phase === OPEN ? ECHOING : AWAITING);
     socket.data = session;
     this.#connections.add(socket);
     if (this.#row[C.tcpQueuedBytes]! > OWED_BYTES_PRESSURE) narrowWindow(descriptorOf(socket));
@@ -87,6 +96,7 @@ export class TcpSessions implements TcpDeadlines {
   /** Sends the banner, then what came with a PROXY header. */
   #greet(socket: Connection, session: Session): void {
     const { bannerLength, pending, banner } = this.#rules;
+    this.log?.open(session.slot, this.#rules.source);
     // A copy: the banner's bytes are written anew for the next session, and these may have to wait.
     if (bannerLength > 0) this.#send(socket, session, banner.bytes.slice(0, bannerLength));
     if (pending.length > 0) this.#send(socket, session, pending);
@@ -168,6 +178,7 @@ export class TcpSessions implements TcpDeadlines {
   #drain(socket: Connection): void {
     const session = socket.data;
     if (session === null || session.state !== BLOCKED) return;
+    this.log?.turn(session.slot);
     this.#pay(socket, session);
     if (session.debt > 0 || session.dead) return;
     if (session.fin) finish(socket, session);
@@ -193,6 +204,7 @@ export class TcpSessions implements TcpDeadlines {
     if (session === null) return;
     session.fin = true;
     if (session.state === AWAITING) {
+      this.log?.turn(session.slot);
       this.#proceed(socket, session, this.#rules.headerEnd(session.slot, "proxy_missing"));
     }
     if (session.debt === 0 && !session.closing) finish(socket, session);
@@ -214,6 +226,7 @@ export class TcpSessions implements TcpDeadlines {
 
   headerTimeout(slot: number): void {
     const socket = this.#connections.get(slot);
+    this.log?.turn(slot);
     try {
       const phase = this.#rules.headerEnd(slot, "proxy_timeout");
       if (phase === AWAITING_LATE_HEADER) this.#greet(socket, socket.data!);
@@ -227,8 +240,6 @@ export class TcpSessions implements TcpDeadlines {
     if (phase === REFUSED) {
       abort(socket, session, "refused");
     } else if (phase === OPEN) {
-      const { source } = this.#rules;
-      if (session.ends !== null && source !== null) session.ends = proxiedEnds(session.ends, source);
       session.state = ECHOING;
       this.#greet(socket, session);
     }
@@ -248,10 +259,8 @@ export class TcpSessions implements TcpDeadlines {
     this.#clock.tick();
     this.#row[C.tcpQueuedBytes]! -= session.debt;
     session.forgive();
-    const { slot, ends } = session;
-    if (ends !== null) {
-      this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(slot) });
-    }
+    const { slot } = session;
+    this.log?.end(slot, reason, this.#rules.age(slot));
     this.#rules.close(slot, reason);
     this.#progress.forget(slot);
     this.#connections.remove(slot);

@@ -4,11 +4,10 @@ import { type Endpoint, endpointOf } from "../../net/endpoint.ts";
 import { REFUSED, TcpRules } from "../../rules/tcp.ts";
 import type { Clock } from "../../state/clock.ts";
 import { sessionDescriptorsMax } from "../descriptors.ts";
-import { sessionEnds } from "../session-ends.ts";
+import type { BunLoopStart } from "../loop.ts";
 import { descriptorOf } from "./bind.ts";
 import type { Connection } from "./connections.ts";
 import { adoptTcp, listenTcp } from "./listen.ts";
-import type { BunLoopStart } from "./loop.ts";
 import type { Session } from "./session.ts";
 import { type BunTcpEvents, TcpSessions } from "./tcp-sessions.ts";
 
@@ -24,7 +23,6 @@ export class BunTcp {
   readonly #clock: Clock;
   readonly #sessions: TcpSessions;
   readonly #descriptorsMax: number;
-  readonly #logged: boolean;
   #listeners: TCPSocketListener<Session | null>[] = [];
   /** The latest local address as text and as words: most hosts have very few. */
   #localText = "";
@@ -36,7 +34,6 @@ export class BunTcp {
   constructor(start: BunLoopStart, clock: Clock, events: BunTcpEvents) {
     this.#start = start;
     this.#clock = clock;
-    this.#logged = events.onSessionEnd !== null;
     this.#descriptorsMax = sessionDescriptorsMax(start.settings);
     const slots = Math.min(start.settings.maxTcpSessions, this.#descriptorsMax);
     this.rules = new TcpRules(start.settings, start.tables, start.index, slots, clock);
@@ -91,11 +88,11 @@ export class BunTcp {
       socket.terminate();
       return;
     }
-    const ends = this.#logged ? sessionEnds(peer, remotePort, local, localPort) : null;
+    this.#sessions.log?.begin(slot, { address: peer, port: remotePort }, { address: local, port: localPort });
     const { settings, sockets } = this.#start;
     // A listener of the control plane's has it, and what is accepted inherits it. Bun takes the idle time only.
     if (sockets === null && settings.tcpKeepAliveMs > 0) socket.setKeepAlive(true, settings.tcpKeepAliveMs);
-    this.#sessions.begin(socket, slot, phase, ends);
+    this.#sessions.begin(socket, slot, phase);
   }
 
   #localEnd(text: string): Address {

@@ -8,11 +8,11 @@ import type { Clock } from "../../state/clock.ts";
 import { hasLibc, IPPROTO_IP, IPPROTO_IPV6, SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../sys/libc.ts";
 import { ignorePathMtu, setOption } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
+import type { BunLoopStart } from "../loop.ts";
 import { AddressCache } from "./address-cache.ts";
 import { bindError, descriptorOf, errorCode, onOnePort } from "./bind.ts";
 import { onOwnDescriptor } from "./listen.ts";
 import { addressesOf, isWildcard } from "./local-addresses.ts";
-import type { BunLoopStart } from "./loop.ts";
 import { Scout, type Stray } from "./scout.ts";
 import { UdpEndpoint } from "./udp.ts";
 

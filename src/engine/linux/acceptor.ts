@@ -14,8 +14,8 @@ import {
 } from "../../sys/libc.ts";
 import { nativeMemory } from "../../sys/memory.ts";
 import { SOCKADDR_BYTES, Sockaddr } from "../../sys/sockaddr.ts";
-import { abortiveClose } from "../../sys/socket.ts";
-import { BACKLOG, type BoundSocket } from "../bind.ts";
+import { abortiveClose, BACKLOG } from "../../sys/socket.ts";
+import type { BoundSocket } from "../bind.ts";
 import { LISTENER, NONE } from "./kinds.ts";
 
 /** Connections accepted per turn and listener: a burst of newcomers must not keep those that are here waiting. */

@@ -4,16 +4,15 @@ import type { TcpClose } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
 import { EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, type Libc, loadLibc, SHUT_WR } from "../../sys/libc.ts";
 import { abortiveClose } from "../../sys/socket.ts";
-import type { SessionEnd } from "../loop.ts";
 import { TcpProgress } from "../progress.ts";
-import { proxiedEnds, type SessionEnds, sessionEnds } from "../session-ends.ts";
+import { type SessionEvent, SessionLog } from "../session-log.ts";
 import { BLOCKED, ECHOING, type HEADER, LINGERING, NONE } from "./kinds.ts";
 import type { SendQueues } from "./send-queues.ts";
 
 /** What is told of sessions. */
 export interface LinuxTcpEvents {
   /** Null to save the work. */
-  readonly onSessionEnd: ((end: SessionEnd) => void) | null;
+  readonly onSession: ((event: SessionEvent) => void) | null;
   /** A bug showed in a session, which was reset for it. */
   readonly onFault: (fault: unknown) => void;
 }
@@ -27,8 +26,8 @@ export class LinuxSessions {
   readonly #kind: Uint8Array;
   readonly #queues: SendQueues;
   readonly #events: LinuxTcpEvents;
-  /** Both ends of each session, where sessions are logged. */
-  readonly #ends = new Map<number, SessionEnds>();
+  /** Null unless sessions are logged. */
+  readonly log: SessionLog | null;
 
   constructor(
     rules: TcpRules,
@@ -43,6 +42,7 @@ export class LinuxSessions {
     this.#kind = kind;
     this.#queues = queues;
     this.#events = events;
+    this.log = events.onSession === null ? null : new SessionLog(events.onSession, rules.row);
   }
 
   /** An admitted connection becomes a session. False where it cannot be watched: it was reset, and counted as refused. */
@@ -53,9 +53,7 @@ export class LinuxSessions {
     local: Address & { port: number },
   ): boolean {
     this.#kind[fd] = kind;
-    if (this.#events.onSessionEnd !== null) {
-      this.#ends.set(fd, sessionEnds(peer, peer.port, local, local.port));
-    }
+    this.log?.begin(fd, { address: peer, port: peer.port }, { address: local, port: local.port });
     if (this.#epoll.add(fd, EPOLLIN)) return true;
     this.#rules.countRefusal("no_epoll_watch");
     this.abort(fd, "refused");
@@ -65,9 +63,6 @@ export class LinuxSessions {
   /** The header that the rules have just read ends the wait for one. */
   headerRead(fd: number): void {
     this.#kind[fd] = ECHOING;
-    const ends = this.#ends.get(fd);
-    const { source } = this.#rules;
-    if (ends !== undefined && source !== null) this.#ends.set(fd, proxiedEnds(ends, source));
   }
 
   kind(fd: number): number {
@@ -144,11 +139,7 @@ export class LinuxSessions {
     this.#kind[fd] = NONE;
     this.#queues.drop(fd);
     this.progress.forget(fd);
-    const ends = this.#ends.get(fd);
-    if (ends !== undefined) {
-      this.#ends.delete(fd);
-      this.#events.onSessionEnd!({ protocol: "tcp", ...ends, reason, seconds: this.#rules.age(fd) });
-    }
+    this.log?.end(fd, reason, this.#rules.age(fd));
     this.#rules.close(fd, reason);
   }
 }

@@ -10,6 +10,7 @@ import type { Sockaddr } from "../../sys/sockaddr.ts";
 import { abortiveClose } from "../../sys/socket.ts";
 import type { BoundSocket } from "../bind.ts";
 import type { LoopStart } from "../loop.ts";
+import type { SessionLog } from "../session-log.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Endings } from "./endings.ts";
 import { BLOCKED, ECHOING, HEADER, LINGERING } from "./kinds.ts";
@@ -69,12 +70,31 @@ export class LinuxTcp implements TcpDeadlines {
     this.#queues = new SendQueues(this.rules.row, start.settings.maxQueuedBytes);
     this.#windowBytes = this.#queues.windowBytes();
     this.#sessions = new LinuxSessions(this.rules, epoll, kind, this.#queues, events);
+    const { log } = this.#sessions;
+    if (log !== null) this.#logBytes(log);
     this.#endings = new Endings(this.#sessions, (fd, limit) => this.#echo(fd, limit), clock);
     this.probes = new LinuxProbes(clock, epoll, kind, this.#buffer);
     this.acceptor = new Acceptor(listeners, epoll, kind, {
       admit: (fd, peer, local) => this.#admit(fd, peer, local),
       turnedAway: () => this.rules.countRefusal("no_descriptors"),
     });
+  }
+
+  /** Where sessions are logged, each event is said to be whose it is: a wrapper, so that it costs nothing where not. */
+  #logBytes(log: SessionLog): void {
+    const { readable, notEchoing, headerTimeout } = this;
+    this.readable = (fd) => {
+      log.turn(fd);
+      readable.call(this, fd);
+    };
+    this.notEchoing = (kind, fd) => {
+      log.turn(fd);
+      notEchoing.call(this, kind, fd);
+    };
+    this.headerTimeout = (fd) => {
+      log.turn(fd);
+      headerTimeout.call(this, fd);
+    };
   }
 
   /** Draining begins: no newcomers from here on. */
@@ -112,6 +132,7 @@ export class LinuxTcp implements TcpDeadlines {
    */
   #greet(fd: number): void {
     const { bannerLength, pending } = this.rules;
+    this.#sessions.log?.open(fd, this.rules.source);
     const early = pending.length > 0 || this.#kind[fd] === HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
     if (length > 0) {
@@ -281,6 +302,7 @@ export class LinuxTcp implements TcpDeadlines {
 
   /** As `readable`, of `limit` bytes at most; how many came. */
   #echo(fd: number, limit: number): number {
+    this.#sessions.log?.turn(fd);
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
     this.rules.row[C.tcpReceivedBytes]! += Math.max(0, length);
     if (length > 0) this.#sendBuffer(fd, length);

@@ -1,0 +1,35 @@
+/** Error numbers that a client meets, in words (errno(3), the same on x86-64 and arm64). */
+const REASONS: Readonly<Record<number, string>> = {
+  1: "not permitted (EPERM)",
+  11: "no local port is left (EAGAIN)",
+  13: "permission denied (EACCES)",
+  22: "not possible (EINVAL)",
+  24: "too many open files (EMFILE): raise the limit with ulimit -n",
+  97: "no such address family here (EAFNOSUPPORT)",
+  98: "the address is in use (EADDRINUSE)",
+  99: "no such address here, or no local port is left (EADDRNOTAVAIL)",
+  101: "the network cannot be reached (ENETUNREACH)",
+  103: "the connection was ended (ECONNABORTED)",
+  104: "the connection was reset (ECONNRESET)",
+  110: "no answer in time (ETIMEDOUT)",
+  111: "connection refused (ECONNREFUSED)",
+  113: "no way to that host (EHOSTUNREACH)",
+};
+
+/** What an error number says. */
+export function reason(errno: number): string {
+  return REASONS[errno] ?? `error ${errno}`;
+}
+
+/** What a Bun error says, in the same words. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  const known = Object.values(REASONS).find((words) => code !== undefined && words.includes(`(${code})`));
+  return known ?? message ?? String(error);
+}
+
+/** `127.0.0.1:1234`, `[::1]:1234`; without its port where that is 0. */
+export function hostPort(host: string, port: number): string {
+  const written = host.includes(":") ? `[${host}]` : host;
+  return port === 0 ? host : `${written}:${port}`;
+}
