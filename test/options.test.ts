@@ -4,8 +4,9 @@ import { type Invocation, parseCommandLine } from "../src/cli.ts";
 import { UsageError } from "../src/errors.ts";
 import { endpointOf } from "../src/net/endpoint.ts";
 import { flagTable } from "../src/options/describe.ts";
-import { isServiceLink, unknownVariables } from "../src/options/environment.ts";
+import { isServiceLink, refuseUnknownVariables, unknownVariables } from "../src/options/environment.ts";
 import { resolve } from "../src/options/resolve.ts";
+import { distance, nearest } from "../src/options/spelling.ts";
 import { type Option, variableOf } from "../src/options/table.ts";
 import { quotaOfV2 } from "../src/server/machine.ts";
 import { SERVE_OPTIONS, type ServeOptions } from "../src/server/options.ts";
@@ -338,6 +339,44 @@ describe("the environment", () => {
   test("a misspelt variable is found", () => {
     const env = { ECHO_TCP_PROT: "1", ECHO_TPC_PORT: "1", ECHO_TCP_PORT: "1", ECHO_POD_NAME: "x", PATH: "/" };
     expect(unknownVariables(env, SERVE_OPTIONS)).toEqual(["ECHO_TCP_PROT", "ECHO_TPC_PORT"]);
+  });
+
+  test("a misspelt variable is refused, with the one that may have been meant", () => {
+    const meant = {
+      ECHO_TPC_PORT: "ECHO_TCP_PORT",
+      ECHO_TCP_PROTO: "ECHO_TCP_PORT",
+      ECHO_MAX_TCP_SESSION: "ECHO_MAX_TCP_SESSIONS",
+      ECHO_LOGLEVEL: "ECHO_LOG_LEVEL",
+      ECHO_BANNER_FIELD: "ECHO_BANNER_FIELDS",
+      ECHO_POD_NAMES: "ECHO_POD_NAME",
+      ECHO_tcp_port: null,
+      ECHO_SHOE_SIZE: null,
+      ECHO_: null,
+    };
+    for (const [written, wanted] of Object.entries(meant)) {
+      const hint = wanted === null ? "" : ` (did you mean ${wanted}?)`;
+      expect(usageError(() => refuseUnknownVariables({ [written]: "1" }, SERVE_OPTIONS))).toBe(
+        `${written} is unknown${hint}; allowed: see echo-server serve --help`,
+      );
+    }
+    for (const name of ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"])
+      refuseUnknownVariables({ [`ECHO_${name}_X`]: "1" }, SERVE_OPTIONS);
+  });
+
+  test("letters apart: inserted, removed, replaced, swapped", () => {
+    const apart: [string, string, number][] = [
+      ["", "abc", 3],
+      ["abc", "abc", 0],
+      ["abc", "acb", 1],
+      ["abc", "axbc", 1],
+      ["abc", "ac", 1],
+      ["abc", "abd", 1],
+      ["kitten", "sitting", 3],
+    ];
+    for (const [a, b, changes] of apart) expect([a, b, distance(a, b)]).toEqual([a, b, changes]);
+    const word = fc.stringMatching(/^[abc]{0,6}$/);
+    fc.assert(fc.property(word, word, (a, b) => expect(distance(a, b)).toBe(distance(b, a))));
+    expect(nearest("zz", ["abcd", "abce"])).toBeNull();
   });
 });
 

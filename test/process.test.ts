@@ -23,6 +23,7 @@ describe("a wrong command line ends with 2 and one line", () => {
     ["--tcp-port off and --udp-port off", ["--tcp-port", "off", "--udp-port", "off"], {}],
     ["ECHO_UDP_PORT=many", [], { ECHO_UDP_PORT: "many" }],
     ["ECHO_POD_NAME", ["--banner-fields", "pod"], {}],
+    ["ECHO_TPC_PORT is unknown (did you mean ECHO_TCP_PORT?)", [], { ECHO_TPC_PORT: "1" }],
     ["unknown command", ["serve-me"], {}],
   ];
   for (const [part, args, env] of wrong) {

@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+
 /** A name of the fleet and the addresses that DNS gives for it; none where it gives none. */
 export interface FleetMember {
   readonly name: string;
   readonly addresses: readonly string[];
 }
 
-const NAMES = ["headless", "server1.headless", "server2.headless", "server3.headless"];
+const MEMBERS = ["server1", "server2", "server3"];
 const PATIENCE_MS = 1000;
 const FRESH_MS = 5000;
 
@@ -14,9 +17,42 @@ let latest: { members: Promise<FleetMember[]>; atMs: number } | null = null;
 export function fleet(inCluster: boolean): Promise<FleetMember[]> {
   if (!inCluster) return Promise.resolve([]);
   if (latest === null || performance.now() - latest.atMs > FRESH_MS) {
-    latest = { members: Promise.all(NAMES.map(resolveMember)), atMs: performance.now() };
+    const domain = subdomainOf(readHosts(), hostname()) ?? "headless";
+    const names = [domain, ...MEMBERS.map((name) => `${name}.${domain}`)];
+    latest = { members: Promise.all(names.map(resolveMember)).then(present), atMs: performance.now() };
   }
   return latest.members;
+}
+
+/**
+ * What this fleet is: a member without an address is missing where another has one; where none has, this fleet has no
+ * members with names (a server on every node).
+ */
+export function present([all, ...members]: readonly FleetMember[]): FleetMember[] {
+  const named = members.some(({ addresses }) => addresses.length > 0);
+  return [...(all === undefined ? [] : [all]), ...(named ? members : [])];
+}
+
+/**
+ * The headless Service that this Pod has its name in, which a name's prefix or suffix may have changed: the kubelet
+ * writes `10.0.0.7 server1.headless.echo-server.svc.cluster.local server1` into /etc/hosts.
+ * @returns null for a Pod that has no such name
+ */
+export function subdomainOf(hosts: string, host: string): string | null {
+  for (const line of hosts.split("\n")) {
+    const [, full, short] = line.trim().split(/\s+/);
+    const [name, subdomain, , svc] = full?.split(".") ?? [];
+    if (short === host && name === host && svc === "svc") return subdomain!;
+  }
+  return null;
+}
+
+function readHosts(): string {
+  try {
+    return readFileSync("/etc/hosts", "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** Best effort: no answer in time is no address. */

@@ -76,7 +76,8 @@ function fleetSection({ fleet, own }: PageFacts): string {
   if (fleet.length === 0) return "<h2>Fleet</h2>\n<p>Not in a cluster.</p>\n";
   const members = fleet.map(({ name, addresses }) => {
     const list = addresses.map((address) => {
-      const here = name !== "headless" && own.includes(address) ? " <em>this Pod</em>" : "";
+      const here =
+        (name.includes(".") || fleet.length === 1) && own.includes(address) ? " <em>this Pod</em>" : "";
       return `<code>${escapeHtml(address)}</code>${here}`;
     });
     return row(name, list.length === 0 ? "no address" : list.join("<br>"));

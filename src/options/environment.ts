@@ -1,3 +1,5 @@
+import { printable, UsageError } from "../errors.ts";
+import { nearest } from "./spelling.ts";
 import { type Table, variableOf } from "./table.ts";
 
 /** Environment variables, as `process.env` has them. */
@@ -20,16 +22,33 @@ export function variableText(env: Environment, name: string): string | undefined
   return value === undefined || value === "" || isServiceLink(name, value) ? undefined : value;
 }
 
+/** Every variable of the table, and those that are read beside it. */
+function knownVariables(table: Table): Set<string> {
+  const options = Object.values(table.rows).flatMap((option) => variableOf(table, option) ?? []);
+  return new Set([...(table.variables?.besides ?? []), ...options]);
+}
+
 /** Variables with the table's prefix that nothing reads: most likely a misspelt option. */
 export function unknownVariables(env: Environment, table: Table): string[] {
   if (table.variables === null) return [];
-  const { prefix, besides = [], others = [] } = table.variables;
-  const known = new Set<string | null>(besides);
-  for (const option of Object.values(table.rows)) known.add(variableOf(table, option));
+  const { prefix, others = [] } = table.variables;
+  const known = knownVariables(table);
   return Object.entries(env)
     .filter(([name]) => name.startsWith(prefix) && !known.has(name))
     .filter(([name]) => !others.some((other) => name.startsWith(other)))
     .filter(([name, value]) => !isServiceLink(name, value ?? ""))
     .map(([name]) => name)
     .sort();
+}
+
+/**
+ * A setting that does nothing would be believed to do something.
+ * @throws UsageError that names the first variable that nothing reads, and the one that may have been meant
+ */
+export function refuseUnknownVariables(env: Environment, table: Table): void {
+  const [name] = unknownVariables(env, table);
+  if (name === undefined) return;
+  const meant = nearest(name, knownVariables(table));
+  const hint = meant === null ? "" : ` (did you mean ${meant}?)`;
+  throw new UsageError(`${printable(name)} is unknown${hint}; allowed: see echo-server serve --help`);
 }

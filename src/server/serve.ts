@@ -4,7 +4,7 @@ import type { LoopSettings, Loops } from "../engine/loop.ts";
 import type { SessionEvent } from "../engine/session-log.ts";
 import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
-import { type Environment, unknownVariables } from "../options/environment.ts";
+import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
 import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
 import { makeSharedTables, type SharedTables } from "../state/shared.ts";
 import { openFileLimit } from "../sys/limits.ts";
@@ -35,8 +35,9 @@ export interface Surroundings {
  */
 export async function serve(options: ServeOptions, surroundings: Surroundings): Promise<void> {
   const { env, log, shutdown, onFault, logLinesLost } = surroundings;
+  refuseUnknownVariables(env, SERVE_OPTIONS);
   const settings = loopSettings(options, env);
-  warn(settings, env, log);
+  warn(settings, log);
   const workers = workerCount(options);
   const choice = chooseEngine(options.engine);
   const serves = planLoops(choice.engine, settings, workers);
@@ -105,10 +106,7 @@ function placeOf(env: Environment): Place {
 }
 
 /** What is allowed, but most likely not meant. */
-function warn(settings: LoopSettings, env: Environment, log: Logger): void {
-  for (const variable of unknownVariables(env, SERVE_OPTIONS)) {
-    log.warn({ variable }, "unknown variable: no option has this name");
-  }
+function warn(settings: LoopSettings, log: Logger): void {
   const room = sessionsWithin(openFileLimit(), settings.maxAdminConnections);
   if (settings.tcpPort !== null && settings.maxTcpSessions > room) {
     const { maxTcpSessions } = settings;

@@ -6,6 +6,7 @@ import {
   type KubernetesObject,
   OVERLAYS,
   type Overlay,
+  optionalOn,
   parseObjects,
   type Renderer,
 } from "../k8s/render.ts";
@@ -62,7 +63,8 @@ function combinations(): Overlay[] {
     { path },
     ...COMPONENTS.filter((name) => !has.includes(name)).map((name) => ({ path, components: [name] })),
   ]);
-  const optional = COMPONENTS.filter((name) => name !== "nodeport");
+  // Less `banner-fields`, which is one setting and no more.
+  const optional = optionalOn("overlays/dev-nodeport").filter((name) => name !== "banner-fields");
   for (let chosen = 0; chosen < 2 ** optional.length; chosen++) {
     const components = optional.filter((_, bit) => (chosen >> bit) % 2 === 1);
     if (components.length > 1) some.push({ path: "overlays/dev-nodeport", components });

@@ -1,7 +1,17 @@
 import { expect, test } from "bun:test";
 import type { Renderer } from "../k8s/render.ts";
 import type { Before } from "./commands.ts";
-import { inClient, kubectl, kubectlLine, NAMESPACE, nodeAddresses, pods, rolledOut } from "./kubectl.ts";
+import { dualStackTests } from "./dual-stack.ts";
+import {
+  adminPage,
+  inClient,
+  kubectl,
+  kubectlLine,
+  NAMESPACE,
+  nodeAddresses,
+  pods,
+  rolledOut,
+} from "./kubectl.ts";
 import { addressOf, tcpEcho } from "./net.ts";
 import { networkPolicyTests } from "./network-policy.ts";
 import { eventually, Stopwatch, say } from "./shell.ts";
@@ -18,6 +28,7 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
       "proxy-protocol",
       "dual-stack",
       "loadbalancer",
+      "banner-fields",
     ];
     await kubectl(["apply", "-k", await renderer().folder({ path: "overlays/dev-nodeport", components })]);
     await rolledOut(120);
@@ -38,6 +49,7 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
     expect(addressOf(through.via!)).toBe(through.from);
   });
 
+  dualStackTests();
   networkPolicyTests();
 
   test("the autoscaler of the pool reads the CPU of both containers", async () => {
@@ -82,6 +94,9 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
     const { name, ip } = found[0]!;
     expect(await inClient(`printf here | nc -w1 ${ip} 1234`)).toEndWith("\n\nhere");
     say(`every-node: ${found.length} servers on ${found.length} nodes, ${name} among them`);
+    const page = await adminPage(name, 8080, "/");
+    expect(page).not.toContain("no address");
+    expect(page).toMatch(new RegExp(`<code>${ip}</code> <em>this Pod</em>`));
     await kubectl(["delete", "-k", overlay]);
     await before.isBack();
   });

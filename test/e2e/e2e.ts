@@ -4,12 +4,15 @@ import { acceptedTests, CRDS } from "./accepted.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
 import { Before, commandTests } from "./commands.ts";
 import { componentTests } from "./components.ts";
+import { driftTests } from "./drift.ts";
 import { faultTests } from "./faults.ts";
 import { imageTests } from "./image.ts";
 import { kubectl } from "./kubectl.ts";
 import { loadTests } from "./load.ts";
+import { namespaceTests } from "./namespaces.ts";
 import { rollingTests } from "./rolling.ts";
 import { Stopwatch, say } from "./shell.ts";
+import { TenantFleet } from "./tenant.ts";
 
 /**
  * The fleet on a real cluster, end to end: `bun run test:e2e`. One story in this order, on the cluster that
@@ -18,6 +21,7 @@ import { Stopwatch, say } from "./shell.ts";
 
 const watch = new Stopwatch();
 const before = new Before();
+const tenant = new TenantFleet();
 let cluster: Cluster;
 let renderer: Renderer;
 
@@ -34,9 +38,13 @@ afterAll(async () => {
 });
 
 imageTests(() => cluster);
+tenant.tests(() => renderer);
 acceptedTests(() => renderer);
 loadTests();
+tenant.quietTests(before);
 commandTests(before);
 rollingTests(() => renderer);
 faultTests(() => renderer);
 componentTests(() => renderer, before);
+namespaceTests(() => renderer, before);
+driftTests();

@@ -28,6 +28,7 @@ const pod = z.object({
   spec: z.object({ nodeName: z.string().optional(), hostname: z.string().optional() }),
   status: z.object({
     podIP: z.string().optional(),
+    podIPs: z.array(z.object({ ip: z.string() })).default([]),
     conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),
     containerStatuses: z
       .array(z.object({ name: z.string(), restartCount: z.int(), ready: z.boolean() }))
@@ -41,19 +42,25 @@ export interface Pod {
   readonly instance: string;
   readonly node: string;
   readonly ip: string;
+  /** Its IPv6 address; empty where the cluster has none. */
+  readonly ip6: string;
   readonly ready: boolean;
   readonly leaving: boolean;
   readonly restarts: number;
 }
 
-export async function pods(selector = "app.kubernetes.io/name=echo-server"): Promise<Pod[]> {
-  const text = await kubectl(["get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"]);
+export async function pods(
+  selector = "app.kubernetes.io/name=echo-server",
+  namespace = NAMESPACE,
+): Promise<Pod[]> {
+  const text = await kubectl(["get", "pods", "-n", namespace, "-l", selector, "-o", "json"]);
   const { items } = z.object({ items: z.array(pod) }).parse(JSON.parse(text));
   return items.map(({ metadata, spec, status }) => ({
     name: metadata.name,
     instance: metadata.labels["app.kubernetes.io/instance"] ?? "",
     node: spec.nodeName ?? "",
     ip: status.podIP ?? "",
+    ip6: status.podIPs.find(({ ip }) => ip.includes(":"))?.ip ?? "",
     ready: status.conditions.some(({ type, status }) => type === "Ready" && status === "True"),
     leaving: metadata.deletionTimestamp !== undefined,
     restarts: status.containerStatuses.reduce((sum, { restartCount }) => sum + restartCount, 0),
@@ -61,22 +68,22 @@ export async function pods(selector = "app.kubernetes.io/name=echo-server"): Pro
 }
 
 /** The servers that stay, one of each instance, all ready. */
-export async function fleetReady(seconds: number): Promise<Pod[]> {
+export async function fleetReady(seconds: number, namespace = NAMESPACE): Promise<Pod[]> {
   return await eventually("three ready servers and nothing that leaves", seconds, async () => {
-    const found = await pods("app.kubernetes.io/component=server");
+    const found = await pods("app.kubernetes.io/component=server", namespace);
     const instances = new Set(found.map(({ instance }) => instance));
     return found.length === 3 && instances.size === 3 && found.every(({ ready }) => ready) ? found : null;
   });
 }
 
 /** Waits until every Deployment and DaemonSet has rolled to its newest template and nothing leaves any more. */
-export async function rolledOut(seconds: number): Promise<void> {
-  const text = await kubectl(["get", "deployments,daemonsets", "-n", NAMESPACE, "-o", "name"]);
+export async function rolledOut(seconds: number, namespace = NAMESPACE): Promise<void> {
+  const text = await kubectl(["get", "deployments,daemonsets", "-n", namespace, "-o", "name"]);
   for (const workload of text.trim().split("\n")) {
-    await kubectl(["rollout", "status", workload, "-n", NAMESPACE, `--timeout=${seconds}s`]);
+    await kubectl(["rollout", "status", workload, "-n", namespace, `--timeout=${seconds}s`]);
   }
   await eventually("no Pod that leaves", seconds, async () =>
-    (await pods()).some(({ leaving }) => leaving) ? null : true,
+    (await pods(undefined, namespace)).some(({ leaving }) => leaving) ? null : true,
   );
 }
 
@@ -119,17 +126,17 @@ export async function forwarded(podName: string, port: number): Promise<AsyncDis
   throw new Error(`kubectl port-forward ended (${await child.exited}): ${told}`);
 }
 
-/** The addresses of the nodes as seen from outside. */
-export async function nodeAddresses(): Promise<Map<string, string>> {
+/** The addresses of the nodes as seen from outside, of one family; empty where they have none of it. */
+export async function nodeAddresses(family: "IPv4" | "IPv6" = "IPv4"): Promise<Map<string, string>> {
   const path =
     '{range .items[*]}{.metadata.name} {.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}';
-  const text = await kubectl(["get", "nodes", "-o", `jsonpath=${path}`]);
-  return new Map(
-    text
-      .trim()
-      .split("\n")
-      .map((line) => line.split(" ") as [string, string]),
-  );
+  const lines = (await kubectl(["get", "nodes", "-o", `jsonpath=${path}`])).trim().split("\n");
+  const found = new Map<string, string>();
+  for (const [node, ...addresses] of lines.map((line) => line.split(" "))) {
+    const address = addresses.find((each) => each.includes(":") === (family === "IPv6"));
+    if (address !== undefined) found.set(node!, address);
+  }
+  return found;
 }
 
 /** One page of a Pod's admin port through the API server, whom the `network-policy` component does not let in. */

@@ -66,6 +66,9 @@ export async function tcpEcho(target: Target, payload: string, header = ""): Pro
   }
 }
 
+/** An answer from another address than was asked, as `DatagramStream` tells. */
+export class AstrayEcho extends Error {}
+
 /**
  * One new UDP session: a datagram from a port of its own, the banner, the echo.
  * @param held keeps the socket, to be closed by its owner: a port that is given back comes again with another socket,
@@ -73,15 +76,21 @@ export async function tcpEcho(target: Target, payload: string, header = ""): Pro
  * @throws when anything else comes, or not both in time
  */
 export async function udpEcho(target: Target, payload: string, held?: Closable[]): Promise<Said> {
-  const flow = good(target, await UdpFlow.open(endpointAt(target), { connected: true }));
+  const flow = good(target, await UdpFlow.open(endpointAt(target)));
+  const receive = async (): Promise<Datagram> => {
+    const came = good(target, await flow.receive(PATIENCE_MS));
+    if (!flow.isFromTarget(came))
+      throw new AstrayEcho(`not from ${target.host}:${target.port}: ${textOf(came)}`);
+    return came;
+  };
   held?.push({ close: () => flow.end() });
   try {
     const unsent = flow.send(Buffer.from(payload));
     if (unsent !== null) throw new Error(`not sent to ${target.host}:${target.port}: ${unsent}`);
-    const first = good(target, await flow.receive(PATIENCE_MS));
+    const first = await receive();
     const banner = readBanner(first.bytes);
     if (banner === null) throw new Error(`no banner but ${textOf(first)}`);
-    const echo = textOf(good(target, await flow.receive(PATIENCE_MS)));
+    const echo = textOf(await receive());
     if (echo !== payload) throw new Error(`not the echo of ${payload}: ${echo}`);
     return saidBy(banner);
   } finally {
@@ -222,6 +231,8 @@ export class DatagramStream {
 /** New sessions, one after the other, on every address in turn, until `stop`. */
 export class Newcomers {
   opened = 0;
+  /** Those whose flow was moved to another Pod while they were served (`DatagramStream`). */
+  astray = 0;
   readonly failures: string[] = [];
   #running = true;
   readonly #done: Promise<void>;
@@ -250,7 +261,8 @@ export class Newcomers {
         await echo(target, `newcomer ${turn}`);
         this.opened++;
       } catch (error) {
-        this.failures.push(`${new Date().toISOString()} ${target.host}:${target.port} ${error}`);
+        if (error instanceof AstrayEcho) this.astray++;
+        else this.failures.push(`${new Date().toISOString()} ${target.host}:${target.port} ${error}`);
       }
       await Bun.sleep(everyMs);
     }

@@ -37,6 +37,11 @@ const shellPod = (namespace: string, name: string): object => ({
 const wget = (url: string): string => `wget -T ${REFUSED_SECONDS} -q -O- ${url}`;
 const said = (script: string): string => `if ${script}; then echo reached; else echo refused; fi`;
 
+/** Of each family that the cluster has. */
+const addressesOf = ({ ip, ip6 }: Pod): string[] => (ip6 === "" ? [ip] : [ip, ip6]);
+const urlHosts = (pod: Pod): string[] =>
+  addressesOf(pod).map((address) => (address.includes(":") ? `[${address}]` : address));
+
 /** The `network-policy` component at work. Expects it on a running fleet with NodePort, pool and monitoring. */
 export function networkPolicyTests(): void {
   test("network policy: what it must let in gets in, and what it must not does not", async () => {
@@ -47,8 +52,7 @@ export function networkPolicyTests(): void {
       await kubectl(["wait", "-n", ELSEWHERE, "--for=condition=Ready", "pod/scraper", "--timeout=60s"]);
       await kubectl(["wait", "-n", NAMESPACE, "--for=condition=Ready", "pod/stranger", "--timeout=60s"]);
       const fleet = await pods();
-      await anyPodOfTheClusterIsLetIn(fleet);
-      await outsidersGetTheEchoAlone(fleet[0]!);
+      await Promise.all([anyPodOfTheClusterIsLetIn(fleet), outsidersGetTheEchoAlone(fleet[0]!)]);
       await aPodOfTheNamespaceSpeaksToNobody(fleet[0]!);
       await theClientSpeaksToTheFleetAlone();
     } finally {
@@ -74,13 +78,20 @@ export function networkPolicyTests(): void {
 async function anyPodOfTheClusterIsLetIn(fleet: readonly Pod[]): Promise<void> {
   const inScraper = (script: string): Promise<string> => execIn(ELSEWHERE, "scraper", script);
   for (const [port, protocol] of ADMIN_PORTS) {
-    for (const host of [...fleet.map(({ ip }) => ip), `metrics.${NAMESPACE}`]) {
+    for (const host of [...fleet.flatMap(urlHosts), `metrics.${NAMESPACE}`]) {
       const metrics = new Metrics(await inScraper(wget(`http://${host}:${port}/metrics`)));
       expect(metrics.get("echo_sessions_opened_total", { protocol })).toBeGreaterThanOrEqual(0);
     }
   }
   for (const [nc, port] of [["nc -w1", 1234] as const, ["nc -u -w1", 5678] as const]) {
-    expect(await inScraper(`printf anybody | ${nc} ${fleet[0]!.ip} ${port}`)).toEndWith("\n\nanybody");
+    for (const ip of addressesOf(fleet[0]!)) {
+      expect(await inScraper(`printf anybody | ${nc} ${ip} ${port}`)).toEndWith("\n\nanybody");
+    }
+  }
+  for (const host of urlHosts(fleet[0]!)) {
+    for (const [port] of ADMIN_PORTS) {
+      expect(await inScraper(wget(`http://${host}:${port}/readyz`))).toStartWith("ready");
+    }
   }
 }
 
@@ -91,28 +102,36 @@ async function outsidersGetTheEchoAlone(pod: Pod): Promise<void> {
     await tcpEcho({ host, port: 31234 }, "from outside");
     await udpEcho({ host, port: 31678 }, "from outside");
   }
-  const routed = await tcpEcho({ host: pod.ip, port: 1234 }, "straight").catch(() => null);
-  if (routed === null) say("Pods cannot be reached from here at all: no outsider tried the admin ports");
-  for (const [port] of ADMIN_PORTS) {
-    const asked = fetch(`http://${pod.ip}:${port}/livez`, {
-      signal: AbortSignal.timeout(REFUSED_SECONDS * 1000),
-    });
-    const answer = await asked.then(
-      (response) => `answered ${response.status}`,
-      () => "refused",
-    );
-    expect(`port ${port}: ${answer}`).toBe(`port ${port}: refused`);
+  for (const ip of addressesOf(pod)) {
+    const routed = await tcpEcho({ host: ip, port: 1234 }, "straight").catch(() => null);
+    if (routed === null) say(`${ip} cannot be reached from here at all: no outsider tried its admin ports`);
+  }
+  for (const host of urlHosts(pod)) {
+    for (const [port] of ADMIN_PORTS) {
+      const asked = fetch(`http://${host}:${port}/livez`, {
+        signal: AbortSignal.timeout(REFUSED_SECONDS * 1000),
+      });
+      const answer = await asked.then(
+        (response) => `answered ${response.status}`,
+        () => "refused",
+      );
+      expect(`${host} port ${port}: ${answer}`).toBe(`${host} port ${port}: refused`);
+    }
   }
 }
 
 /** Default deny: a Pod that nothing names may resolve names and no more, until a label makes it a client. */
-async function aPodOfTheNamespaceSpeaksToNobody({ ip }: Pod): Promise<void> {
+async function aPodOfTheNamespaceSpeaksToNobody(pod: Pod): Promise<void> {
   const inStranger = (script: string): Promise<string> => execIn(NAMESPACE, "stranger", script);
   expect(await inStranger(`nslookup echo-server.${NAMESPACE}.svc.cluster.local`)).toContain("Name:");
   const tries = [
-    `printf x | nc -w ${REFUSED_SECONDS} ${ip} 1234 | grep -q Server`,
-    `printf x | nc -u -w ${REFUSED_SECONDS} ${ip} 5678 | grep -q Server`,
-    ...ADMIN_PORTS.map(([port]) => `${wget(`http://${ip}:${port}/livez`)} 2>&1 | grep -q live`),
+    ...addressesOf(pod).flatMap((ip) => [
+      `printf x | nc -w ${REFUSED_SECONDS} ${ip} 1234 | grep -q Server`,
+      `printf x | nc -u -w ${REFUSED_SECONDS} ${ip} 5678 | grep -q Server`,
+    ]),
+    ...urlHosts(pod).flatMap((host) =>
+      ADMIN_PORTS.map(([port]) => `${wget(`http://${host}:${port}/livez`)} 2>&1 | grep -q live`),
+    ),
   ];
   const tried = (): Promise<string[]> => Promise.all(tries.map((script) => inStranger(said(script))));
   expect(await tried()).toEqual(tries.map(() => "refused\n"));

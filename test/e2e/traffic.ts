@@ -31,6 +31,7 @@ wait`;
 export interface TrafficReport {
   readonly newTcp: number;
   readonly newUdp: number;
+  readonly newUdpAstray: number;
   /** Of each protocol, through the Service. */
   readonly inside: number;
   readonly tcpFailures: readonly string[];
@@ -39,7 +40,10 @@ export interface TrafficReport {
   /** What a held session got that it should not have. */
   readonly wrong: readonly string[];
   readonly datagramsSent: number;
+  /** Sent on a stream and never echoed. */
   readonly datagramsLost: number;
+  /** Echoed from another address than was asked: in a Pod when its flow was moved. */
+  readonly datagramsAstray: number;
   /** Packets that this machine threw away meanwhile, for whatever reason of its own. */
   readonly droppedHere: number;
 }
@@ -104,6 +108,7 @@ export class Traffic implements AsyncDisposable {
     );
     await Promise.all([this.#newTcp.stop(), this.#newUdp.stop()]);
     const rows = (await this.#inside).trim().split("\n");
+    await Promise.all(streams.map((stream) => stream.stop(5)));
     const inside = (column: number): number =>
       rows.reduce((sum, row) => sum + Number(row.split(" ")[column]), 0);
     const told = (column: number): string[] => new Array<string>(inside(column)).fill("inside the cluster");
@@ -112,6 +117,7 @@ export class Traffic implements AsyncDisposable {
     return {
       newTcp: this.#newTcp.opened,
       newUdp: this.#newUdp.opened,
+      newUdpAstray: this.#newUdp.astray,
       inside: inside(0),
       tcpFailures: [...this.#newTcp.failures, ...told(1)],
       udpFailures: [...this.#newUdp.failures, ...told(2)],
@@ -119,6 +125,7 @@ export class Traffic implements AsyncDisposable {
       wrong: held.flatMap(({ wrong }) => wrong ?? []),
       datagramsSent: streams.reduce((sum, { sent }) => sum + sent, 0),
       datagramsLost: streams.reduce((sum, { lost }) => sum + lost, 0),
+      datagramsAstray: streams.reduce((sum, { astray }) => sum + astray, 0),
       droppedHere: (await packetsDroppedHere()) - this.#droppedBefore,
     };
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { FLUSH_MS } from "../../src/engine/cut.ts";
 import { unknownVariables } from "../../src/options/environment.ts";
 import { SERVE_OPTIONS } from "../../src/server/options.ts";
-import { check, checkFleet, podsOf, service } from "./policy.ts";
+import { check, checkFleet, namespaceOf, podsOf, service } from "./policy.ts";
 import {
   COMPONENTS,
   K8S,
@@ -11,6 +11,7 @@ import {
   nameOf,
   OVERLAYS,
   type Overlay,
+  optionalOn,
   PROJECT,
   Renderer,
 } from "./render.ts";
@@ -44,7 +45,7 @@ export function fleetTests(): void {
         checkFleet(await renderer.objects({ path }));
       });
     }
-    for (const component of COMPONENTS) {
+    for (const component of optionalOn("overlays/dev")) {
       test(`overlays/dev with ${component}`, async () => {
         checkFleet(await renderer.objects({ path: "overlays/dev", components: [component] }));
       });
@@ -52,7 +53,7 @@ export function fleetTests(): void {
   });
 
   test("all components together, in any order, make the same fleet", async () => {
-    const path = "overlays/dev";
+    const path = "base";
     const forwards = await renderer.yaml({ path, components: COMPONENTS });
     const backwards = await renderer.yaml({ path, components: COMPONENTS.toReversed() });
     const turned = await renderer.yaml({
@@ -78,7 +79,6 @@ export function fleetTests(): void {
       "Namespace/echo-server",
       "Pod/echo-client1",
       "PodDisruptionBudget/echo-server",
-      "PriorityClass/echo-server",
       "Service/echo-server",
       "Service/echo-server-nodeport",
       "Service/headless",
@@ -95,10 +95,7 @@ export function fleetTests(): void {
         "udp echo-server:dev",
       ]);
     }
-    for (const { kind, metadata } of objects) {
-      const expected = kind === "Namespace" || kind === "PriorityClass" ? undefined : "echo-server";
-      expect(metadata.namespace).toBe(expected);
-    }
+    expect(namespaceOf(objects)).toBe("echo-server");
     const nodePort = check(service, find(objects, "Service/echo-server-nodeport"));
     expect(nodePort).toMatchObject({
       type: "NodePort",
@@ -146,7 +143,7 @@ export function fleetTests(): void {
     for (const overlay of [
       { path: "overlays/nodeport" },
       { path: "overlays/dev-nodeport" },
-      { path: "overlays/dev", components: COMPONENTS },
+      { path: "base", components: COMPONENTS },
     ]) {
       expect(await blocked(overlay)).toBe(`${own},31678`);
     }
@@ -174,13 +171,18 @@ export function fleetTests(): void {
   });
 
   test("that setting can be one line of an overlay's own file", async () => {
+    // As the documentation has it, and as often as one likes.
+    const readme = await Bun.file(join(PROJECT, "docs/fleet.md")).text();
+    const line = /^\$ (echo ECHO_TCP_PORT=2345 >+k8s\/overlays\/dev\/settings\.env)/m.exec(readme)![1]!;
     for (const path of ["overlays/dev", "overlays/nodeport"]) {
       await using other = await Renderer.start();
-      const file = join(other.root, path, "settings.env");
-      await Bun.write(file, `${await Bun.file(file).text()}ECHO_TCP_PORT=2345\n`);
-      const yaml = await other.yaml({ path });
-      expect(yaml).toContain("containerPort: 2345");
-      expect(yaml).not.toMatch(/(?<=[^\w.])1234(?!\w)/);
+      for (const command of [line, line]) {
+        const there = command.replace("k8s/overlays/dev", join(other.root, path));
+        await Bun.$`sh -c ${there}`.quiet();
+        const yaml = await other.yaml({ path });
+        expect(yaml).toContain("containerPort: 2345");
+        expect(yaml).not.toMatch(/(?<=[^\w.])1234(?!\w)/);
+      }
     }
   });
 
@@ -232,7 +234,7 @@ export function fleetTests(): void {
   });
 
   test("the namespace enforces the restricted standard", async () => {
-    const namespace = find(await renderer.objects({ path: "base" }), "Namespace/echo-server");
+    const namespace = find(await renderer.objects({ path: "overlays/dev" }), "Namespace/echo-server");
     expect(namespace.metadata.labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "restricted" });
   });
 

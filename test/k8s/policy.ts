@@ -20,7 +20,10 @@ const environmentVariable = z.union([
   z.strictObject({ name: z.string(), value: z.string() }),
   z.strictObject({
     name: z.string(),
-    valueFrom: z.strictObject({ fieldRef: z.strictObject({ fieldPath: z.string() }) }),
+    // With its version, which the API server would fill in: a later server-side apply would then be in conflict with it.
+    valueFrom: z.strictObject({
+      fieldRef: z.strictObject({ apiVersion: z.literal("v1"), fieldPath: z.string() }),
+    }),
   }),
 ]);
 
@@ -33,6 +36,12 @@ const lifecycle = z.strictObject({
   preStop: z.strictObject({ sleep: z.strictObject({ seconds: z.int() }) }),
 });
 
+/** The restricted standard lets a root be written to; the echo server has no use for that, the client's shell has. */
+const restricted = z.strictObject({
+  allowPrivilegeEscalation: z.literal(false),
+  capabilities: z.strictObject({ drop: z.tuple([z.literal("ALL")]) }),
+});
+
 const container = z.looseObject({
   name: z.string(),
   /** A tag that says what it is; never none, never `latest`. */
@@ -43,11 +52,7 @@ const container = z.looseObject({
   lifecycle: lifecycle.optional(),
   env: z.array(environmentVariable).default([]),
   resources: z.strictObject({ requests: quantities, limits: quantities }),
-  securityContext: z.strictObject({
-    allowPrivilegeEscalation: z.literal(false),
-    readOnlyRootFilesystem: z.literal(true),
-    capabilities: z.strictObject({ drop: z.tuple([z.literal("ALL")]) }),
-  }),
+  securityContext: restricted,
   readinessProbe: z.looseObject({}),
 });
 
@@ -58,6 +63,7 @@ const serverContainer = container.extend({
   args: z.array(z.string()),
   envFrom: settingsFrom,
   lifecycle,
+  securityContext: restricted.extend({ readOnlyRootFilesystem: z.literal(true) }),
 });
 
 const podSecurity = z.looseObject({
@@ -81,7 +87,8 @@ const podSecurity = z.looseObject({
 const clientPod = podSecurity.extend({ containers: z.array(container).min(1) });
 const serverPod = podSecurity.extend({
   containers: z.array(serverContainer).length(2),
-  priorityClassName: z.literal("echo-server"),
+  // An object of the cluster, which one fleet would take from another when it goes.
+  priorityClassName: z.never().optional(),
 });
 
 const workload = z.looseObject({
@@ -148,6 +155,7 @@ export function selects(
 /** Everything a fleet must satisfy whatever its parts are. @throws at the first thing that is wrong */
 export function checkFleet(objects: readonly KubernetesObject[]): void {
   unique("object", objects.map(nameOf));
+  namespaceOf(objects);
   const pods = podsOf(objects);
   for (const pod of pods) {
     unique(
@@ -171,6 +179,16 @@ export function checkFleet(objects: readonly KubernetesObject[]): void {
     services.flatMap((object) => check(service, object).ports.map(({ nodePort }) => nodePort)),
   );
   for (const object of objects) checkReferences(object, objects, pods);
+}
+
+/** The one namespace that all of them are in, the Namespace itself among them. @throws when there are more, or none */
+export function namespaceOf(objects: readonly KubernetesObject[]): string {
+  const found = new Set(
+    objects.map(({ kind, metadata }) => (kind === "Namespace" ? metadata.name : metadata.namespace)),
+  );
+  const [namespace] = found;
+  if (found.size !== 1 || namespace === undefined) throw new Error(`not one namespace but: ${[...found]}`);
+  return namespace;
 }
 
 function checkService(object: KubernetesObject, pods: readonly PodShape[]): void {

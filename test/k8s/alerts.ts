@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { check } from "./policy.ts";
+import { Renderer } from "./render.ts";
+
+/** Each alert with what makes it fire and what must not, by `promtool test rules`: Prometheus itself evaluates them. */
+
+/** Seconds between samples, and between evaluations. */
+const STEP = 15;
+const MINUTE = 60 / STEP;
+const FLEET = "echo-two";
+
+/** A time series in promtool's notation: `1x8` is 1 nine times, `0+30x8` grows, `stale` is a target that is gone. */
+interface Series {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly values: string;
+}
+
+interface Case {
+  readonly what: string;
+  readonly series: readonly Series[];
+  /** Minutes from the start at which it must not fire yet, and at which it must; null where it never may. */
+  readonly fires: { readonly notYet: number; readonly by: number } | null;
+}
+
+const target = (pod: string, container = "tcp", namespace = FLEET): Record<string, string> => ({
+  namespace,
+  job: "echo-server",
+  pod,
+  container,
+  app_kubernetes_io_component: pod.startsWith("pool") ? "pool" : "server",
+});
+
+const up = (pod: string, values: string, namespace = FLEET): Series[] =>
+  ["tcp", "udp"].map((container) => ({ name: "up", labels: target(pod, container, namespace), values }));
+
+const always = `1x${30 * MINUTE}`;
+const goesAt = (minute: number): string => `1x${minute * MINUTE - 1} stale`;
+const one = (name: string, values: string, labels: Record<string, string> = {}): Series[] => [
+  { name, labels: { ...target("server1-a"), ...labels }, values },
+];
+
+const LASTS = 30 * MINUTE;
+
+const CASES: Readonly<Record<string, readonly Case[]>> = {
+  EchoServerDown: [
+    { what: "no answer", series: one("up", `1x${5 * MINUTE - 1} 0x${LASTS}`), fires: { notYet: 6, by: 7.5 } },
+    { what: "no answer for a minute", series: one("up", `1x20 0x${MINUTE} 1x${LASTS}`), fires: null },
+  ],
+  EchoServerAbsent: [
+    {
+      what: "all are gone, the pool is left",
+      series: [...["server1-a", "server2-a"].flatMap((pod) => up(pod, goesAt(5))), ...up("pool-a", always)],
+      fires: { notYet: 6, by: 7.5 },
+    },
+    { what: "one is left", series: [...up("server1-a", goesAt(5)), ...up("server2-a", always)], fires: null },
+    {
+      what: "another fleet is gone",
+      series: [...up("server1-a", goesAt(5), "echo-one"), ...up("server1-a", always)],
+      fires: null,
+    },
+  ],
+  EchoServerMissing: [
+    {
+      what: "the Deployment server2 is deleted",
+      series: [...up("server1-a", always), ...up("server2-a", goesAt(5)), ...up("server3-a", always)],
+      fires: { notYet: 6, by: 7.5 },
+    },
+    {
+      what: "a rolling change",
+      series: [
+        ...up("server1-a", always),
+        ...up("server2-a", goesAt(5)),
+        ...up("server2-b", `_x${5 * MINUTE + 2} ${always}`),
+        ...up("server3-a", always),
+      ],
+      fires: null,
+    },
+    {
+      what: "another fleet's server is gone",
+      series: [
+        ...["server1-a", "server2-a", "server3-a"].flatMap((pod) => up(pod, always)),
+        ...up("server1-a", always, "echo-one"),
+      ],
+      fires: null,
+    },
+  ],
+  EchoServerNotReady: [
+    {
+      what: "no echo",
+      series: one("echo_ready", `1x${5 * MINUTE - 1} 0x${LASTS}`),
+      fires: { notYet: 6, by: 7.5 },
+    },
+    { what: "a drain", series: one("echo_ready", "1x20 0x3 stale"), fires: null },
+  ],
+  EchoServerRestarts: [
+    {
+      what: "three starts",
+      series: one("process_start_time_seconds", `100x${5 * MINUTE} 200x${5 * MINUTE} 300x${LASTS}`),
+      fires: { notYet: 9, by: 11 },
+    },
+    { what: "two starts", series: one("process_start_time_seconds", `100x20 200x${LASTS}`), fires: null },
+  ],
+  EchoServerWorkerDied: [
+    {
+      what: "one died",
+      series: one("echo_worker_restarts_total", `0x${5 * MINUTE} 1x${LASTS}`),
+      fires: { notYet: 4, by: 6 },
+    },
+    { what: "none died", series: one("echo_worker_restarts_total", `0x${LASTS}`), fires: null },
+  ],
+  EchoServerRefuses: [
+    {
+      what: "at the cap",
+      series: one("echo_refused_total", `0+1x${LASTS}`, { protocol: "tcp", reason: "max_sessions" }),
+      fires: { notYet: 4, by: 6 },
+    },
+    {
+      what: "a drain turns newcomers away",
+      series: one("echo_refused_total", `0+1x${LASTS}`, { protocol: "tcp", reason: "draining" }),
+      fires: null,
+    },
+  ],
+  EchoServerLosesDatagrams: [
+    {
+      what: "echoes that cannot be sent",
+      series: one("echo_dropped_datagrams_total", `0+1x${LASTS}`, { reason: "send_failed" }),
+      fires: { notYet: 4, by: 6 },
+    },
+    {
+      what: "the loop guard at work",
+      series: one("echo_dropped_datagrams_total", `0+1x${LASTS}`, { reason: "blocked_source_port" }),
+      fires: null,
+    },
+  ],
+  EchoServerIsTheBottleneck: [
+    { what: "late", series: one("echo_event_loop_lag_seconds", `0.2x${LASTS}`), fires: { notYet: 4, by: 6 } },
+    {
+      what: "late for a minute",
+      series: one("echo_event_loop_lag_seconds", `0x20 0.2x${MINUTE} 0x${LASTS}`),
+      fires: null,
+    },
+  ],
+  EchoServerLoopGuard: [
+    {
+      what: "twenty a second",
+      series: one("echo_dropped_datagrams_total", `0+${20 * STEP}x${LASTS}`, {
+        reason: "blocked_source_port",
+      }),
+      fires: { notYet: 9, by: 14 },
+    },
+    {
+      what: "one a second",
+      series: one("echo_dropped_datagrams_total", `0+${STEP}x${LASTS}`, { reason: "blocked_source_port" }),
+      fires: null,
+    },
+  ],
+};
+
+const ruleNames = z.object({
+  groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string() })) })),
+});
+
+export function alertTests(promtool: string): void {
+  let folder: string;
+  let rule: unknown;
+
+  beforeAll(async () => {
+    folder = await mkdtemp("/tmp/echo-alerts-");
+    await using renderer = await Renderer.start();
+    const overlay = { path: "overlays/dev", components: ["monitoring"], namespace: FLEET };
+    const object = (await renderer.objects(overlay)).find(({ kind }) => kind === "PrometheusRule")!;
+    rule = object.spec;
+    const alerts = check(ruleNames, object).groups.flatMap((group) => group.rules.map(({ alert }) => alert));
+    expect(alerts.toSorted()).toEqual(Object.keys(CASES).toSorted());
+    await Bun.write(join(folder, "rules.yaml"), JSON.stringify(rule));
+  });
+
+  afterAll(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  for (const [alert, cases] of Object.entries(CASES)) {
+    for (const each of cases) {
+      test(`${alert} ${each.fires === null ? "is silent" : "fires"}: ${each.what}`, async () => {
+        const file = join(folder, "case.yaml");
+        await Bun.write(file, JSON.stringify(promtoolFile(alert, each)));
+        const child = Bun.spawn([promtool, "test", "rules", file], { stdout: "pipe", stderr: "pipe" });
+        const said = await Promise.all([
+          new Response(child.stdout).text(),
+          new Response(child.stderr).text(),
+        ]);
+        expect([await child.exited, ...said]).toEqual([0, expect.stringContaining("SUCCESS"), ""]);
+      });
+    }
+  }
+}
+
+function promtoolFile(alert: string, { series, fires }: Case): object {
+  const expr = `count(ALERTS{alertname="${alert}",alertstate="firing"})`;
+  const silent = (minutes: number): object => ({ expr, eval_time: `${minutes * 60}s`, exp_samples: [] });
+  const firing = (minutes: number): object => ({
+    expr,
+    eval_time: `${minutes * 60}s`,
+    exp_samples: [{ labels: "{}", value: 1 }],
+  });
+  const asked =
+    fires === null
+      ? Array.from({ length: 29 }, (_, minute) => silent(minute + 1))
+      : [silent(fires.notYet), firing(fires.by)];
+  return {
+    rule_files: ["rules.yaml"],
+    evaluation_interval: `${STEP}s`,
+    tests: [
+      {
+        interval: `${STEP}s`,
+        input_series: series.map(({ name, labels, values }) => ({
+          series: `${name}{${Object.entries(labels).map(([key, value]) => `${key}="${value}"`)}}`,
+          values,
+        })),
+        promql_expr_test: asked,
+      },
+    ],
+  };
+}
