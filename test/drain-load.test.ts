@@ -3,7 +3,7 @@ import { patternBytes } from "./clients/bytes.ts";
 import { connectMany, disposeAll, type TcpClient } from "./clients/tcp.ts";
 import { startServer } from "./harness.ts";
 
-/** SIGTERM under load: who finishes in time loses nothing, who does not is cut after what it is owed. */
+/** SIGTERM under load: sessions that finish in time lose nothing, the others are cut after their queued bytes. */
 
 /** Says the same words again and again until it is told to end, or ended. Returns how many bytes. */
 async function talk(client: TcpClient, words: Buffer, ended: () => boolean): Promise<number> {

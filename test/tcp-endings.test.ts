@@ -4,7 +4,7 @@ import { SlowTcpClient } from "./clients/slow-tcp.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
 
-/** How the server ends sessions that are owed bytes: a FIN only behind the last of them, else a reset. */
+/** How the server ends sessions that have queued bytes: by a FIN after the last of them, else by a reset. */
 
 const PLAIN = ["--no-banner", "--udp-port", "off"];
 

@@ -4,7 +4,7 @@ import { untilActive } from "./clients/metrics.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
-/** A client that sends its FIN still reads: it gets all that it is owed, then the server's FIN, and nothing stays. */
+/** A client that sends its FIN still reads: it gets all queued bytes, then the FIN of the server, and nothing stays. */
 
 describe("a client that half-closes", () => {
   test("reads the tail of 20 MB, 50 times of 50", async () => {

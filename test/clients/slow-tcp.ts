@@ -89,9 +89,9 @@ export class SlowTcpClient implements Disposable {
     return Math.max(0, taken);
   }
 
-  /** Sends until the server owes what its kernel does not take. All that was sent is then read. */
+  /** Sends until the server has queued bytes that its kernel does not take. All that was sent is then read. */
   async sendUntilQueued(server: EchoServer): Promise<void> {
-    await until("the server owes bytes", async () => {
+    await until("the server has queued bytes", async () => {
       const metrics = await server.metrics();
       if (metrics.get("echo_received_bytes_total", { protocol: "tcp" }) < this.sent) return false;
       if (metrics.get("echo_queued_bytes") > 0) return true;
