@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { untilActive } from "./clients/metrics.ts";
 import { disposeAll, TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
@@ -93,6 +94,7 @@ describe("SIGTERM and SIGINT", () => {
         const batch = Array.from({ length: 50 }, () => TcpClient.connect(server.tcpPort));
         clients.push(...(await Promise.all(batch)));
       }
+      await untilActive(server, "tcp", clients.length); // one that still waits to be accepted is a newcomer
       for (const client of clients) client.send(piece);
       server.kill("SIGTERM");
       await server.waitForLog("draining");
