@@ -17,7 +17,7 @@ import {
   TCP_NODELAY,
 } from "../sys/libc.ts";
 import { writeSockaddr } from "../sys/sockaddr.ts";
-import { localEnd, setOption, socketScratch } from "../sys/socket.ts";
+import { isConnected, localEnd, setOption, socketScratch } from "../sys/socket.ts";
 import type { ConnectionEvents, Dial, Source } from "./dial.ts";
 import { errorWord, Failure, type FailureCode, meaningOnBind, meaningOnConnect } from "./failure.ts";
 
@@ -29,9 +29,11 @@ export function linuxDial(): Dial | null {
   return hasLibc() ? dial : null;
 }
 
+const NO_DESCRIPTOR = -1;
+
 function dial(target: Endpoint, source: Source, events: ConnectionEvents): () => void {
-  const connection = new Connection(events);
   const fd = openConnecting(target, source);
+  const connection = new Connection(fd instanceof Failure ? NO_DESCRIPTOR : fd, events);
   if (fd instanceof Failure) queueMicrotask(() => connection.fail(fd));
   else adopt(fd, connection.handlers).catch((error: unknown) => connection.failBy(errorWord(error)));
   return () => connection.giveUp();
@@ -84,9 +86,12 @@ class Connection {
   readonly handlers: Bun.SocketHandler<undefined>;
   readonly #events: ConnectionEvents;
   #state: "connecting" | "connected" | "over" = "connecting";
+  readonly #fd: number;
   #socket: Bun.Socket<undefined> | null = null;
 
-  constructor(events: ConnectionEvents) {
+  /** @param fd the socket, which Bun is about to have */
+  constructor(fd: number, events: ConnectionEvents) {
+    this.#fd = fd;
     this.#events = events;
     this.handlers = {
       open: (socket) => this.#opened(socket),
@@ -129,9 +134,12 @@ class Connection {
     else this.#isConnected(socket);
   }
 
-  /** Whether it is connected, which is told when it is seen first: a socket that is not has no other end. */
+  /**
+   * Whether it is connected, which is told when it is seen first. The kernel is asked: Bun's `remoteAddress`, read
+   * while a connect is under way, stays undefined ever after.
+   */
   #isConnected(socket: Bun.Socket<undefined>): boolean {
-    if (this.#state === "connecting" && socket.remoteAddress !== undefined) {
+    if (this.#state === "connecting" && isConnected(this.#fd)) {
       this.#state = "connected";
       this.#events.connected(socket);
     }

@@ -23,6 +23,7 @@ const SYMBOLS = {
   __errno_location: { args: [], returns: ptr },
   fcntl: { args: [i32, i32, i32], returns: i32 },
   eventfd: { args: [u32, i32], returns: i32 },
+  getpeername: { args: [i32, ptr, ptr], returns: i32 },
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   ioctl: { args: [i32, u64, ptr], returns: i32 },

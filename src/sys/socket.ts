@@ -31,6 +31,13 @@ export function localEnd(fd: number): Sockaddr {
   return new Sockaddr().read(memory.view, 0);
 }
 
+/** Whether a TCP socket is connected: getpeername(2) names the other end of one that is, and of no other. */
+export function isConnected(fd: number): boolean {
+  const memory = socketScratch();
+  memory.view.setInt32(64, SOCKADDR_BYTES, true);
+  return loadLibc().getpeername(fd, memory.address as Pointer, (memory.address + 64) as Pointer) === 0;
+}
+
 /** setsockopt(2) of an int; false where the kernel refuses. */
 export function setOption(fd: number, level: number, option: number, value: number): boolean {
   const memory = socketScratch();

@@ -4,7 +4,7 @@ import { TcpSession } from "../../src/client/tcp-session.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
 import { requireTools } from "../clients/tools.ts";
 import { until } from "../harness.ts";
-import { bad, endpoint, good, message, PATIENCE_MS, SHORT_MS } from "./fixtures.ts";
+import { bad, endpoint, good, message, PATIENCE_MS, SHORT_MS, SIZE } from "./fixtures.ts";
 import { DIALS, freePort, socatEcho, tcpServer } from "./servers.ts";
 
 await requireTools();
@@ -58,6 +58,12 @@ for (const [name, dial] of DIALS) {
         expect(bad(await session.echo(message(0), SHORT_MS)).code).toBe("silent");
         await session.reset();
       }
+      // Its first SYN is dropped, and a later one is answered.
+      const late = TcpSession.open(socat.endpoint, { ...options, connectTimeoutMs: PATIENCE_MS });
+      await Bun.sleep(SHORT_MS);
+      process.kill(socat.pid, "SIGCONT");
+      await using session = good(await late);
+      expect(good(await session.echo(message(1), PATIENCE_MS)).bytes).toBe(SIZE);
     });
   });
 
