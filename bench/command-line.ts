@@ -1,13 +1,7 @@
-import { Command, CommanderError, Option as Flag } from "commander";
+import { Command, CommanderError } from "commander";
 import { UsageError } from "../src/errors.ts";
-import {
-  type BenchOptions,
-  type GivenTexts,
-  OPTIONS,
-  type Option,
-  type OptionName,
-  resolveOptions,
-} from "./options.ts";
+import { addFlags } from "../src/options/flags.ts";
+import { BENCH_OPTIONS, type BenchOptions, resolveOptions } from "./options.ts";
 import { SCALE, SCENARIOS } from "./scenarios.ts";
 
 const EXAMPLES = `
@@ -37,37 +31,21 @@ ${Object.entries({ ...SCENARIOS, scale: SCALE })
  * @throws UsageError, in one line, for anything that is not allowed
  */
 export function parseCommandLine(argv: readonly string[]): BenchOptions | null {
-  const given: Partial<Record<OptionName, string[]>> = {};
   const command = new Command("bun run bench")
     .description("Verified load on an echo server: is it exact, how fast, and how does it compare?")
     .addHelpText("after", EXAMPLES)
+    .helpOption("-h, --help", "print this help")
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => 110 });
-  for (const name of Object.keys(OPTIONS) as OptionName[]) {
-    const keep = (text: string): void => {
-      given[name] = [...(given[name] ?? []), text];
-    };
-    for (const flag of flagsOf(OPTIONS[name])) {
-      command.addOption(flag.required ? flag.argParser(keep) : flag);
-      if (!flag.required) command.on(`option:${flag.name()}`, () => keep("true"));
-    }
-  }
+  const given = addFlags(command, BENCH_OPTIONS);
   try {
-    command.parse([...argv], { from: "user" });
+    command.parse(argv, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return null;
-    const said = error.message.replace(/^error: /, "").split("\n", 1)[0];
+    const said = error.message.replace(/^error: /, "").replaceAll("\n", " ");
     throw new UsageError(`${said}; allowed: see --help`);
   }
-  return resolveOptions(given satisfies GivenTexts);
-}
-
-/** Commander knows one short flag an option: those beyond it are options of their own, which help leaves out. */
-function flagsOf({ flag, short = [], kind, help }: Option<unknown>): Flag[] {
-  const value = kind.placeholder === "" ? "" : ` <${kind.placeholder}>`;
-  const [first, ...others] = short;
-  const shown = new Flag(`${first === undefined ? "" : `${first}, `}${flag}${value}`, help);
-  return [shown, ...others.map((other) => new Flag(`${other}${value}`).hideHelp())];
+  return resolveOptions(given);
 }

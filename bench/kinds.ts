@@ -60,12 +60,12 @@ export function namesOf(...names: readonly string[]): Kind<readonly string[]> {
   };
 }
 
-/** The command of another server, with places for its ports. */
-export const peerCommand: Kind<string> = {
+/** The command of another server, with places for its ports: a list of one, which grows where the flag is given again. */
+export const peerCommand: Kind<readonly string[]> = {
   placeholder: "command",
   allowed: "a command with {tcp} or {udp} where its ports go",
   namedInHelp: true,
-  parse: (text) => (text.includes("{tcp}") || text.includes("{udp}") ? text : undefined),
+  parse: (text) => (text.includes("{tcp}") || text.includes("{udp}") ? [text] : undefined),
 };
 
 /** A file to write. */

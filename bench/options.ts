@@ -1,5 +1,7 @@
 import { UsageError } from "../src/errors.ts";
-import { duration, integer, type Kind, oneOf, size, toggle } from "../src/options/kinds.ts";
+import { duration, integer, oneOf, size, toggle } from "../src/options/kinds.ts";
+import { type GivenTexts, resolve } from "../src/options/resolve.ts";
+import { option, type Rows, type Table, type ValuesOf } from "../src/options/table.ts";
 import { type Bound, bounds } from "./fail-if.ts";
 import { amount, type HostPort, hostAndPort, ipAddress, namesOf, path, peerCommand } from "./kinds.ts";
 import { SCENARIOS } from "./scenarios.ts";
@@ -14,200 +16,186 @@ const DURATION_MS = 2000;
 /** Until the JIT has compiled what runs often. */
 const WARMUP_MS = 700;
 
-/** One option: all that is known about it. Its flags, check and help come from here. */
-export interface Option<T> {
-  /** The long flag. */
-  readonly flag: `--${string}`;
-  /** Short ones, as other load generators have them. */
-  readonly short?: readonly `-${string}`[];
-  readonly kind: Kind<T>;
-  /** One line for help, without a full stop. */
-  readonly help: string;
-  /** May be given again: the values add up. */
-  readonly repeatable?: true;
-}
-
-const option = <T>(row: Option<T>): Option<T> => row;
-
-/** Every option, in the order of the help. */
-export const OPTIONS = {
+const ROWS = {
   scenarios: option({
     flag: "--scenario",
     kind: namesOf(...Object.keys(SCENARIOS), "scale"),
-    help: "which, separated by commas; all but scale where none is named",
+    default: null,
+    defaultNote: "all but scale",
+    help: "which, separated by commas",
   }),
   connections: option({
     flag: "--connections",
     short: ["-c"],
     kind: integer(1, 60_000),
+    default: null,
     help: "sessions, in place of the scenario's",
   }),
   size: option({
     flag: "--size",
     kind: size(1, MESSAGE_MAX),
-    help: "payload of a message, in place of the scenario's: 64, 16KiB",
+    default: null,
+    help: "payload of a message, in place of the scenario's",
   }),
   rate: option({
     flag: "--rate",
     short: ["-R"],
     kind: amount(1, 10_000_000),
-    help: "messages a second, 20000 or 20k, at their times, answers or not (open loop)",
+    default: null,
+    help: "messages a second, at their times, answers or not (open loop)",
   }),
   durationMs: option({
     flag: "--duration",
     short: ["-d", "-z"],
     kind: duration({ minMs: 100, bareSeconds: true }),
-    help: "measured time of each cell, also -z: 500ms, 10s, 2m; a bare number is seconds (2s)",
+    default: null,
+    defaultNote: "2s, or as long as --requests takes",
+    help: "measured time of each cell, also -z",
   }),
   warmupMs: option({
     flag: "--warmup",
     kind: duration({ minMs: 0, bareSeconds: true }),
-    help: "load before it, not measured (700ms; not longer than --duration)",
+    default: null,
+    defaultNote: "700ms, or --duration if that is shorter",
+    help: "load before it, not measured",
   }),
   requests: option({
     flag: "--requests",
     kind: amount(1, 1_000_000_000),
+    default: null,
     help: "ends each cell after so many messages; without --duration, after those alone",
   }),
   target: option({
     flag: "--target",
     kind: hostAndPort,
+    default: null,
     help: "a server elsewhere, TCP and UDP on one port",
   }),
-  tcp: option({ flag: "--tcp", kind: hostAndPort, help: "a server elsewhere: its TCP port" }),
-  udp: option({ flag: "--udp", kind: hostAndPort, help: "a server elsewhere: its UDP port" }),
-  source: option({ flag: "--source", kind: ipAddress, help: "address that sessions come from" }),
-  workers: option({ flag: "--workers", kind: integer(1, 64), help: "load Workers (1)" }),
+  tcp: option({
+    flag: "--tcp",
+    kind: hostAndPort,
+    default: null,
+    help: "a server elsewhere: its TCP port",
+  }),
+  udp: option({
+    flag: "--udp",
+    kind: hostAndPort,
+    default: null,
+    help: "a server elsewhere: its UDP port",
+  }),
+  source: option({
+    flag: "--source",
+    kind: ipAddress,
+    default: null,
+    help: "address that sessions come from",
+  }),
+  workers: option({ flag: "--workers", kind: integer(1, 64), default: "1", help: "load Workers" }),
   engine: option({
     flag: "--engine",
     kind: oneOf("engine", "auto", "bun", "linux"),
+    default: null,
     help: "of our own server: auto, bun or linux",
   }),
   serverWorkers: option({
     flag: "--server-workers",
     kind: integer(1, 64),
+    default: null,
     help: "event loops of our own server",
   }),
   failIf: option({
     flag: "--fail-if",
     kind: bounds,
+    default: null,
     help: "exit 1 where one of these is true: 'p99>5ms,lost>0,rate<10k'; may be given again",
-    repeatable: true,
+    whenRepeated: (lists) => lists.flat(),
   }),
   compare: option({
     flag: "--compare",
     kind: toggle,
+    default: "false",
     help: "run other servers beside ours, interleaved, and print ratios",
   }),
   peers: option({
     flag: "--peer",
     kind: peerCommand,
+    default: null,
     help: "with --compare: one more server; {tcp} and {udp} become ports; may be given again",
-    repeatable: true,
+    whenRepeated: (lists) => lists.flat(),
   }),
   repetitions: option({
     flag: "--repetitions",
     kind: integer(1, 50),
-    help: "with --compare: how often each server is measured (3)",
+    default: "3",
+    help: "with --compare: how often each server is measured",
   }),
   results: option({
     flag: "--results",
     kind: toggle,
+    default: "false",
     help: "with --compare or --scenario scale: write bench/RESULTS.md and its charts",
   }),
-  json: option({ flag: "--json", kind: toggle, help: "print JSON in place of the tables" }),
-  html: option({ flag: "--html", kind: path, help: "write a report with curves, one file" }),
-} as const;
+  json: option({
+    flag: "--json",
+    kind: toggle,
+    default: "false",
+    help: "print JSON in place of the tables",
+  }),
+  html: option({
+    flag: "--html",
+    kind: path,
+    default: null,
+    help: "write a report with curves, one file",
+  }),
+} as const satisfies Rows;
 
-export type OptionName = keyof typeof OPTIONS;
+/** Every option of the bench. It reads no variables: a figure must not depend on what a shell has set. */
+export const BENCH_OPTIONS: Table<typeof ROWS> = { variables: null, rows: ROWS };
 
-/** Texts as given on the command line; several where the option is repeatable. */
-export type GivenTexts = Readonly<Partial<Record<OptionName, readonly string[]>>>;
+/** What the rows say by themselves. */
+type Values = ValuesOf<typeof ROWS>;
 
 /** What a run is asked to do: the command line, checked. */
-export interface BenchOptions {
+export interface BenchOptions extends Omit<Values, "target" | "tcp" | "udp"> {
   /** Names, in the order asked for. */
   readonly scenarios: readonly string[];
-  /** In place of what the scenarios say; null to leave it. */
-  readonly connections: number | null;
-  readonly size: number | null;
-  readonly rate: number | null;
   readonly durationMs: number;
   readonly warmupMs: number;
   /** 0: by time alone. */
   readonly requests: number;
-  readonly workers: number;
   /** Someone else's echo, by protocol; null for our own server, started here. */
   readonly target: { readonly tcp: HostPort | null; readonly udp: HostPort | null } | null;
-  readonly source: string | null;
-  readonly engine: string | null;
-  readonly serverWorkers: number | null;
   readonly failIf: readonly Bound[];
-  readonly json: boolean;
-  readonly html: string | null;
-  readonly compare: boolean;
   readonly peers: readonly string[];
-  readonly repetitions: number;
-  readonly results: boolean;
 }
 
 /**
  * Checks what was given, each value and all together, and fills in the rest.
  * @throws UsageError, in one line that names option, value and what is allowed
  */
-export function resolveOptions(given: GivenTexts): BenchOptions {
-  const all = <T>(name: OptionName, { flag, kind }: Option<T>): T[] =>
-    (given[name] ?? []).map((text) => parse(flag, kind, text));
-  const one = <T>(name: OptionName, row: Option<T>): T | null => all(name, row).at(-1) ?? null;
-  const both = one("target", OPTIONS.target);
-  const tcp = one("tcp", OPTIONS.tcp);
-  const udp = one("udp", OPTIONS.udp);
-  const requests = one("requests", OPTIONS.requests) ?? 0;
-  const durationMs = one("durationMs", OPTIONS.durationMs) ?? (requests > 0 ? DURATION_MAX_MS : DURATION_MS);
-  const options: BenchOptions = {
-    scenarios: one("scenarios", OPTIONS.scenarios) ?? Object.keys(SCENARIOS),
-    connections: one("connections", OPTIONS.connections),
-    size: one("size", OPTIONS.size),
-    rate: one("rate", OPTIONS.rate),
+export function resolveOptions(given: GivenTexts<typeof ROWS>): BenchOptions {
+  const { target: both, tcp, udp, ...values } = resolve(BENCH_OPTIONS, given, {});
+  const target =
+    both === null && tcp === null && udp === null ? null : { tcp: tcp ?? both, udp: udp ?? both };
+  const requests = values.requests ?? 0;
+  const durationMs = values.durationMs ?? (requests > 0 ? DURATION_MAX_MS : DURATION_MS);
+  return checked({
+    ...values,
+    scenarios: values.scenarios ?? servedBy(target, Object.keys(SCENARIOS)),
     durationMs,
-    warmupMs: one("warmupMs", OPTIONS.warmupMs) ?? Math.min(WARMUP_MS, durationMs),
+    warmupMs: values.warmupMs ?? Math.min(WARMUP_MS, durationMs),
     requests,
-    workers: one("workers", OPTIONS.workers) ?? 1,
-    target: both === null && tcp === null && udp === null ? null : { tcp: tcp ?? both, udp: udp ?? both },
-    source: one("source", OPTIONS.source),
-    engine: one("engine", OPTIONS.engine),
-    serverWorkers: one("serverWorkers", OPTIONS.serverWorkers),
-    failIf: all("failIf", OPTIONS.failIf).flat(),
-    json: one("json", OPTIONS.json) ?? false,
-    html: one("html", OPTIONS.html),
-    compare: one("compare", OPTIONS.compare) ?? false,
-    peers: all("peers", OPTIONS.peers),
-    repetitions: one("repetitions", OPTIONS.repetitions) ?? 3,
-    results: one("results", OPTIONS.results) ?? false,
-  };
-  if (given.scenarios === undefined && options.target !== null)
-    return checked({ ...options, scenarios: servedBy(options.target, options.scenarios) });
-  return checked(options);
-}
-
-function parse<T>(flag: string, kind: Kind<T>, text: string): T {
-  const value = kind.parse(text);
-  if (value === undefined)
-    throw new UsageError(`${flag} ${printable(text)} is not allowed; allowed: ${kind.allowed}`);
-  return value;
-}
-
-/** On one line, whatever the value holds. */
-function printable(text: string): string {
-  const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
-  return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
+    target,
+    failIf: values.failIf ?? [],
+    peers: values.peers ?? [],
+  });
 }
 
 const protocolsOf = (name: string): ("tcp" | "udp")[] =>
   name === "mixed" || name === "scale" ? ["tcp", "udp"] : [name.startsWith("udp") ? "udp" : "tcp"];
 
 /** Of all scenarios, those that a target with one protocol can run. */
-function servedBy(target: NonNullable<BenchOptions["target"]>, names: readonly string[]): string[] {
+function servedBy(target: BenchOptions["target"], names: readonly string[]): readonly string[] {
+  if (target === null) return names;
   return names.filter((name) => protocolsOf(name).every((protocol) => target[protocol] !== null));
 }
 

@@ -2,10 +2,13 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename } from "node:path";
+import { parseCommandLine } from "../bench/command-line.ts";
 import { faultyTcp } from "../bench/dev/faulty-echo.ts";
+import type { BenchOptions } from "../bench/options.ts";
 import type { Drawn } from "../bench/print/report.ts";
 import { renderTables } from "../bench/print/table.ts";
 import type { CellResult } from "../bench/run/types.ts";
+import { SCENARIOS } from "../bench/scenarios.ts";
 import { bench, finish, json, LINUX, startBench } from "./bench-run.ts";
 
 const folder = mkdtempSync(`${tmpdir()}/echo-bench-`);
@@ -14,12 +17,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe("a wrong command line ends with 2 and one line", () => {
   const wrong: [string, string[]][] = [
     ["--frobnicate", ["--frobnicate"]],
+    ["Did you mean --duration?", ["--durtion", "3s"]],
     ["tcp-pong", ["--scenario", "tcp-pong"]],
     ["--connections 0", ["--connections", "0"]],
     ["--connections 0", ["-c", "0"]],
     ["--size 70000", ["--size", "70000", "--scenario", "udp-ping"]],
     ["--size 129KiB is not allowed; allowed: a size such as 65536, 64KiB or 1MiB", ["--size", "129KiB"]],
     ["--duration soon is not allowed; allowed: a duration such as 500ms, 30s", ["--duration", "soon"]],
+    ["a bare number is seconds", ["--duration", "soon"]],
     ["--duration 5x", ["-d", "5x"]],
     ["--duration 5x", ["-z", "5x"]],
     ["--rate -1", ["--rate=-1"]],
@@ -37,6 +42,7 @@ describe("a wrong command line ends with 2 and one line", () => {
     ["--fail-if and --compare", ["--compare", "--fail-if", "lost>0"]],
     ["--peer", ["--peer", "my-echo {tcp}"]],
     ["{tcp}", ["--compare", "--peer", "my-echo"]],
+    ["--peer my-echo", ["--compare", "--peer", "my-echo", "--peer", "my-echo {tcp}"]],
     ["--target and --compare", ["--compare", "--target", "127.0.0.1:7"]],
     ["extra", ["extra"]],
   ];
@@ -66,8 +72,49 @@ test("--help names every scenario and every option, and shows examples", async (
   for (const part of [
     ...["Examples:", "tcp-churn", "udp-window", "scale", "-R, --rate", "-c, --connections", "-d, --duration"],
     ...["also -z", "--requests", "--warmup", "--tcp", "--udp", "--source", "--fail-if", "--html"],
+    ...["[default all but scale]", "[default 2s, or as long as --requests takes]", "[default 3]"],
   ])
     expect(stdout).toContain(part);
+});
+
+describe("the command line", () => {
+  const parsed = (...argv: string[]): BenchOptions => parseCommandLine(argv)!;
+
+  test("leaves what is not given to the defaults, which depend on each other", () => {
+    expect(parsed()).toMatchObject({
+      durationMs: 2000,
+      warmupMs: 700,
+      requests: 0,
+      workers: 1,
+      repetitions: 3,
+    });
+    expect(parsed()).toMatchObject({ target: null, failIf: [], peers: [], compare: false, json: false });
+    expect(parsed().scenarios).toEqual(Object.keys(SCENARIOS));
+    expect(parsed("-d", "300ms").warmupMs).toBe(300);
+    expect(parsed("--requests", "100k")).toMatchObject({ requests: 100_000, durationMs: 3_600_000 });
+    const overUdp = parsed("--udp", "127.0.0.1:7");
+    expect(overUdp.target).toEqual({ tcp: null, udp: { host: "127.0.0.1", port: 7 } });
+    expect(overUdp.scenarios).toEqual(["udp-ping", "udp-window"]);
+    const apart = parsed("--target", "[::1]:7", "--tcp", "echo:8").target;
+    expect(apart).toEqual({ tcp: { host: "echo", port: 8 }, udp: { host: "::1", port: 7 } });
+  });
+
+  test("has one way to write durations and sizes, and a bare number of seconds besides", () => {
+    for (const text of ["3s", "3000ms", "0.05m", "3"]) {
+      for (const flag of ["--duration", "-d", "-z"]) expect(parsed(flag, text).durationMs).toBe(3000);
+    }
+    for (const text of ["16KiB", "16384", "16384B"]) expect(parsed("--size", text).size).toBe(16_384);
+  });
+
+  test("adds up --peer and --fail-if, and of the others takes the last, by whichever of its flags", () => {
+    const peers = parsed("--compare", "--peer", "a {tcp}", "--peer", "b {udp}").peers;
+    expect(peers).toEqual(["a {tcp}", "b {udp}"]);
+    const failIf = parsed("--fail-if", "max>1m,lost>0", "--fail-if", "rate<10k").failIf;
+    expect(failIf.map(({ text }) => text)).toEqual(["max>1m", "lost>0", "rate<10k"]);
+    expect(parsed("-c", "3", "--connections", "4", "-c5").connections).toBe(5);
+    expect(parsed("-d", "1s", "-z", "2s", "-d", "3s").durationMs).toBe(3000);
+    expect(parsed("-z", "1s", "-d", "2s", "-z", "3s").durationMs).toBe(3000);
+  });
 });
 
 /** A result that needs as much room as one can. */
