@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { parseEndpoint } from "../../src/net/endpoint.ts";
 import type { HostPort } from "../kinds.ts";
 import { pinned } from "./cores.ts";
 import type { Target } from "./types.ts";
@@ -65,9 +66,12 @@ async function readyLine(stdout: ReadableStream<Uint8Array>): Promise<ReadyLine 
   return null;
 }
 
+/** Where the first address of a protocol is reached from here; null where there is none. */
 function loopbackAt([first]: readonly string[]): HostPort | null {
   if (first === undefined) return null;
-  return { host: "127.0.0.1", port: Number(first.slice(first.lastIndexOf(":") + 1)) };
+  const endpoint = parseEndpoint(first);
+  if (endpoint === null) throw new Error(`the server is ready at ${first}, which is no address and port`);
+  return { host: "127.0.0.1", port: endpoint.port };
 }
 
 /** The measured server has the defaults, whatever this shell has set. */
