@@ -1,5 +1,6 @@
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../src/sys/libc.ts";
 import { setOption } from "../../src/sys/socket.ts";
+import { PROBE_BYTES } from "../run/banner-probe.ts";
 import { Culprit, type Fault, MESSAGE_BYTES, type Peer } from "./culprit.ts";
 
 /** Echo servers that are wrong on purpose, in one way each: what the bench must see is known beforehand. */
@@ -58,7 +59,7 @@ export function faultyTcp(fault: Fault, size = MESSAGE_BYTES): FaultyEcho {
         let at = 0;
         for (; at + size <= bytes.length; at += size) culprit.answer(bytes.subarray(at, at + size), data);
         data.rest = bytes.slice(at);
-        // The bench asks first whether a banner comes: with eight bytes, which are no message.
+        // The bench asks first whether a banner comes: with too few bytes for a message.
         if (culprit.messages === 0 && data.rest.length === PROBE_BYTES) push(socket, data.rest);
       },
       drain: (socket) => push(socket, NOTHING),
@@ -68,8 +69,6 @@ export function faultyTcp(fault: Fault, size = MESSAGE_BYTES): FaultyEcho {
   culprit.goAway = () => listener.stop(true);
   return echo(culprit, listener.port, () => listener.stop(true));
 }
-
-const PROBE_BYTES = 8;
 
 /** Datagrams of `size` bytes; others come back as they are. */
 export async function faultyUdp(fault: Fault, size = MESSAGE_BYTES): Promise<FaultyEcho> {

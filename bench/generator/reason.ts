@@ -1,3 +1,5 @@
+import type { Failure } from "../../src/client/failure.ts";
+
 /** Error numbers that a client meets, in words (errno(3), the same on x86-64 and arm64). */
 const REASONS: Readonly<Record<number, string>> = {
   1: "not permitted (EPERM)",
@@ -21,11 +23,11 @@ export function reason(errno: number): string {
   return REASONS[errno] ?? `error ${errno}`;
 }
 
-/** What a Bun error says, in the same words. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  const known = Object.values(REASONS).find((words) => code !== undefined && words.includes(`(${code})`));
-  return known ?? message ?? String(error);
+/** What a failure says, in the same words where the system has told its own. */
+export function reasonOf(failure: Failure): string {
+  const { detail } = failure;
+  const known = Object.values(REASONS).find((words) => detail !== "" && words.includes(`(${detail})`));
+  return known ?? failure.toString();
 }
 
 /** `127.0.0.1:1234`, `[::1]:1234`; without its port where that is 0. */
