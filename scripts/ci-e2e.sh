@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What CI runs for the fleet: sees to it that kustomize and kubectl are there, then runs the end-to-end tests on a
-# cluster that they bring up and take down (which installs the packages that it needs itself; Debian, root).
+# cluster that they bring up and take down: that of ECHO_E2E_CLUSTER, with images that ECHO_E2E_BUILD builds
+# (test/e2e/cluster.ts). It installs the packages that it needs itself; Debian, root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/kustomize >/dev/null
@@ -12,5 +13,5 @@ if ! command -v kubectl >/dev/null; then
   chmod +x dist/bin/kubectl
   PATH=$PWD/dist/bin:$PATH
 fi
-unset KUBECONFIG # a cluster of its own, whatever the machine has
+unset KUBECONFIG # that cluster and no other, whatever the machine has
 npx -y bun@1.4.5 run test:e2e

@@ -22,18 +22,21 @@ import { TenantFleet } from "./tenant.ts";
 const watch = new Stopwatch();
 const before = new Before();
 const tenant = new TenantFleet();
+/** What there is to undo: nothing of a cluster that was not opened. */
+const opened = new AsyncDisposableStack();
 let cluster: Cluster;
 let renderer: Renderer;
 
 beforeAll(async () => {
-  renderer = await Renderer.start();
-  cluster = await openCluster();
+  renderer = opened.use(await Renderer.start());
+  cluster = opened.use(await openCluster());
+  opened.defer(async () => {
+    await kubectl(["delete", "-f", CRDS, "--ignore-not-found"]);
+  });
 });
 
 afterAll(async () => {
-  await kubectl(["delete", "-f", CRDS, "--ignore-not-found"]);
-  await renderer[Symbol.asyncDispose]();
-  await cluster[Symbol.asyncDispose]();
+  await opened.disposeAsync();
   say(`all of it took ${watch}`);
 });
 
