@@ -9,21 +9,21 @@ const PATHS = ["/", "/livez", "/readyz", "/metrics"];
 const ENGINES = process.platform === "linux" ? ["bun", "linux"] : ["bun"];
 const HOST = "Host: a\r\n";
 
-describe("HTTP as it is spoken", () => {
-  let server: EchoServer;
-  beforeAll(async () => {
-    server = await startServer();
-  });
-  afterAll(async () => {
-    await server[Symbol.asyncDispose]();
-  });
+let server: EchoServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
 
-  const connect = (options: { stalled?: boolean } = {}) => RawHttp.connect(server.adminPort, options);
-  async function answer(text: string): Promise<string> {
-    using client = await connect();
-    return await client.send(text).toEnd();
-  }
+const connect = (options: { stalled?: boolean } = {}) => RawHttp.connect(server.adminPort, options);
+async function answer(text: string): Promise<string> {
+  using client = await connect();
+  return await client.send(text).toEnd();
+}
 
+describe("HTTP as clients speak it", () => {
   test("HTTP/1.0 without Host, and odd Hosts, get an answer from every path", async () => {
     for (const path of PATHS) {
       expect(await answer(`GET ${path} HTTP/1.0\r\n\r\n`)).toStartWith("HTTP/1.1 200 OK\r\n");
@@ -61,6 +61,29 @@ describe("HTTP as it is spoken", () => {
     expect(plain).toEndWith("\r\n\r\n");
   });
 
+  test("curl and wget", async () => {
+    const run = async (...command: string[]): Promise<string> => {
+      const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+      return child.stdout.text();
+    };
+    const url = `${server.adminUrl}/livez`;
+    if (Bun.which("curl") !== null) {
+      expect(await run("curl", "-s", url)).toBe("live\n");
+      expect(await run("curl", "-s", "--http1.0", url)).toBe("live\n");
+      expect(await run("curl", "-s", "-w", "%{http_code} %{num_connects}", url, url)).toBe(
+        "live\n200 1live\n200 0",
+      );
+      expect(await run("curl", "-sI", "-w", "%{http_code}", "-o", "/dev/null", url)).toBe("200");
+      const body = ["-d", "x".repeat(500), "-w", "%{http_code} "];
+      expect(await run("curl", "-s", ...body, url, "-o", "/dev/null", url, "-o", "/dev/null")).toBe(
+        "405 405 ",
+      );
+    }
+    if (Bun.which("wget") !== null) expect(await run("wget", "-qO-", url)).toBe("live\n");
+  });
+});
+
+describe("HTTP in pieces, in a row, and what is none", () => {
   test("requests in one piece are answered in order, the slow before the quick, and nothing after the last", async () => {
     const one = (path: string, more = "") => `GET ${path} HTTP/1.1\r\n${HOST}${more}\r\n`;
     const asked = [
@@ -122,27 +145,6 @@ describe("HTTP as it is spoken", () => {
       return client.ending !== null;
     });
     expect(client.ending).toBe("reset");
-  });
-
-  test("curl and wget", async () => {
-    const run = async (...command: string[]): Promise<string> => {
-      const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
-      return child.stdout.text();
-    };
-    const url = `${server.adminUrl}/livez`;
-    if (Bun.which("curl") !== null) {
-      expect(await run("curl", "-s", url)).toBe("live\n");
-      expect(await run("curl", "-s", "--http1.0", url)).toBe("live\n");
-      expect(await run("curl", "-s", "-w", "%{http_code} %{num_connects}", url, url)).toBe(
-        "live\n200 1live\n200 0",
-      );
-      expect(await run("curl", "-sI", "-w", "%{http_code}", "-o", "/dev/null", url)).toBe("200");
-      const body = ["-d", "x".repeat(500), "-w", "%{http_code} "];
-      expect(await run("curl", "-s", ...body, url, "-o", "/dev/null", url, "-o", "/dev/null")).toBe(
-        "405 405 ",
-      );
-    }
-    if (Bun.which("wget") !== null) expect(await run("wget", "-qO-", url)).toBe("live\n");
   });
 });
 

@@ -101,8 +101,8 @@ async function asks(tables: SharedTables, endpoint: Endpoint): Promise<ProbeFaul
   }
 }
 
-describe("the probes", () => {
-  test("the portable one: nobody there, nobody at home, no echo, an early end", async () => {
+describe("the portable TCP probe", () => {
+  test("nobody there, nobody at home, no echo, an early end", async () => {
     const off: ProxySettings = { proxyProtocol: "off", proxyTrusted: [] };
     const stranger: ProxySettings = { proxyProtocol: "require", proxyTrusted: ["10.0.0.0/8"] };
     const refused = await probeTcpPortably(await closedPort(), off, 5000);
@@ -125,7 +125,7 @@ describe("the probes", () => {
     expect(await probeTcpPortably(endpointOf(rude), stranger, 5000)).toBeNull();
   });
 
-  test("the portable one speaks the PROXY protocol where it must, and takes a refusal for life where it is not trusted", async () => {
+  test("speaks the PROXY protocol where it must, and takes a refusal for life where it is not trusted", async () => {
     for (const [proxyProtocol, trusted] of [
       ["accept", "any"],
       ["require", "any"],
@@ -142,8 +142,10 @@ describe("the probes", () => {
       expect(metrics.get("echo_refused_total", { protocol: "tcp", reason: "proxy_missing" })).toBe(0);
     }
   });
+});
 
-  test("TCP: nobody there, no echo, an early end", async () => {
+describe("the TCP probe", () => {
+  test("nobody there, no echo, an early end", async () => {
     const tables = makeSharedTables(1, 0);
     const refused = await asks(tables, await closedPort());
     expect(refused).toEqual(fault("refused", "cannot connect: ECONNREFUSED"));
@@ -162,7 +164,7 @@ describe("the probes", () => {
     expect(Atomics.load(new Int32Array(tables.control), CONTROL.probeTcpEnd)).toBe(0); // each was taken back
   });
 
-  test("TCP: a late answer is waited for in the same connection, and told as late", async () => {
+  test("a late answer is waited for in the same connection, and told as late", async () => {
     const tables = makeSharedTables(1, 0);
     const control = new Int32Array(tables.control);
     const words: Buffer[] = [];
@@ -201,8 +203,10 @@ describe("the probes", () => {
     expect(await last).toEqual(fault("closed", "the connection was closed before the echo"));
     expect(Atomics.load(control, CONTROL.probeTcpEnd)).toBe(0);
   });
+});
 
-  test("UDP: nobody there, another's words, a lost datagram", async () => {
+describe("the UDP probe", () => {
+  test("nobody there, another's words, a lost datagram", async () => {
     const tables = makeSharedTables(1, 0);
     const gone = await Bun.udpSocket({ hostname: "127.0.0.1", socket: {} });
     const { port } = gone;
@@ -238,14 +242,14 @@ describe("the probes", () => {
     const failed = fault("failed", "cannot open a socket: EADDRNOTAVAIL");
     expect(await elsewhere.ask(250)).toEqual(failed);
   });
+});
 
-  test("a wildcard is dialled by loopback", () => {
-    const dialed = (bound: string): string => formatEndpoint(dialable(parseEndpoint(bound)!));
-    expect(dialed("[::]:80")).toBe("127.0.0.1:80");
-    expect(dialed("0.0.0.0:80")).toBe("127.0.0.1:80");
-    expect(dialed("[fd00::1]:80")).toBe("[fd00::1]:80");
-    expect(dialed("10.0.0.1:80")).toBe("10.0.0.1:80");
-  });
+test("probes dial a wildcard by loopback", () => {
+  const dialed = (bound: string): string => formatEndpoint(dialable(parseEndpoint(bound)!));
+  expect(dialed("[::]:80")).toBe("127.0.0.1:80");
+  expect(dialed("0.0.0.0:80")).toBe("127.0.0.1:80");
+  expect(dialed("[fd00::1]:80")).toBe("[fd00::1]:80");
+  expect(dialed("10.0.0.1:80")).toBe("10.0.0.1:80");
 });
 
 test("/livez: an event loop that does not turn", () => {

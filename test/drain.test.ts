@@ -18,6 +18,24 @@ describe("SIGTERM and SIGINT", () => {
     });
   }
 
+  test("a second signal ends it at once", async () => {
+    for (const [signal, code] of [
+      ["SIGTERM", 143],
+      ["SIGINT", 130],
+    ] as const) {
+      await using server = await startServer(["--drain-timeout", "1h"]);
+      using client = await TcpClient.connect(server.tcpPort);
+      await client.greeted();
+      expect(await client.echoes("stay")).toBe(true);
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      expect((await server.stop(signal)).exitCode).toBe(code);
+      expect(server.log.some(({ msg }) => msg === "drained")).toBe(false);
+    }
+  });
+});
+
+describe("TCP sessions in a drain", () => {
   test("sessions may finish, newcomers are refused, readiness fails, and the log counts them", async () => {
     await using server = await startServer(["--drain-timeout", "1h"]);
     using one = await TcpClient.connect(server.tcpPort);
@@ -44,6 +62,36 @@ describe("SIGTERM and SIGINT", () => {
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 2, cut: 0 });
   });
 
+  test("of 1,000 sessions in flight none loses a byte", async () => {
+    await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
+    const piece = "0123456789abcdef".repeat(4096); // 64 KiB
+    const clients: TcpClient[] = [];
+    try {
+      while (clients.length < 1000) {
+        const batch = Array.from({ length: 50 }, () => TcpClient.connect(server.tcpPort));
+        clients.push(...(await Promise.all(batch)));
+      }
+      await untilActive(server, "tcp", clients.length); // one that still waits to be accepted is a newcomer
+      for (const client of clients) client.send(piece);
+      server.kill("SIGTERM");
+      await server.waitForLog("draining");
+      for (const client of clients) {
+        client.send(piece);
+        client.halfClose();
+      }
+      for (const client of clients) {
+        expect(await client.ended).toBe("fin");
+        expect(client.received.toString("latin1") === piece + piece).toBe(true);
+      }
+      expect(await server.exited).toBe(0);
+      expect(await server.waitForLog("drained")).toMatchObject({ finished: 1000, cut: 0 });
+    } finally {
+      disposeAll(clients);
+    }
+  });
+});
+
+describe("TCP sessions that a drain cuts", () => {
   test("a session that has not finished by the drain timeout is cut, by a FIN after its queued bytes", async () => {
     await using server = await startServer(["--drain-timeout", "300ms"]);
     using idle = await TcpClient.connect(server.tcpPort);
@@ -85,34 +133,6 @@ describe("SIGTERM and SIGINT", () => {
     expect(ending).toBe("fin");
   });
 
-  test("of 1,000 sessions in flight none loses a byte", async () => {
-    await using server = await startServer(["--drain-timeout", "1h", "--no-banner", "--udp-port", "off"]);
-    const piece = "0123456789abcdef".repeat(4096); // 64 KiB
-    const clients: TcpClient[] = [];
-    try {
-      while (clients.length < 1000) {
-        const batch = Array.from({ length: 50 }, () => TcpClient.connect(server.tcpPort));
-        clients.push(...(await Promise.all(batch)));
-      }
-      await untilActive(server, "tcp", clients.length); // one that still waits to be accepted is a newcomer
-      for (const client of clients) client.send(piece);
-      server.kill("SIGTERM");
-      await server.waitForLog("draining");
-      for (const client of clients) {
-        client.send(piece);
-        client.halfClose();
-      }
-      for (const client of clients) {
-        expect(await client.ended).toBe("fin");
-        expect(client.received.toString("latin1") === piece + piece).toBe(true);
-      }
-      expect(await server.exited).toBe(0);
-      expect(await server.waitForLog("drained")).toMatchObject({ finished: 1000, cut: 0 });
-    } finally {
-      disposeAll(clients);
-    }
-  });
-
   test("a client that does not answer the FIN does not delay the end", async () => {
     await using server = await startServer(["--drain-timeout", "0s"]);
     using deaf = await TcpClient.connect(server.tcpPort);
@@ -123,8 +143,10 @@ describe("SIGTERM and SIGINT", () => {
     expect(exitCode).toBe(0);
     expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1 });
   });
+});
 
-  test("UDP sessions go on while they are busy, and new ones are refused", async () => {
+describe("UDP sessions in a drain", () => {
+  test("go on while they are busy, and new ones are refused", async () => {
     await using server = await startServer(["--tcp-port", "off", "--drain-timeout", "1h"]);
     const echoes: string[] = [];
     const open = (sink: string[]) =>
@@ -156,21 +178,5 @@ describe("SIGTERM and SIGINT", () => {
       stranger.close();
     }
     expect(await server.exited).toBe(0); // in the silence after it
-  });
-
-  test("a second signal ends it at once", async () => {
-    for (const [signal, code] of [
-      ["SIGTERM", 143],
-      ["SIGINT", 130],
-    ] as const) {
-      await using server = await startServer(["--drain-timeout", "1h"]);
-      using client = await TcpClient.connect(server.tcpPort);
-      await client.greeted();
-      expect(await client.echoes("stay")).toBe(true);
-      server.kill("SIGTERM");
-      await server.waitForLog("draining");
-      expect((await server.stop(signal)).exitCode).toBe(code);
-      expect(server.log.some(({ msg }) => msg === "drained")).toBe(false);
-    }
   });
 });

@@ -130,8 +130,10 @@ describe("HAProxy", () => {
       expect(via).toStartWith("Via: 127.0.0.1:");
     }
   });
+});
 
-  test("its health checks, with a header and without, find the server up", async () => {
+describe("HAProxy's health checks", () => {
+  test("find the server up, with a header and without", async () => {
     await using accepting = await startServer(["--proxy-protocol", "accept"]);
     await using requiring = await startServer(REQUIRE);
     const reading = ["option tcp-check", "tcp-check expect string Client:"];
@@ -165,7 +167,7 @@ describe("HAProxy", () => {
     ["HTTP/1.1", ["http-check send ver HTTP/1.1 hdr Host echo.example"]],
   ];
 
-  test.each(requests)("its health check of the admin port, %s", async (_name, lines) => {
+  test.each(requests)("of the admin port find it up, %s", async (_name, lines) => {
     await using server = await startServer(REQUIRE);
     const fronts = ["/livez", "/readyz"].map((path) => ({
       ...place(),

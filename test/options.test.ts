@@ -109,7 +109,7 @@ describe("the option table", () => {
   });
 });
 
-describe("values", () => {
+describe("durations and sizes", () => {
   test("durations", () => {
     for (const [text, ms] of Object.entries({
       "500ms": 500,
@@ -152,7 +152,9 @@ describe("values", () => {
       usageError(() => serveOptions([`--max-queued-bytes=${text}`]));
     }
   });
+});
 
+describe("ports and addresses", () => {
   test("ports", () => {
     expect(serveOptions(["--tcp-port", "0", "--udp-port", "off"])).toMatchObject({
       tcpPort: 0,
@@ -188,7 +190,9 @@ describe("values", () => {
       usageError(() => serveOptions(["--proxy-trusted", text]));
     }
   });
+});
 
+describe("limits and rates", () => {
   test("limits and words", () => {
     const options = serveOptions([
       "--max-tcp-sessions-per-client",
@@ -237,17 +241,17 @@ describe("values", () => {
       usageError(() => serveOptions([flags]));
     }
   });
+});
 
-  test("no text makes a check throw or let a bad number through", () => {
-    const texts = fc.oneof(fc.string(), fc.stringMatching(/^[0-9.,:smhoff/KMiB-]{1,12}$/));
-    fc.assert(
-      fc.property(texts, fc.constantFrom(...ROWS), (text, [, option]) => {
-        const value = option.kind.parse(text);
-        if (typeof value === "number") expect(value).toBeWithin(0, 2 ** 31);
-      }),
-      { numRuns: 2000 },
-    );
-  });
+test("no text makes a check throw or let a bad number through", () => {
+  const texts = fc.oneof(fc.string(), fc.stringMatching(/^[0-9.,:smhoff/KMiB-]{1,12}$/));
+  fc.assert(
+    fc.property(texts, fc.constantFrom(...ROWS), (text, [, option]) => {
+      const value = option.kind.parse(text);
+      if (typeof value === "number") expect(value).toBeWithin(0, 2 ** 31);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 describe("the command line", () => {

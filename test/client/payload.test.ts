@@ -34,6 +34,16 @@ describe("a payload", () => {
     );
   });
 
+  test("starts like no banner and no PROXY header", () => {
+    fc.assert(
+      fc.property(key, number, fc.integer({ min: 1, max: 64 }), (of, n, bytes) => {
+        const payload = makePayload(of, n, bytes);
+        expect(payload[0]! & 0x80).toBe(0x80);
+        expect(new BannerReader().take(payload.subarray(0, 1))?.banner).toBeNull();
+      }),
+    );
+  });
+
   test("that comes back is the flow's own, and says its number", () => {
     fc.assert(
       fc.property(key, number, wholeSize, fc.nat(1000), (of, n, bytes, later) => {
@@ -66,17 +76,9 @@ describe("a payload", () => {
       }),
     );
   });
+});
 
-  test("starts like no banner and no PROXY header", () => {
-    fc.assert(
-      fc.property(key, number, fc.integer({ min: 1, max: 64 }), (of, n, bytes) => {
-        const payload = makePayload(of, n, bytes);
-        expect(payload[0]! & 0x80).toBe(0x80);
-        expect(new BannerReader().take(payload.subarray(0, 1))?.banner).toBeNull();
-      }),
-    );
-  });
-
+describe("a payload, changed or another's,", () => {
   test("with any one byte changed is corrupted, and says its number where its header is whole", () => {
     fc.assert(
       fc.property(

@@ -91,6 +91,28 @@ for (const [name, dial] of DIALS) {
       expect(sameEndpoint(session.banner!.via!, session.local)).toBe(true);
     });
 
+    test("comes from the address and the port that were asked for", async () => {
+      using server = tcpServer();
+      const port = freePort();
+      const sources = [
+        { address: endpoint("127.0.0.9:0").address },
+        { address: endpoint("127.0.0.9:0").address, port },
+        { port },
+      ];
+      const locals = [
+        /^127\.0\.0\.9:\d+$/,
+        new RegExp(`^127\\.0\\.0\\.9:${port}$`),
+        new RegExp(`^127\\.0\\.0\\.1:${port}$`),
+      ];
+      for (const [at, source] of sources.entries()) {
+        await using session = good(await TcpSession.open(server.endpoint, { ...options, source }));
+        good(await session.echo(message(0), PATIENCE_MS));
+        expect(formatEndpoint(session.local)).toMatch(locals[at]!);
+      }
+    });
+  });
+
+  describe(`a TCP session made by ${name}, while it is used,`, () => {
     test("carries many bytes while the echo comes back, then a half-close and the tail", async () => {
       await using server = await startServer();
       await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
@@ -114,6 +136,29 @@ for (const [name, dial] of DIALS) {
       expect(session.echoedBytes).toBe(2 * SIZE);
     });
 
+    test("does not call silent what is here by its deadline, though this process was late to look", async () => {
+      await using server = await startServer();
+      await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
+      good(await session.echo(message(0), PATIENCE_MS));
+      for (let number = 1; number <= 4; number++) {
+        const waiting = session.echo(message(number), 20);
+        Bun.sleepSync(2 * SHORT_MS); // long enough for the server to answer
+        good(await waiting);
+      }
+    });
+
+    test("has one question at a time", async () => {
+      using mute = tcpServer({ received() {} });
+      await using session = await open(mute.endpoint);
+      const first = session.echo(message(0), PATIENCE_MS);
+      expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
+      await session.reset();
+      expect(await first).toBeInstanceOf(Failure);
+      expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
+    });
+  });
+
+  describe(`a TCP session made by ${name}, at its end,`, () => {
     test("half-closes with nothing more to say, before a word was said too", async () => {
       await using server = await startServer();
       await using spoken = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
@@ -123,26 +168,6 @@ for (const [name, dial] of DIALS) {
         const halfClose = good(await session.halfClose(new Uint8Array(0), PATIENCE_MS));
         expect(halfClose).toEqual({ tail: "whole", bytes: 0, due: 0, endedBy: "fin" });
         expect(session.banner).not.toBeNull();
-      }
-    });
-
-    test("comes from the address and the port that were asked for", async () => {
-      using server = tcpServer();
-      const port = freePort();
-      const sources = [
-        { address: endpoint("127.0.0.9:0").address },
-        { address: endpoint("127.0.0.9:0").address, port },
-        { port },
-      ];
-      const locals = [
-        /^127\.0\.0\.9:\d+$/,
-        new RegExp(`^127\\.0\\.0\\.9:${port}$`),
-        new RegExp(`^127\\.0\\.0\\.1:${port}$`),
-      ];
-      for (const [at, source] of sources.entries()) {
-        await using session = good(await TcpSession.open(server.endpoint, { ...options, source }));
-        good(await session.echo(message(0), PATIENCE_MS));
-        expect(formatEndpoint(session.local)).toMatch(locals[at]!);
       }
     });
 
@@ -174,27 +199,6 @@ for (const [name, dial] of DIALS) {
       expect(bad(await TcpSession.open(mute.endpoint, { ...options, signal })).code).toBe("aborted");
       await using unconcerned = await open(mute.endpoint);
       expect(unconcerned.ended).toBeNull();
-    });
-
-    test("does not call silent what is here by its deadline, though this process was late to look", async () => {
-      await using server = await startServer();
-      await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
-      good(await session.echo(message(0), PATIENCE_MS));
-      for (let number = 1; number <= 4; number++) {
-        const waiting = session.echo(message(number), 20);
-        Bun.sleepSync(2 * SHORT_MS); // long enough for the server to answer
-        good(await waiting);
-      }
-    });
-
-    test("has one question at a time", async () => {
-      using mute = tcpServer({ received() {} });
-      await using session = await open(mute.endpoint);
-      const first = session.echo(message(0), PATIENCE_MS);
-      expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
-      await session.reset();
-      expect(await first).toBeInstanceOf(Failure);
-      expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
     });
   });
 }
