@@ -83,7 +83,7 @@ describe("HTTP as clients speak it", () => {
   });
 });
 
-describe("HTTP in pieces, in a row, and what is none", () => {
+describe("HTTP requests in pieces and in a row", () => {
   test("requests in one piece are answered in order, the slow before the quick, and nothing after the last", async () => {
     const one = (path: string, more = "") => `GET ${path} HTTP/1.1\r\n${HOST}${more}\r\n`;
     const asked = [
@@ -116,7 +116,9 @@ describe("HTTP in pieces, in a row, and what is none", () => {
     using silent = await connect();
     expect(await silent.halfClose().toEnd()).toBe("");
   });
+});
 
+describe("HTTP that the admin port refuses", () => {
   test("what is no request is told so, and the answer arrives though more was sent than is read", async () => {
     const wrong: [string, number][] = [
       ["hello\r\n", 400],

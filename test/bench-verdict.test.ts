@@ -125,20 +125,20 @@ describe("the verdict", () => {
       expect(verdict.reasons.length > 0).toBe(exact !== true);
     });
   }
+});
 
-  test("of a run is the worst of its cells'; of nothing, nothing can be said", () => {
-    const of = (...all: (boolean | null)[]) => exactness(all.map((exact) => ({ exact })));
-    expect([of(true, true), of(true, null), of(null, false), of()]).toEqual([true, null, false, null]);
-  });
+test("the verdict of a run is the worst of its cells'; of nothing, nothing can be said", () => {
+  const of = (...all: (boolean | null)[]) => exactness(all.map((exact) => ({ exact })));
+  expect([of(true, true), of(true, null), of(null, false), of()]).toEqual([true, null, false, null]);
+});
 
-  test("notes say what could not be timed, and which columns mean nothing", () => {
-    const { notes } = judgeCell(measured({ late: 3 }, { size: 2 }), { ...PLAIN, untimed: 2 });
-    expect(notes).toEqual([
-      "3 answers came later than 2 s, and right",
-      "2 answers came too late to be timed: the percentiles have the least they took",
-      expect.stringMatching(/^messages of 2 B cannot be told apart: lost, .* mean nothing, /),
-    ]);
-  });
+test("notes of a verdict say what could not be timed, and which columns mean nothing", () => {
+  const { notes } = judgeCell(measured({ late: 3 }, { size: 2 }), { ...PLAIN, untimed: 2 });
+  expect(notes).toEqual([
+    "3 answers came later than 2 s, and right",
+    "2 answers came too late to be timed: the percentiles have the least they took",
+    expect.stringMatching(/^messages of 2 B cannot be told apart: lost, .* mean nothing, /),
+  ]);
 });
 
 test("bounds read their figures in their units", () => {

@@ -55,6 +55,17 @@ describe("the log", () => {
     expect(server.log.map(({ msg }) => msg)).toEqual(["ready"]);
   });
 
+  for (const engine of process.platform === "linux" ? ["bun", "linux"] : ["bun"]) {
+    test(`${engine}: why an event loop died, in its own words`, async () => {
+      await using server = await startServer(["--engine", engine, "--workers", "2", "--fault-injection"]);
+      server.kill("SIGUSR2");
+      const line = await server.waitForLog("event loop restarted");
+      expect(line).toMatchObject({ level: "error", loop: 1, why: expect.stringContaining("fault injected") });
+    });
+  }
+});
+
+describe("the log and its reader", () => {
   test("pretty on a terminal, and where it is asked for", async () => {
     const args = ["--tcp-port", "0", "--udp-port", "0", "--admin-port", "0"];
     await using asked = new ServerProcess([...args, "--log-format", "pretty"]);
@@ -95,13 +106,4 @@ describe("the log", () => {
       child.kill("SIGKILL");
     }
   });
-
-  for (const engine of process.platform === "linux" ? ["bun", "linux"] : ["bun"]) {
-    test(`${engine}: why an event loop died, in its own words`, async () => {
-      await using server = await startServer(["--engine", engine, "--workers", "2", "--fault-injection"]);
-      server.kill("SIGUSR2");
-      const line = await server.waitForLog("event loop restarted");
-      expect(line).toMatchObject({ level: "error", loop: 1, why: expect.stringContaining("fault injected") });
-    });
-  }
 });

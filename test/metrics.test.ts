@@ -72,7 +72,9 @@ describe("/metrics", () => {
     }
     expect(seen.size).toBeGreaterThan(60);
   });
+});
 
+describe("/metrics while clients are served", () => {
   test("sessions, bytes and durations are what the client counted, and durations add up", async () => {
     await using server = await startServer(["--no-banner"]);
     const clients = await connectMany(server.tcpPort, 20);

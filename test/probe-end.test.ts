@@ -70,8 +70,8 @@ afterEach(() => {
   for (const socket of opened.splice(0)) socket.close();
 });
 
-describe("who is the probe", () => {
-  test("TCP: its own end, with a banner and an echo like anybody's; the same port elsewhere is a client's", async () => {
+describe("who is the TCP probe", () => {
+  test("its own end, with a banner and an echo like anybody's; the same port elsewhere is a client's", async () => {
     await using here = await Here.start({ maxTcpSessions: 1 });
     const { socket, banner } = await probeOf(here);
     expect(banner).toContain(`Server: 127.0.0.1:${here.tcpPort}\nClient: 127.0.0.1:${socket.port}\n`);
@@ -101,37 +101,10 @@ describe("who is the probe", () => {
     await heir.greeted();
     expect(sumColumn(here.tables.counters, COUNTER.tcpOpened)).toBe(2);
   });
+});
 
-  test("nobody can have its end while it has it", async () => {
-    await using server = await startServer();
-    await probed(server, 1);
-    const udpPort = udpProbePort(server);
-
-    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const tables = makeSharedTables(1, 0);
-    const probe = new TcpProbe(tables, endpointOf("127.0.0.1", silent.port)!);
-    expect(await probe.ask(10)).not.toBeNull(); // its connection stays, and its end with it
-    const tcpPort = Atomics.load(new Int32Array(tables.control), CONTROL.probeTcpEnd);
-
-    for (const options of [[], [SO_REUSEADDR], [SO_REUSEPORT], [SO_REUSEADDR, SO_REUSEPORT]]) {
-      for (const thief of ["127.0.0.1", "0.0.0.0"]) {
-        expect([options, thief, bindError(SOCK_DGRAM, thief, udpPort, options)]).toEqual([
-          options,
-          thief,
-          EADDRINUSE,
-        ]);
-        expect([options, thief, bindError(SOCK_STREAM, thief, tcpPort, options)]).toEqual([
-          options,
-          thief,
-          EADDRINUSE,
-        ]);
-      }
-    }
-    probe.close();
-    expect(bindError(SOCK_STREAM, "127.0.0.1", tcpPort, [])).toBe(0);
-  });
-
-  test("UDP: its own end; the same port elsewhere is a client's, and forged it is one for one", async () => {
+describe("who is the UDP probe", () => {
+  test("its own end; the same port elsewhere is a client's, and forged it is one for one", async () => {
     await using server = await startServer(["--tcp-port", "off", "--max-udp-sessions", "1"]);
     await probed(server, 1);
     const fromPort = udpProbePort(server);
@@ -152,7 +125,7 @@ describe("who is the probe", () => {
     expect((await server.metrics()).get("echo_sent_datagrams_total", { protocol: "udp" })).toBe(3);
   });
 
-  test("UDP: a port that the loop guard blocks is the probe's while it has it, and blocked again after", async () => {
+  test("a port that the loop guard blocks is the probe's while it has it, and blocked again after", async () => {
     const every = Array.from({ length: 65535 }, (_, at) => at + 1);
     await using here = await Here.start({ udpBlockedSourcePorts: every, tcpPort: null });
     const blocked = COUNTER.udpDropped + UDP_DROPS.indexOf("blocked_source_port");
@@ -170,6 +143,35 @@ describe("who is the probe", () => {
     heir.send("from a blocked port");
     await until("one more drop", () => sumColumn(here.tables.counters, blocked) === 2);
   });
+});
+
+test("nobody can have the probe's end while it has it", async () => {
+  await using server = await startServer();
+  await probed(server, 1);
+  const udpPort = udpProbePort(server);
+
+  using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const tables = makeSharedTables(1, 0);
+  const probe = new TcpProbe(tables, endpointOf("127.0.0.1", silent.port)!);
+  expect(await probe.ask(10)).not.toBeNull(); // its connection stays, and its end with it
+  const tcpPort = Atomics.load(new Int32Array(tables.control), CONTROL.probeTcpEnd);
+
+  for (const options of [[], [SO_REUSEADDR], [SO_REUSEPORT], [SO_REUSEADDR, SO_REUSEPORT]]) {
+    for (const thief of ["127.0.0.1", "0.0.0.0"]) {
+      expect([options, thief, bindError(SOCK_DGRAM, thief, udpPort, options)]).toEqual([
+        options,
+        thief,
+        EADDRINUSE,
+      ]);
+      expect([options, thief, bindError(SOCK_STREAM, thief, tcpPort, options)]).toEqual([
+        options,
+        thief,
+        EADDRINUSE,
+      ]);
+    }
+  }
+  probe.close();
+  expect(bindError(SOCK_STREAM, "127.0.0.1", tcpPort, [])).toBe(0);
 });
 
 describe("a probe that does not end", () => {

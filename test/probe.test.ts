@@ -147,42 +147,42 @@ describe("at a limit", () => {
       expect([mode, trusted, await counted(server)]).toEqual([mode, trusted, []]);
     }
   });
+});
 
-  test("of time: a server that drains is not ready, and says so at once", async () => {
-    await using server = await startServer();
-    using client = await TcpClient.connect(server.tcpPort);
-    await client.greeted();
-    await probed(server, 1);
-    server.kill("SIGTERM");
-    await server.waitForLog("draining");
-    expect(await readiness(server)).toBe("503 not ready: draining");
-    expect((await server.metrics()).get("echo_ready")).toBe(0);
-    client.halfClose();
-    expect(await server.exited).toBe(0);
-    expect(server.log.find(({ msg }) => msg === "drained")).toMatchObject({ finished: 1, cut: 0 });
-  });
+test("a server that drains is not ready, and says so at once", async () => {
+  await using server = await startServer();
+  using client = await TcpClient.connect(server.tcpPort);
+  await client.greeted();
+  await probed(server, 1);
+  server.kill("SIGTERM");
+  await server.waitForLog("draining");
+  expect(await readiness(server)).toBe("503 not ready: draining");
+  expect((await server.metrics()).get("echo_ready")).toBe(0);
+  client.halfClose();
+  expect(await server.exited).toBe(0);
+  expect(server.log.find(({ msg }) => msg === "drained")).toMatchObject({ finished: 1, cut: 0 });
+});
 
-  test("none: what fails is named, counted, and no session", async () => {
-    const tables = makeSharedTables(1, 0);
-    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const gone = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const closed = endpointOf("127.0.0.1", gone.port)!;
-    gone.stop(true);
-    for (const [tcp, why, result] of [
-      [closed, "tcp: cannot connect: ECONNREFUSED; udp: no echo within 50 ms", "refused"],
-      [
-        endpointOf("127.0.0.1", silent.port)!,
-        "tcp: no echo within 50 ms; udp: no echo within 50 ms",
-        "timeout",
-      ],
-    ] as const) {
-      const failing = new Readiness(tables, { tcp: [tcp], udp: [closed] }, settings(), 50);
-      expect(failing.isReady()).toBe(false);
-      expect(await failing.check()).toEqual({ ok: false, text: `not ready: ${why}` });
-      expect(failing.isReady()).toBe(false);
-      expect(failing.tries.get(result)).toBe(1);
-      expect(failing.tries.get("ok")).toBe(0);
-      failing.close();
-    }
-  });
+test("a probe that fails is named, counted, and no session", async () => {
+  const tables = makeSharedTables(1, 0);
+  using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const gone = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const closed = endpointOf("127.0.0.1", gone.port)!;
+  gone.stop(true);
+  for (const [tcp, why, result] of [
+    [closed, "tcp: cannot connect: ECONNREFUSED; udp: no echo within 50 ms", "refused"],
+    [
+      endpointOf("127.0.0.1", silent.port)!,
+      "tcp: no echo within 50 ms; udp: no echo within 50 ms",
+      "timeout",
+    ],
+  ] as const) {
+    const failing = new Readiness(tables, { tcp: [tcp], udp: [closed] }, settings(), 50);
+    expect(failing.isReady()).toBe(false);
+    expect(await failing.check()).toEqual({ ok: false, text: `not ready: ${why}` });
+    expect(failing.isReady()).toBe(false);
+    expect(failing.tries.get(result)).toBe(1);
+    expect(failing.tries.get("ok")).toBe(0);
+    failing.close();
+  }
 });

@@ -95,19 +95,19 @@ describe("when the time for a header is over", () => {
   });
 });
 
+const LATE = ["--proxy-protocol", "accept", "--proxy-timeout", "300ms"];
+
+/** A client that has said nothing, and so has its banner. */
+async function greeted(server: EchoServer): Promise<TcpClient> {
+  const client = await TcpClient.connect(server.tcpPort);
+  expect((await bannerLines(client)).slice(1)).toEqual([`Client: 127.0.0.1:${client.port}`]);
+  return client;
+}
+
+const late = async (server: EchoServer) => (await server.metrics()).get("echo_proxy_late_total");
+
 /** A balancer that sends its header with the client's first payload, to a server that speaks first. */
 describe("a header that comes after the banner", () => {
-  const LATE = ["--proxy-protocol", "accept", "--proxy-timeout", "300ms"];
-
-  /** A client that has said nothing, and so has its banner. */
-  async function greeted(server: EchoServer): Promise<TcpClient> {
-    const client = await TcpClient.connect(server.tcpPort);
-    expect((await bannerLines(client)).slice(1)).toEqual([`Client: 127.0.0.1:${client.port}`]);
-    return client;
-  }
-
-  const late = async (server: EchoServer) => (await server.metrics()).get("echo_proxy_late_total");
-
   test("is taken off, however it is segmented, and counted; the echo goes on", async () => {
     await using server = await startServer([...LATE.slice(0, 2), "--proxy-timeout", "1s"]);
     const headers = [V1, checksummed(), v2(0x20, 0x00, [])];
@@ -183,7 +183,9 @@ describe("a header that comes after the banner", () => {
     expect(cut.body.length).toBe(0);
     expect(await refusedBy(server)).toEqual({ proxy_malformed: 1 });
   });
+});
 
+describe("a header that comes after the banner: limits and times", () => {
   test("a limit for each client counts the real one from then on", async () => {
     await using server = await startServer([...LATE, "--max-tcp-sessions-per-client", "1"]);
     using first = await greeted(server);

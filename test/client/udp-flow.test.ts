@@ -77,7 +77,9 @@ for (const connected of [false, true]) {
         expect([text, failure.code]).toEqual([text, "no_such_address"]);
       }
     });
+  });
 
+  describe(`a UDP flow, ${connected ? "connected" : "not connected"}, in trouble or at its end,`, () => {
     test("is refused where nobody listens, once a datagram, and lives on", async () => {
       const target = endpoint(`127.0.0.1:${freePort()}`);
       await using flow = await open(target, { connected });
@@ -107,7 +109,7 @@ for (const connected of [false, true]) {
       expect(bad(await flow.receive(SHORT_MS)).code).toBe("timeout");
     });
 
-    test("that ended hands out what had come, then says so", async () => {
+    test("hands out what had come before it ended, then says so", async () => {
       using server = await udpServer((bytes, send) => {
         send(bytes);
         send(bytes);

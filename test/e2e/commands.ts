@@ -39,7 +39,13 @@ const allReady = ["wait", "-n", NAMESPACE, "--for=condition=Ready", "pod", "--al
 /** What the documentation tells a person to type, typed. */
 export function commandTests(before: Before): void {
   beforeAll(() => before.note());
+  applyTests(before);
+  nameTests();
+  containerTests();
+  nodePortTests();
+}
 
+function applyTests(before: Before): void {
   test("the rendered file can be created and deleted, and nothing is left", async () => {
     const folder = await mkdtemp("/tmp/echo-rendered-");
     const file = join(folder, "dev.yaml");
@@ -78,7 +84,9 @@ export function commandTests(before: Before): void {
     const used = new Set((await pods()).map(({ node }) => node));
     expect(used.size).toBe(Math.min(3, (await nodeAddresses()).size));
   });
+}
 
+function nameTests(): void {
   test("the name headless has three addresses, server1.headless one", async () => {
     const fleet = await fleetReady(10);
     // A resolver may remember for some seconds what was before.
@@ -116,7 +124,9 @@ export function commandTests(before: Before): void {
       expect(addresses).toContain(addressOf(parseBanner(text)!.server));
     }
   });
+}
 
+function containerTests(): void {
   test("echo-server health answers in both containers", async () => {
     for (const container of ["tcp", "udp"]) {
       await kubectlLine(`kubectl exec -n echo-server deploy/server1 -c ${container} -- echo-server health`);
@@ -134,7 +144,9 @@ export function commandTests(before: Before): void {
       expect(JSON.parse(lines[0]!)).toMatchObject({ msg: "ready", ...addresses });
     }
   });
+}
 
+function nodePortTests(): void {
   test("NodePort: every node answers with its own server, which sees the real client", async () => {
     await kubectlLine("kubectl apply -k k8s/overlays/dev-nodeport");
     await rolledOut(120); // the loop guard's list is another one with a NodePort

@@ -25,6 +25,12 @@ const budget = z.object({ status: z.object({ currentHealthy: z.int(), desiredHea
 
 /** What goes wrong in a cluster. Each test finds and leaves dev with NodePort, every server ready. */
 export function faultTests(renderer: () => Renderer): void {
+  podFaultTests();
+  settingFaultTests(renderer);
+  drainTests();
+}
+
+function podFaultTests(): void {
   test("a Pod is killed: its name comes back", async () => {
     const victim = (await fleetReady(30)).find(({ instance }) => instance === "server2")!;
     const watch = new Stopwatch();
@@ -63,7 +69,9 @@ export function faultTests(renderer: () => Renderer): void {
     const metrics = new Metrics(await adminPage(target.name, 8080, "/metrics"));
     expect(metrics.get("echo_sessions_active", { protocol: "tcp" })).toBeGreaterThanOrEqual(SLOW_READERS);
   });
+}
 
+function settingFaultTests(renderer: () => Renderer): void {
   test("a wrong setting: the Pod's log says which in one line, and the others go on", async () => {
     const settings = ["ECHO_TCP_IDLE_TIMEOUT=5 parsecs"];
     await kubectl(["apply", "-k", await renderer().folder({ path: "overlays/dev-nodeport", settings })]);
@@ -104,7 +112,9 @@ export function faultTests(renderer: () => Renderer): void {
     await kubectlLine("kubectl apply -k k8s/overlays/dev-nodeport");
     await rolledOut(120);
   });
+}
 
+function drainTests(): void {
   test("two nodes are drained at once: the budget holds, and one node carries all three", async () => {
     const fleet = await fleetReady(30);
     const client = (await pods("app.kubernetes.io/name=echo-client"))[0]!;

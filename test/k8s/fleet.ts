@@ -27,9 +27,9 @@ const find = (objects: readonly KubernetesObject[], name: string): KubernetesObj
 /** The name of the settings' ConfigMap, which ends in a hash. */
 const isSettings = (name: string): boolean => /^echo-server-[0-9a-z]{10}$/.test(name);
 
-export function fleetTests(): void {
-  let renderer: Renderer;
+let renderer: Renderer;
 
+export function fleetTests(): void {
   beforeAll(async () => {
     renderer = await Renderer.start();
   });
@@ -38,6 +38,12 @@ export function fleetTests(): void {
     await renderer[Symbol.asyncDispose]();
   });
 
+  wholeFleetTests();
+  settingTests();
+  podTests();
+}
+
+function wholeFleetTests(): void {
   describe("the policy holds for", () => {
     // Every combination of these is the business of the end-to-end tests.
     for (const { path } of OVERLAYS) {
@@ -109,6 +115,20 @@ export function fleetTests(): void {
     expect(check(service, find(objects, "Service/echo-server")).clusterIP).toBeUndefined();
   });
 
+  test("every folder that the documentation names is there", async () => {
+    const text = await Bun.file(join(PROJECT, "k8s/README.md")).text();
+    const named = [...text.matchAll(/`(components\/[\w-]+|overlays\/[\w-]+)`/g)].map(([, path]) => path!);
+    const there = [
+      ...COMPONENTS.map((name) => `components/${name}`),
+      ...OVERLAYS.slice(1).map(({ path }) => path),
+    ];
+    expect([...new Set(named)].filter((path) => !path.startsWith("overlays/load")).sort()).toEqual(
+      there.sort(),
+    );
+  });
+}
+
+function settingTests(): void {
   test("one setting changes a port everywhere", async () => {
     const settings = [
       "ECHO_TCP_PORT=2345",
@@ -170,7 +190,7 @@ export function fleetTests(): void {
     }
   });
 
-  test("that setting can be one line of an overlay's own file", async () => {
+  test("the TCP port can be one line of an overlay's own file", async () => {
     // As the documentation has it, and as often as one likes.
     const readme = await Bun.file(join(PROJECT, "docs/fleet.md")).text();
     const line = /^\$ (echo ECHO_TCP_PORT=2345 >+k8s\/overlays\/dev\/settings\.env)/m.exec(readme)![1]!;
@@ -185,7 +205,9 @@ export function fleetTests(): void {
       }
     }
   });
+}
 
+function podTests(): void {
   test("the image is named once, and an overlay renames it everywhere", async () => {
     const files = await Array.fromAsync(new Bun.Glob("**/*.yaml").scan(K8S));
     const texts = await Promise.all(files.map((file) => Bun.file(join(K8S, file)).text()));
@@ -236,17 +258,5 @@ export function fleetTests(): void {
   test("the namespace enforces the restricted standard", async () => {
     const namespace = find(await renderer.objects({ path: "overlays/dev" }), "Namespace/echo-server");
     expect(namespace.metadata.labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "restricted" });
-  });
-
-  test("every folder that the documentation names is there", async () => {
-    const text = await Bun.file(join(PROJECT, "k8s/README.md")).text();
-    const named = [...text.matchAll(/`(components\/[\w-]+|overlays\/[\w-]+)`/g)].map(([, path]) => path!);
-    const there = [
-      ...COMPONENTS.map((name) => `components/${name}`),
-      ...OVERLAYS.slice(1).map(({ path }) => path),
-    ];
-    expect([...new Set(named)].filter((path) => !path.startsWith("overlays/load")).sort()).toEqual(
-      there.sort(),
-    );
   });
 }

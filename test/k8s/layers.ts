@@ -49,9 +49,9 @@ function layerings(component: string): Overlay[] {
   ];
 }
 
-export function layerTests(): void {
-  let renderer: Renderer;
+let renderer: Renderer;
 
+export function layerTests(): void {
   beforeAll(async () => {
     renderer = await Renderer.start();
   });
@@ -60,6 +60,11 @@ export function layerTests(): void {
     await renderer[Symbol.asyncDispose]();
   });
 
+  namespaceTests();
+  namesAndSettingsTests();
+}
+
+function namespaceTests(): void {
   test("base is objects of one namespace and no other; overlays/namespaced is dev without the Namespace", async () => {
     const base = await renderer.objects({ path: "base" });
     expect(base).toHaveLength(7);
@@ -129,7 +134,9 @@ export function layerTests(): void {
     );
     await expect(renderer.built(folder)).rejects.toThrow("metadata.namespace");
   });
+}
 
+function namesAndSettingsTests(): void {
   test("a name's prefix and suffix reach the names that Pods are found by", async () => {
     for (const named of [
       { nameSuffix: "-b" },

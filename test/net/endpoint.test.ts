@@ -44,6 +44,41 @@ describe("an endpoint", () => {
     expect(formatEndpoint(parseEndpoint("[::ffff:10.0.0.1]:7")!)).toBe("10.0.0.1:7");
   });
 
+  test("what is written is read back as the same", () => {
+    fc.assert(
+      fc.property(endpoint, (end) => {
+        expect(sameEndpoint(parseEndpoint(formatEndpoint(end))!, end)).toBe(true);
+        expect(sameEndpoint(endpointOf(hostOf(end), end.port)!, end)).toBe(true);
+      }),
+    );
+  });
+
+  test("two are the same with the same address, port and zone", () => {
+    const one: Endpoint = { address: ip("fe80::1"), port: 7, zone: "eth0" };
+    expect(sameEndpoint(one, { ...one, address: { ...one.address } })).toBe(true);
+    expect(sameEndpoint(one, { ...one, port: 8 })).toBe(false);
+    expect(sameEndpoint(one, { ...one, zone: "eth1" })).toBe(false);
+    expect(sameEndpoint(one, { address: one.address, port: 7 })).toBe(false);
+    expect(sameEndpoint(one, { ...one, address: ip("fe80::2") })).toBe(false);
+  });
+
+  test("a link-local address is one of fe80::/10", () => {
+    for (const text of ["fe80::", "fe80::1", "febf:ffff::1"]) expect(isLinkLocal(ip(text))).toBe(true);
+    for (const text of ["fec0::1", "fe7f::1", "::1", "169.254.0.1", "fd00::1"]) {
+      expect(isLinkLocal(ip(text))).toBe(false);
+    }
+  });
+
+  test("a host without brackets is read as a socket tells it", () => {
+    expect(endpointOf("::ffff:127.0.0.1", 7)).toEqual({ address: parseAddress("127.0.0.1")!, port: 7 });
+    expect(formatAddress(endpointOf("fe80::1%eth0", 7)!.address)).toBe("fe80::1");
+    expect(endpointOf("[::1]", 7)).toBeNull();
+    expect(endpointOf("::1", 65_536)).toBeNull();
+    expect(endpointOf("::1", 1.5)).toBeNull();
+  });
+});
+
+describe("text that is no endpoint", () => {
   const none = [
     "",
     ":",
@@ -81,15 +116,6 @@ describe("an endpoint", () => {
     test(`${JSON.stringify(text)} is none`, () => expect(parseEndpoint(text)).toBeNull());
   }
 
-  test("what is written is read back as the same", () => {
-    fc.assert(
-      fc.property(endpoint, (end) => {
-        expect(sameEndpoint(parseEndpoint(formatEndpoint(end))!, end)).toBe(true);
-        expect(sameEndpoint(endpointOf(hostOf(end), end.port)!, end)).toBe(true);
-      }),
-    );
-  });
-
   test("any text is read or refused, and never throws", () => {
     const piece = fc.constantFrom("[", "]", ":", "%", ".", "1", "fe80", "::", "eth0", " ", "80", "65536");
     fc.assert(
@@ -104,29 +130,5 @@ describe("an endpoint", () => {
         },
       ),
     );
-  });
-
-  test("two are the same with the same address, port and zone", () => {
-    const one: Endpoint = { address: ip("fe80::1"), port: 7, zone: "eth0" };
-    expect(sameEndpoint(one, { ...one, address: { ...one.address } })).toBe(true);
-    expect(sameEndpoint(one, { ...one, port: 8 })).toBe(false);
-    expect(sameEndpoint(one, { ...one, zone: "eth1" })).toBe(false);
-    expect(sameEndpoint(one, { address: one.address, port: 7 })).toBe(false);
-    expect(sameEndpoint(one, { ...one, address: ip("fe80::2") })).toBe(false);
-  });
-
-  test("a link-local address is one of fe80::/10", () => {
-    for (const text of ["fe80::", "fe80::1", "febf:ffff::1"]) expect(isLinkLocal(ip(text))).toBe(true);
-    for (const text of ["fec0::1", "fe7f::1", "::1", "169.254.0.1", "fd00::1"]) {
-      expect(isLinkLocal(ip(text))).toBe(false);
-    }
-  });
-
-  test("a host without brackets is read as a socket tells it", () => {
-    expect(endpointOf("::ffff:127.0.0.1", 7)).toEqual({ address: parseAddress("127.0.0.1")!, port: 7 });
-    expect(formatAddress(endpointOf("fe80::1%eth0", 7)!.address)).toBe("fe80::1");
-    expect(endpointOf("[::1]", 7)).toBeNull();
-    expect(endpointOf("::1", 65_536)).toBeNull();
-    expect(endpointOf("::1", 1.5)).toBeNull();
   });
 });

@@ -195,6 +195,17 @@ describe("version 2", () => {
     expect(parseProxyHeader(v2(0x21, 0x11, [], 65535), 16).kind).toBe("malformed");
   });
 
+  test("the longest header that is taken", () => {
+    const value = PROXY_HEADER_MAX - 16 - 12 - 3;
+    const fill = new Array<number>(value).fill(7);
+    expect(sourceText(v2(0x21, 0x11, [...INET, 0x04, value >> 8, value & 255, ...fill]))).toBe(
+      "10.1.2.3 4660",
+    );
+    expect(parse(v2(0x21, 0x11, INET, PROXY_HEADER_MAX - 16 + 1)).kind).toBe("malformed");
+  });
+});
+
+describe("the bytes of version 2", () => {
   // A Buffer's slice is a view: a checksum zeroed there would be zeroed in what the caller holds.
   test("a Buffer is read like any other bytes, and left as it was", () => {
     const bytes = Buffer.from(checksummed());
@@ -208,7 +219,9 @@ describe("version 2", () => {
     const large = new Uint8Array([1, 2, 3, ...checksummed(), 4]);
     expect(sourceText(large.subarray(3))).toBe("10.1.2.3 4660");
   });
+});
 
+describe("the checksum of version 2", () => {
   test("one checksum is computed at most, so that a header cannot buy more work than its length", () => {
     const checksum = [0x03, 0, 4, 0, 0, 0, 0];
     const bytes = v2(0x21, 0x11, [...INET, ...checksum, ...checksum]);
@@ -225,15 +238,6 @@ describe("version 2", () => {
         expect(parse(changed)).toEqual({ kind: "malformed", why: "the checksum is wrong" });
       }
     }
-  });
-
-  test("the longest header that is taken", () => {
-    const value = PROXY_HEADER_MAX - 16 - 12 - 3;
-    const fill = new Array<number>(value).fill(7);
-    expect(sourceText(v2(0x21, 0x11, [...INET, 0x04, value >> 8, value & 255, ...fill]))).toBe(
-      "10.1.2.3 4660",
-    );
-    expect(parse(v2(0x21, 0x11, INET, PROXY_HEADER_MAX - 16 + 1)).kind).toBe("malformed");
   });
 });
 

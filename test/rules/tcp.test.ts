@@ -243,6 +243,27 @@ describe("where a PROXY header is due", () => {
     expect(loop.send(0, HEADER)).toBe(OPEN);
   });
 
+  test("after it the idle timeout holds, and not the header's", () => {
+    const loop = new Loop({ proxyProtocol: "require", proxyTimeoutMs: 200, tcpIdleTimeoutMs: 1000 });
+    loop.open(0);
+    loop.send(0, HEADER);
+    loop.pass(900);
+    expect(loop.idled).toEqual([]);
+    loop.pass(200);
+    expect(loop.idled).toEqual([0]);
+  });
+
+  test("an untrusted peer is refused under require, plain under accept", () => {
+    const changes = { proxyTrusted: ["198.51.100.0/24"] };
+    const require = new Loop({ ...changes, proxyProtocol: "require" });
+    expect(require.open(0)).toBe(REFUSED);
+    expect(require.refused("proxy_untrusted")).toBe(1);
+    expect(require.activeEverywhere()).toBe(0);
+    expect(new Loop({ ...changes, proxyProtocol: "accept" }).open(0)).toBe(OPEN);
+  });
+});
+
+describe("where a PROXY header is late", () => {
   test("time runs out: plain under accept, refused under require", () => {
     const accept = new Loop({ proxyProtocol: "accept", proxyTimeoutMs: 500, tcpIdleTimeoutMs: 5000 });
     accept.open(0);
@@ -257,16 +278,6 @@ describe("where a PROXY header is due", () => {
     expect(require.refused("proxy_timeout")).toBe(1);
     expect(require.closedBy("refused")).toBe(1);
     expect(require.activeEverywhere()).toBe(0);
-  });
-
-  test("after it the idle timeout holds, and not the header's", () => {
-    const loop = new Loop({ proxyProtocol: "require", proxyTimeoutMs: 200, tcpIdleTimeoutMs: 1000 });
-    loop.open(0);
-    loop.send(0, HEADER);
-    loop.pass(900);
-    expect(loop.idled).toEqual([]);
-    loop.pass(200);
-    expect(loop.idled).toEqual([0]);
   });
 
   test("none of it came in time, under accept: the banner is due, and a header may still begin", () => {
@@ -301,14 +312,5 @@ describe("where a PROXY header is due", () => {
     expect(text(loop.rules.opened.pending)).toBe("PRO");
     expect(loop.refused("proxy_timeout")).toBe(1);
     expect(loop.rules.counters[COUNTER.proxyLate]).toBe(0);
-  });
-
-  test("an untrusted peer is refused under require, plain under accept", () => {
-    const changes = { proxyTrusted: ["198.51.100.0/24"] };
-    const require = new Loop({ ...changes, proxyProtocol: "require" });
-    expect(require.open(0)).toBe(REFUSED);
-    expect(require.refused("proxy_untrusted")).toBe(1);
-    expect(require.activeEverywhere()).toBe(0);
-    expect(new Loop({ ...changes, proxyProtocol: "accept" }).open(0)).toBe(OPEN);
   });
 });
