@@ -43,7 +43,7 @@ describe("HTTP as clients speak it", () => {
     expect(await answer(`GET /readyz HTTP/1.1\r\n${kubelet}`)).toEndWith("\r\n\r\nready\n");
   });
 
-  test("a length, the time, and what becomes of the connection; HEAD says the same without the body", async () => {
+  test("an answer has a length, the time, and what becomes of the connection; HEAD's is the same without the body", async () => {
     using client = await connect();
     client.send(`GET /livez HTTP/1.1\r\n${HOST}\r\n`);
     await until("an answer", () => client.received.endsWith("live\n"));
@@ -84,7 +84,7 @@ describe("HTTP as clients speak it", () => {
 });
 
 describe("HTTP requests in pieces and in a row", () => {
-  test("requests in one piece are answered in order, the slow before the quick, and nothing after the last", async () => {
+  test("requests in one piece are answered in order, and none after the one that closes", async () => {
     const one = (path: string, more = "") => `GET ${path} HTTP/1.1\r\n${HOST}${more}\r\n`;
     const asked = [
       one("/readyz"),
@@ -119,7 +119,7 @@ describe("HTTP requests in pieces and in a row", () => {
 });
 
 describe("HTTP that the admin port refuses", () => {
-  test("what is no request is told so, and the answer arrives though more was sent than is read", async () => {
+  test("a wrong request gets its error as an answer, though more was sent than is read", async () => {
     const wrong: [string, number][] = [
       ["hello\r\n", 400],
       [`GET /${"x".repeat(5000)}`, 414],
@@ -139,7 +139,7 @@ describe("HTTP that the admin port refuses", () => {
     await untilMetric(server, name, labels, before.get(name, labels) + wrong.length);
   });
 
-  test("who asks on and on without reading is not kept", async () => {
+  test("a client that asks on and on and reads no answer is reset", async () => {
     using client = await connect({ stalled: true });
     const asked = `GET /livez HTTP/1.1\r\n${HOST}\r\n`.repeat(1000);
     await until("the server has enough", () => {
@@ -266,7 +266,7 @@ describe("the cap of connections", () => {
 });
 
 describe("scrapes", () => {
-  test("in a loop, from many: each is of after its own question, and renders are far apart", async () => {
+  test("from many clients in a loop show no state older than their question, and are rendered far apart", async () => {
     await using server = await startServer();
     using client = await TcpClient.connect(server.tcpPort);
     const started = performance.now();

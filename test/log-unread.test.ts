@@ -207,7 +207,7 @@ describe("lines on a descriptor", () => {
     expect(Number.parseInt(flags, 8) & constants.O_NONBLOCK).toBe(0);
   });
 
-  test("a pipe whose reader has gone, and a full disk: lost and counted, and the next line is tried", () => {
+  test("a line that a closed descriptor or a full disk does not take is lost and counted, and the next is tried", () => {
     using pipe = new Pipe();
     const output = new LineOutput(pipe.writer);
     closeSync(pipe.writer);

@@ -49,7 +49,7 @@ test("off Linux the limit of open files is the real one", () => {
   if (LINUX) expect(openFileLimit("darwin")).toBe(openFileLimit("linux"));
 });
 
-test("a process that takes its machine for another than Linux: more loops end it with 2, one serves", async () => {
+test("where the system is not Linux, one loop serves, and more are refused with exit code 2", async () => {
   const two = await run(["serve", "--workers", "2"], ON_DARWIN);
   expect(two.exitCode).toBe(2);
   expect(two.stderr).toBe(

@@ -152,7 +152,7 @@ describe("a header that comes after the banner", () => {
     await untilActive(server, "tcp", 0);
   });
 
-  test("part of a signature is held for the time of a header, then it comes back, as does what is none", async () => {
+  test("part of a signature comes back when the time for a header is over; what is no signature comes back too", async () => {
     await using server = await startServer(LATE);
     const notBinary = Buffer.from([...SIGNATURE_V2.slice(0, 11), 0]).toString("latin1");
     for (const plain of ["PROX", "\r\n\r", "hello", "PROXY\n", notBinary]) {

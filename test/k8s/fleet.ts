@@ -235,7 +235,7 @@ function podTests(): void {
     }
   });
 
-  test("a Pod is given the time that it takes to leave", async () => {
+  test("a Pod's grace period is longer than its pause, its drain and its last flush together", async () => {
     const { drainTimeoutMs } = SERVE_OPTIONS.rows;
     const drainSeconds = drainTimeoutMs.kind.parse(drainTimeoutMs.default!)! / 1000;
     const cutSeconds = FLUSH_MS / 1000; // in which cut sessions get what they are owed

@@ -164,7 +164,7 @@ describe("blocks", () => {
     test(`not ${JSON.stringify(text)}`, () => expect(parseCidr(text)).toBeNull());
   }
 
-  test("an address is in the block of its first n bits, and not in that with the last of these turned", () => {
+  test("an address is in the block of its first n bits, and not in the block where bit n is another", () => {
     fc.assert(
       fc.property(groups, fc.integer({ min: 1, max: 128 }), (numbers, length) => {
         const bits = numbers.map((number) => number.toString(2).padStart(16, "0")).join("");

@@ -280,7 +280,7 @@ describe("where a PROXY header is late", () => {
     expect(require.activeEverywhere()).toBe(0);
   });
 
-  test("none of it came in time, under accept: the banner is due, and a header may still begin", () => {
+  test("when nothing of it came in time, accept sends the banner, and a header may still begin", () => {
     const loop = new Loop({ proxyProtocol: "accept", proxyTimeoutMs: 500, tcpIdleTimeoutMs: 5000 });
     loop.open(0);
     loop.pass(600);
@@ -301,7 +301,7 @@ describe("where a PROXY header is late", () => {
     expect(loop.idled).toEqual([0]);
   });
 
-  test("a late one that is not finished in time is refused; part of a signature is plain", () => {
+  test("one that is not finished in time is refused; part of a signature is plain", () => {
     const loop = new Loop({ proxyProtocol: "accept", proxyTimeoutMs: 500 });
     for (const slot of [0, 1]) loop.open(slot);
     loop.pass(600);
