@@ -18,13 +18,13 @@ const libc = dlopen("libc.so.6", {
   close: { args: ["int"], returns: "int" },
 });
 
-export interface Endpoint {
+interface HostPort {
   readonly address: string;
   readonly port: number;
 }
 
 /** Sends one datagram as if `from` had. @throws without the permission to */
-export function sendForged(from: Endpoint, to: Endpoint, payload: Uint8Array): void {
+export function sendForged(from: HostPort, to: HostPort, payload: Uint8Array): void {
   const packet = new Uint8Array(28 + payload.length);
   const view = new DataView(packet.buffer);
   view.setUint8(0, 0x45); // version 4, five words of header; the kernel fills in lengths, id and checksum
