@@ -21,6 +21,8 @@ need unshare util-linux
 need nsenter util-linux
 need setpriv util-linux
 need script bsdutils
+need curl curl
+need wget wget
 need openssl openssl
 need haproxy haproxy
 need nginx nginx-light
@@ -66,6 +68,6 @@ for service in haproxy nginx; do
   if [ -z "$had" ] && command -v systemctl >/dev/null 2>&1; then systemctl --quiet disable "$service" >&2 || true; fi
 done
 
-for program in nc socat ncat ip unshare nsenter setpriv script openssl haproxy nginx; do
+for program in nc socat ncat ip unshare nsenter setpriv script curl wget openssl haproxy nginx; do
   command -v "$program" >/dev/null 2>&1 || { echo "tests need $program, which did not come with:$packages" >&2; exit 1; }
 done
