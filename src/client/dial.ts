@@ -12,12 +12,44 @@ export interface Source {
   readonly bound?: (port: number) => void;
 }
 
+/** A connection, as much of it as a session needs; a socket of Bun's is one. */
+export interface Connection {
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Gives the kernel bytes to send. How many it took, from the first on; below 0 where the connection is broken. */
+  write(bytes: Uint8Array): number;
+  /** Sends a FIN; reading goes on. */
+  shutdown(): void;
+  /** Sends a FIN and closes. */
+  end(): void;
+  /** Resets and closes. */
+  terminate(): void;
+  /** Reads nothing until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** What the kernel knows of the path; null, or no such method, where it does not say. */
+  info?(): TcpInfo | null;
+}
+
+/** What the kernel knows of a connection and its path (tcp(7), TCP_INFO). */
+export interface TcpInfo {
+  /** Largest segment that is sent, bytes of payload. */
+  readonly mss: number;
+  /** Path MTU: largest IP packet, bytes. */
+  readonly pathMtu: number;
+  /** Segments sent again since the connection began, its SYN included. */
+  readonly retransmits: number;
+  /** Smoothed round trip as the kernel measures it, ms. */
+  readonly roundTripMs: number;
+}
+
 /** What becomes of a connection. First `connected` or `failed`, once; then, once connected, the others. */
 export interface ConnectionEvents {
-  connected(socket: Bun.Socket<undefined>): void;
+  connected(connection: Connection): void;
   /** There is no connection, and nothing more will be told. */
   failed(failure: Failure): void;
-  data(bytes: Uint8Array): void;
+  /** @param atMs when they came, by `performance.now()`, where the kernel stamped them; default: now */
+  data(bytes: Uint8Array, atMs?: number): void;
   /** There may be room for more to send. */
   writable(): void;
   /** The other end sends no more. */

@@ -1,3 +1,6 @@
+import type { Address } from "../net/address.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+
 /** Every way in which a session or a flow can fail, as its client sees it. */
 export type FailureCode =
   /** Nobody listens there: a reset to the SYN, or ICMP port unreachable. */
@@ -37,18 +40,30 @@ export type FailureCode =
   /** What none of the others is; `detail` tells. */
   | "fault";
 
+/** What ICMP told of a packet that did not arrive. */
+export interface Icmp {
+  /** Who sent the news: a router on the path, or the far end. */
+  readonly by: Address;
+  /** Where the packet was going; null where the system does not say. */
+  readonly to: Endpoint | null;
+  /** What the next link takes, as whole IP packets; null in all news but "fragmentation needed" and "packet too big". */
+  readonly mtu: number | null;
+}
+
 /** A failure as a value: nothing that a network does is thrown. */
 export class Failure {
   /**
    * @param bytes of payload that had come back by then: of a session all, without its banner
    * @param detail the system's own word where there is one (`EHOSTUNREACH`), else empty
    * @param received where the code is `corrupted`: what came, from the first byte of the message on
+   * @param icmp where ICMP told it, and the system says who did
    */
   constructor(
     readonly code: FailureCode,
     readonly bytes = 0,
     readonly detail = "",
     readonly received: Uint8Array | null = null,
+    readonly icmp: Icmp | null = null,
   ) {}
 
   /** `reset after 40 bytes (ECONNRESET)` */

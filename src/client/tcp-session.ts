@@ -1,7 +1,7 @@
 import { isIPv4 } from "../net/address.ts";
 import type { Banner } from "../net/banner.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import type { Dial, Source } from "./dial.ts";
+import type { Dial, Source, TcpInfo } from "./dial.ts";
 import { dialByBun } from "./dial-bun.ts";
 import { linuxDial } from "./dial-linux.ts";
 import { Failure } from "./failure.ts";
@@ -124,6 +124,11 @@ export class TcpSession implements AsyncDisposable {
   /** Bytes that came beyond all that was sent so far. */
   get excessBytes(): number {
     return this.#stream.expected.earlyBytes;
+  }
+
+  /** What the kernel knows of the path now; null where it does not say. Of a session that has ended: what it knew last. */
+  get info(): TcpInfo | null {
+    return this.#stream.info;
   }
 
   /** How the session came to its end; null while it has not. */

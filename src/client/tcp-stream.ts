@@ -1,6 +1,6 @@
 import { type Banner, BannerReader } from "../net/banner.ts";
 import { type Endpoint, endpointOf, isLinkLocal } from "../net/endpoint.ts";
-import type { ConnectionEvents } from "./dial.ts";
+import type { Connection, ConnectionEvents, TcpInfo } from "./dial.ts";
 import { Expected } from "./expected.ts";
 import { Failure, type FailureCode, meaningOf } from "./failure.ts";
 import { Wake } from "./wake.ts";
@@ -28,7 +28,7 @@ export class TcpStream {
   readonly #startMs = performance.now();
   readonly #closed = Promise.withResolvers<void>();
   #connectedAtMs = 0;
-  #socket: Bun.Socket<undefined> | null = null;
+  #socket: Connection | null = null;
   #reader: BannerReader | null = new BannerReader();
   #unsent: Uint8Array;
   #finDue = false;
@@ -53,7 +53,7 @@ export class TcpStream {
     return {
       connected: (socket) => this.#connected(socket),
       failed: ({ code, detail }) => this.over(code, detail),
-      data: (bytes) => this.#take(bytes),
+      data: (bytes, atMs) => this.#take(bytes, atMs ?? performance.now()),
       writable: () => {
         this.#pump();
         this.wake.notify();
@@ -79,6 +79,11 @@ export class TcpStream {
   /** Why it ended; null while it has not. */
   get ended(): Failure | null {
     return this.#ending === null ? null : this.failure(this.#ending.code, this.#ending.detail);
+  }
+
+  /** What the kernel knows of the path; null where it does not say, and before there is a connection. */
+  get info(): TcpInfo | null {
+    return this.#socket?.info?.() ?? null;
   }
 
   /** A failure, with the payload bytes that came until now. */
@@ -144,7 +149,7 @@ export class TcpStream {
     this.#forgetSignal = () => signal.removeEventListener("abort", abort);
   }
 
-  #connected(socket: Bun.Socket<undefined>): void {
+  #connected(socket: Connection): void {
     if (this.#ending !== null) {
       socket.terminate(); // it was given up, and what was told of that came too late
       return;
@@ -174,8 +179,8 @@ export class TcpStream {
     this.#finDue = false;
   }
 
-  #take(bytes: Uint8Array): void {
-    this.lastByteAtMs = performance.now();
+  #take(bytes: Uint8Array, atMs: number): void {
+    this.lastByteAtMs = atMs;
     this.firstByteMs ??= this.lastByteAtMs - this.#connectedAtMs;
     this.progress++;
     this.expected.take(this.#reader === null ? bytes : this.#afterBanner(this.#reader, bytes));

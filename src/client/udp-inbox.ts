@@ -1,3 +1,4 @@
+import type { Address } from "../net/address.ts";
 import { type Endpoint, endpointOf } from "../net/endpoint.ts";
 import { errorWord, Failure, meaningOf } from "./failure.ts";
 import { type Patience, Wake } from "./wake.ts";
@@ -7,8 +8,14 @@ export interface Datagram {
   readonly bytes: Uint8Array;
   /** Who sent it; null where the system names an end that cannot be read. */
   readonly from: Endpoint | null;
-  /** When it was read, by `performance.now()`. */
+  /** When it came, by `performance.now()`: as the kernel stamped it where that is to be had, else when it was read. */
   readonly atMs: number;
+  /** The address of this machine that it came to; null where the system does not say. */
+  readonly to: Address | null;
+  /** Its TTL or hop limit on arrival, 1 to 255; null where the system does not say. */
+  readonly ttl: number | null;
+  /** Bytes of the largest IP fragment that it came in, 0 where it came whole; null where the system does not say. */
+  readonly fragmentBytes: number | null;
 }
 
 /** What came and was not asked for yet takes so much memory at most; what comes beyond that is dropped. */
@@ -29,7 +36,8 @@ export class UdpInbox {
   #end: Failure | null = null;
 
   takeDatagram(bytes: Uint8Array, host: string, port: number): void {
-    this.put({ bytes, from: endpointOf(host, port), atMs: performance.now() });
+    const from = endpointOf(host, port);
+    this.put({ bytes, from, atMs: performance.now(), to: null, ttl: null, fragmentBytes: null });
   }
 
   /** An error of the socket: most are ICMP's answer to a datagram sent before. */
