@@ -1,6 +1,6 @@
 import type { Sockets } from "../../client/sockets.ts";
-import type { Endpoint } from "../../net/endpoint.ts";
 import type { Address } from "../../net/address.ts";
+import type { Endpoint } from "../../net/endpoint.ts";
 import type { Protocol } from "../result.ts";
 
 /** How each address is asked. All times in ms, all sizes in bytes. Plain data: it goes to a Worker by message. */
