@@ -13,7 +13,9 @@ import { exactness } from "./run/verdict.ts";
 async function main(options: BenchOptions): Promise<number> {
   const abort = new AbortController();
   // The first Ctrl-C ends the run with what there is, the second at once.
-  process.on("SIGINT", () => (abort.signal.aborted ? process.exit(130) : abort.abort()));
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.on(signal, () => (abort.signal.aborted ? process.exit(130) : abort.abort()));
+  }
   leaveServerCore();
   if (options.compare) {
     const { compare } = await import("./compare.ts");

@@ -270,6 +270,21 @@ describe.if(LINUX)("the report", () => {
 });
 
 describe.if(LINUX)("--compare", () => {
+  test("leaves no process of a peer's behind, not those that the peer started either", async () => {
+    const echo = `${folder}/forking-echo.ts`;
+    const mark = `${1e6 + Math.floor(Math.random() * 1e6)}`;
+    await Bun.write(
+      echo,
+      `Bun.spawn(["${Bun.which("sleep")}", "${mark}"]);
+Bun.listen({ hostname: "127.0.0.1", port: Number(process.argv[2]), socket: { data(socket, bytes) { socket.write(bytes); } } });`,
+    );
+    const args = ["--compare", "--scenario", "tcp-ping", "--connections", "3", "--duration", "0.2"];
+    const peer = ["--peer", `${process.execPath} ${echo} {tcp}`];
+    await bench([...args, "--repetitions", "1", ...peer], { PATH: folder }); // no other peer is found there
+    const left = await Bun.$`ps -eo args`.text();
+    expect(left).not.toContain(`sleep ${mark}`);
+  });
+
   test("a peer that is not on the machine is there as absent, and one that is has figures", async () => {
     const empty = `${folder}/no-programs`;
     mkdirSync(empty);

@@ -16,7 +16,17 @@ export async function startPeer(
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
+    detached: true, // a process group of its own
   });
+  // All of the group: socat and ncat have a process for each session, which would outlive theirs.
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // none of it is left
+    }
+  };
+  process.once("exit", kill);
   const started: StartedServer = {
     target: {
       name,
@@ -26,7 +36,8 @@ export async function startPeer(
       source: null,
     },
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      process.off("exit", kill);
+      kill();
       await child.exited;
     },
   };
