@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { NumberSet } from "../bench/generator/number-set.ts";
 import { type Followed, MessageTracker } from "../bench/generator/tracker.ts";
+import { Tracker } from "../src/client/tracker.ts";
 
 /** What can happen to a session. `at` picks one of the messages that were sent. */
 type Event =
@@ -121,4 +122,57 @@ test("a set of numbers is a set of numbers", () => {
     }),
     { numRuns: 200 },
   );
+});
+
+/** What the network makes of each message, told by its number: in this order they come. */
+interface Fate {
+  readonly sent: number;
+  /** Numbers as they come; a number that is not there is lost, one that comes again is doubled. */
+  readonly arrivals: readonly { readonly number: number; readonly changed: boolean }[];
+}
+
+const fate: fc.Arbitrary<Fate> = fc.integer({ min: 1, max: 60 }).chain((sent) =>
+  fc.record({
+    sent: fc.constant(sent),
+    arrivals: fc.array(fc.record({ number: fc.nat(sent - 1), changed: fc.boolean() }), { maxLength: 90 }),
+  }),
+);
+
+function byLoad({ sent, arrivals }: Fate): Followed {
+  const counts: Followed = { lost: 0, duplicated: 0, reordered: 0, corrupted: 0 };
+  const tracker = new MessageTracker(counts);
+  for (const { number, changed } of arrivals) {
+    if (changed) tracker.corrupt(number);
+    else tracker.take(number);
+  }
+  tracker.finish(sent);
+  return counts;
+}
+
+function byClient({ sent, arrivals }: Fate): Followed {
+  const tracker = new Tracker(1000);
+  for (let number = 0; number < sent; number++) tracker.send(0);
+  for (const { number, changed } of arrivals) {
+    if (changed) tracker.corrupted(number, 1);
+    else tracker.echo(number, 1);
+  }
+  tracker.finish();
+  const { lost, duplicated, reordered, corrupted } = tracker.counts;
+  return { lost, duplicated, reordered, corrupted };
+}
+
+describe("the load's tracker and the client's, which are apart for the sake of speed", () => {
+  test("say the same of the same messages", () => {
+    fc.assert(
+      fc.property(fate, (each) => {
+        const client = byClient(each);
+        // To the client a changed echo, which may not be the message that it says it is, overtakes nothing.
+        const comparable = each.arrivals.some(({ changed }) => changed)
+          ? { reordered: client.reordered }
+          : {};
+        expect({ ...byLoad(each), ...comparable }).toEqual(client);
+      }),
+      { numRuns: 2000 },
+    );
+  });
 });
