@@ -4,9 +4,9 @@ import type { CheckResult } from "../result.ts";
 import { hopsOf } from "./hops.ts";
 import type { Asked, CheckContext } from "./plan.ts";
 import { serversSeen, translationOf } from "./servers.ts";
-import { askFlows } from "./udp-flows.ts";
-import { isAnswered, totalsOf, type UdpSeen } from "./udp-seen.ts";
-import { judgeUdp } from "./udp-verdicts.ts";
+import { askFlows } from "./udp/flows.ts";
+import { isAnswered, totalsOf, type UdpSeen } from "./udp/seen.ts";
+import { judgeUdp } from "./udp/verdicts.ts";
 import { unevenNote } from "./uneven.ts";
 
 /**

@@ -1,7 +1,7 @@
-import { type Address, formatAddress, sameAddress } from "../../net/address.ts";
-import type { Problem } from "../result.ts";
-import { countText, plural, timeText } from "../words.ts";
-import { endpointSlicesOf, routeTo, udpSocketsAt, watchUdp } from "./commands.ts";
+import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
+import type { Problem } from "../../result.ts";
+import { countText, plural, timeText } from "../../words.ts";
+import { endpointSlicesOf, routeTo, udpSocketsAt, watchUdp } from "../commands.ts";
 import {
   isAnswered,
   isSilent,
@@ -10,7 +10,7 @@ import {
   totalsOf,
   type UdpFlowSeen,
   type UdpSeen,
-} from "./udp-seen.ts";
+} from "./seen.ts";
 
 /** Verdicts of what is told by ICMP, and of nothing being told at all. */
 
@@ -96,7 +96,8 @@ function unreachableBy(
   if (by !== null && isOwn(flows, by)) {
     return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
   }
-  return { likely: "a router on the way has no route there, or forbids it", where: "path" };
+  const router = "a router on the way has no route there, or forbids it";
+  return { likely: by === null ? `${router}, or nobody has that address` : router, where: "path" };
 }
 
 /** Nothing came back to any flow. */

@@ -1,6 +1,6 @@
-import type { Note } from "../result.ts";
-import { countText, plural } from "../words.ts";
-import { isAnswered, type UdpSeen } from "./udp-seen.ts";
+import type { Note } from "../../result.ts";
+import { countText, plural } from "../../words.ts";
+import { isAnswered, type UdpSeen } from "./seen.ts";
 
 /** What could not be found out, and why. */
 export function unmeasuredNotes(seen: UdpSeen): Note[] {
@@ -13,17 +13,16 @@ function needsLinux({ bySystemCalls }: UdpSeen): string | null {
   return "hops back, who sends ICMP, and the kernel's times of arrival: not measured (needs Linux)";
 }
 
-function withoutBanner({ flows, settings }: UdpSeen): string | null {
+/** Where no flow has a banner nor could have had one, the missing of all that it tells speaks for itself. */
+function withoutBanner({ flows, settings: { source } }: UdpSeen): string | null {
   const answered = flows.filter(isAnswered);
   const without = answered.filter(({ banner }) => banner === null).length;
   if (without === 0) return null;
-  const share =
-    without === answered.length ? "" : ` of ${countText(without)} of ${plural(answered.length, "flow")}`;
-  const why =
-    settings.source.port === undefined
-      ? "no banner came"
-      : `no banner came; of source port ${settings.source.port} the server may know a session, which had its banner`;
-  return `who answered and whom it saw${share}: not measured (${why})`;
+  if (source.port !== undefined) {
+    return `who answered: not measured (the session of source port ${source.port} may have had its banner before)`;
+  }
+  if (without === answered.length) return null;
+  return `who answered ${countText(without)} of ${plural(answered.length, "flow")}: not measured (no banner came, from other ports neither)`;
 }
 
 function onePort({ settings: { flows, source } }: UdpSeen): string | null {

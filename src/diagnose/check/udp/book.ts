@@ -1,11 +1,11 @@
-import type { Failure } from "../../client/failure.ts";
-import { FlowMessages } from "../../client/flow-messages.ts";
-import type { FlowKey } from "../../client/payload.ts";
-import type { Datagram } from "../../client/udp-inbox.ts";
-import { type Address, formatAddress, sameAddress } from "../../net/address.ts";
-import { type Banner, readBanner } from "../../net/banner.ts";
-import { type Endpoint, formatEndpoint, isLinkLocal } from "../../net/endpoint.ts";
-import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./udp-seen.ts";
+import type { Failure } from "../../../client/failure.ts";
+import { FlowMessages } from "../../../client/flow-messages.ts";
+import type { FlowKey } from "../../../client/payload.ts";
+import type { Datagram } from "../../../client/udp-inbox.ts";
+import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
+import { type Banner, readBanner } from "../../../net/banner.ts";
+import { type Endpoint, formatEndpoint, isLinkLocal } from "../../../net/endpoint.ts";
+import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./seen.ts";
 
 /** Who sends news or answers for others: so many are told apart, and what any more of them send is left out. */
 const SENDERS_MAX = 8;
@@ -24,8 +24,8 @@ export class FlowBook {
   readonly messages: FlowMessages;
   banner: Banner | null = null;
   heard = false;
-  /** When the latest echo or banner came, by the caller's clock; null before the first. */
-  heardAtMs: number | null = null;
+  /** When a message was answered at last, right or changed, by the clock of the arrivals; null before the first. */
+  echoAtMs: number | null = null;
   readonly #target: Endpoint;
   readonly #crossed: (flow: number) => void;
   #crossedCount = 0;
@@ -51,13 +51,6 @@ export class FlowBook {
     return this.#news.size > 0;
   }
 
-  /** Whether all that was sent came back right, from where it was asked, and nothing else came beside a banner. */
-  get isFlawless(): boolean {
-    const { sent, answered, duplicated, corrupted, foreign } = this.messages.counts;
-    const wrong = duplicated + corrupted + foreign + this.#strangers.size + this.#news.size;
-    return sent === answered && wrong === 0;
-  }
-
   /** The message booked last did not leave. */
   unsent(failure: Failure): void {
     this.#unsent++;
@@ -68,9 +61,8 @@ export class FlowBook {
   take(datagram: Datagram): void {
     const asked = isFrom(datagram, this.#target);
     if (!this.#takeBanner(datagram) && !this.#takePayload(datagram, asked)) return;
-    const { atMs, to, ttl } = datagram;
+    const { to, ttl } = datagram;
     this.heard = true;
-    this.heardAtMs = Math.max(this.heardAtMs ?? atMs, atMs);
     this.#to ??= to;
     if (asked) this.#ttl = largest(this.#ttl, ttl);
     else this.#tellApart(datagram);
@@ -129,11 +121,14 @@ export class FlowBook {
   /** Books a payload; false where a stranger's is none that was sent from here, so nobody's business. */
   #takePayload(datagram: Datagram, asked: boolean): boolean {
     if (!asked && this.messages.read(datagram.bytes).kind === "foreign") return false;
-    const { what, number, flow } = this.messages.take(datagram.bytes, datagram.atMs);
+    const { bytes, atMs } = datagram;
+    const { what, number, flow } = this.messages.take(bytes, atMs);
     if (what === "crossed" && flow !== null) {
       this.#crossedCount++;
       this.#crossed(flow);
     }
+    // A flood of doubles or of what nobody asked for is not waited for to end.
+    if (what === "answered" || what === "late" || what === "corrupted") this.echoAtMs = atMs;
     if (number !== null) {
       this.#firstBack = Math.min(number, this.#firstBack ?? number);
       this.#fragmentBytes = largest(this.#fragmentBytes, datagram.fragmentBytes);

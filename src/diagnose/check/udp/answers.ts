@@ -1,10 +1,10 @@
-import { sameAddress } from "../../net/address.ts";
-import { formatEndpoint, parseEndpoint } from "../../net/endpoint.ts";
-import type { Note, Problem } from "../result.ts";
-import { countText, plural } from "../words.ts";
-import { udpSocketsAt, watchUdp } from "./commands.ts";
-import { someText } from "./some-text.ts";
-import { nameOf, portOf, totalsOf, type UdpSeen } from "./udp-seen.ts";
+import { sameAddress } from "../../../net/address.ts";
+import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
+import type { Note, Problem } from "../../result.ts";
+import { countText, plural } from "../../words.ts";
+import { udpSocketsAt, watchUdp } from "../commands.ts";
+import { someText } from "../some-text.ts";
+import { nameOf, portOf, totalsOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of answers that came and are not as they should be. */
 

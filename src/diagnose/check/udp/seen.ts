@@ -1,11 +1,11 @@
-import type { Failure } from "../../client/failure.ts";
-import type { Quantiles } from "../../client/round-trips.ts";
-import type { Counts } from "../../client/tracker.ts";
-import type { Address } from "../../net/address.ts";
-import type { Banner } from "../../net/banner.ts";
-import type { Endpoint } from "../../net/endpoint.ts";
-import { flowText } from "../words.ts";
-import type { Asked, CheckSettings } from "./plan.ts";
+import type { Failure } from "../../../client/failure.ts";
+import type { Quantiles } from "../../../client/round-trips.ts";
+import type { Counts } from "../../../client/tracker.ts";
+import type { Address } from "../../../net/address.ts";
+import type { Banner } from "../../../net/banner.ts";
+import type { Endpoint } from "../../../net/endpoint.ts";
+import { flowText } from "../../words.ts";
+import type { Asked, CheckSettings } from "../plan.ts";
 
 /** What was measured of one address by UDP: plain facts, from which verdicts follow and nothing else does. */
 
@@ -120,6 +120,13 @@ export function isAnswered(flow: UdpFlowSeen): boolean {
  */
 export function lostOf({ counts, unsent, astray, dropped }: UdpFlowSeen): number {
   return Math.max(0, counts.lost - unsent - Math.max(0, astray - counts.replaced) - dropped);
+}
+
+/** Whether all that a flow sent came back right, once, in time and from where it was asked, and nothing else came. */
+export function isFlawless({ counts, strangers, news, narrow }: UdpFlowSeen): boolean {
+  const { sent, answered, duplicated, corrupted, foreign, forgotten } = counts;
+  const wrong = duplicated + corrupted + foreign + forgotten + strangers.length + news.length;
+  return sent === answered && wrong === 0 && narrow === null;
 }
 
 /** Whether what a flow sent was neither answered nor refused. */

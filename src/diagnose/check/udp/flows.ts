@@ -1,12 +1,12 @@
-import { Failure } from "../../client/failure.ts";
-import { newRun } from "../../client/payload.ts";
-import { RoundTrips } from "../../client/round-trips.ts";
-import { UdpFlow, wayTo } from "../../client/udp-flow.ts";
-import type { Address } from "../../net/address.ts";
-import type { Asked, CheckContext, CheckSettings } from "./plan.ts";
-import { askFlow, type FlowEnd } from "./udp-ask-flow.ts";
-import { FlowBook } from "./udp-book.ts";
-import type { UdpFlowSeen, UdpSeen } from "./udp-seen.ts";
+import { Failure } from "../../../client/failure.ts";
+import { newRun } from "../../../client/payload.ts";
+import { RoundTrips } from "../../../client/round-trips.ts";
+import { UdpFlow, wayTo } from "../../../client/udp-flow.ts";
+import type { Address } from "../../../net/address.ts";
+import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
+import { askFlow } from "./ask-flow.ts";
+import { FlowBook } from "./book.ts";
+import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** So many flows are asked side by side at most: the network is not to suffer from the question. */
 const FLOWS_AT_ONCE = 10;
@@ -14,11 +14,9 @@ const FLOWS_AT_ONCE = 10;
 /** The first ones begin spread over an interval, and over so long at most. */
 const SPREAD_MS_MAX = 1000;
 
-/** So many source ports are tried for a flow with a banner. */
-const PORTS_PER_FLOW = 4;
-
-/** As long as no banner ever came, so many ports in all are given up for want of one: most echoes have none. */
-const PORTS_WITHOUT_BANNER = 3;
+/** So many flows at most are asked again for their banner, from so many other source ports each. */
+const ASKED_AGAIN_MAX = 10;
+const PORTS_MAX = 3;
 
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
 export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
@@ -44,8 +42,6 @@ function flowsOf({ flows, source }: CheckSettings): number {
 
 /** A flow that was asked. */
 interface Done {
-  /** In the order of their beginning. */
-  readonly index: number;
   /** The flow's number in its payloads. */
   readonly key: number;
   readonly seen: UdpFlowSeen;
@@ -60,10 +56,10 @@ class FlowRun {
   readonly #way: Address | null;
   readonly #run = newRun();
   readonly #total: number;
-  readonly #done: Done[] = [];
+  /** In the order of their beginning; where a flow could not be opened there is none. */
+  readonly #done: (Done | undefined)[] = [];
   /** By a flow's number in payloads: its messages that came to other flows. */
   readonly #astray = new Map<number, number>();
-  readonly #banners = new BannerHopes();
   readonly #progress: Progress;
   #begun = 0;
   #keys = 0;
@@ -78,8 +74,8 @@ class FlowRun {
 
   /** What came of one flow to another is known only when all are done. */
   seen(): UdpFlowSeen[] {
-    const inOrder = this.#done.toSorted((a, b) => a.index - b.index);
-    return inOrder.map(({ key, seen }) => ({ ...seen, astray: this.#astray.get(key) ?? 0 }));
+    const done = this.#done.filter((each) => each !== undefined);
+    return done.map(({ key, seen }) => ({ ...seen, astray: this.#astray.get(key) ?? 0 }));
   }
 
   async askAll(): Promise<void> {
@@ -88,20 +84,39 @@ class FlowRun {
     const lane = async (number: number): Promise<void> => {
       if (number > 0) await Bun.sleep((spreadMs * number) / lanes);
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
-        await this.#askOne(this.#begun++);
+        const index = this.#begun++;
+        const done = await this.#ask();
+        if (done !== null) this.#done[index] = done;
       }
     };
     await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
+    await this.#askForBanners();
   }
 
-  /** Asks from another port again where a port's session lives on at the server from earlier, and so has no banner. */
-  async #askOne(index: number): Promise<void> {
-    for (let ports = 1; ports <= PORTS_PER_FLOW; ports++) {
-      if ((await this.#askFrom(index, ports === PORTS_PER_FLOW)) !== "useless") return;
+  /**
+   * A source port that was used a short time ago gets no banner, since its session lives on at the server: where other
+   * flows had theirs, such a one makes place for one from another port.
+   */
+  async #askForBanners(): Promise<void> {
+    if (!this.#done.some((each) => each !== undefined && each.seen.banner !== null)) return;
+    const without = this.#done.flatMap((each, index) =>
+      each !== undefined && each.seen.banner === null && isFlawless(each.seen) ? [index] : [],
+    );
+    for (const index of without.slice(0, ASKED_AGAIN_MAX)) await this.#askAgain(index);
+  }
+
+  async #askAgain(index: number): Promise<void> {
+    for (let port = 0; port < PORTS_MAX && !this.interrupted; port++) {
+      const done = await this.#ask();
+      if (done === null) return;
+      if (done.seen.banner === null && isFlawless(done.seen)) continue;
+      this.#done[index] = done;
+      return;
     }
   }
 
-  async #askFrom(index: number, isLast: boolean): Promise<FlowEnd> {
+  /** One flow, from a new source port; null where there is none. */
+  async #ask(): Promise<Done | null> {
     const { settings, signal } = this.#context;
     const flow = await UdpFlow.open(this.#asked.endpoint, { source: settings.source, signal });
     if (flow instanceof Failure) return this.#notOpened(flow);
@@ -110,39 +125,17 @@ class FlowRun {
     const book = new FlowBook({ run: this.#run, flow: key }, this.#asked.endpoint, settings, (other) =>
       this.#astray.set(other, (this.#astray.get(other) ?? 0) + 1),
     );
-    const end = await askFlow(flow, book, settings, {
-      isUseless: () => this.#banners.miss() && !isLast && settings.source.port === undefined,
-      progressed: () => this.#progress.step(),
-    });
-    if (end === "useless") return end;
+    const end = await askFlow(flow, book, settings, () => this.#progress.step());
     if (end === "interrupted") this.interrupted = true;
     else book.messages.tracker.finish();
-    if (book.banner !== null) this.#banners.found();
     this.roundTrips.addAll(book.messages.roundTrips);
-    this.#done.push({ index, key, seen: book.seen(flow.local, this.#way, flow.dropped, 0) });
-    return end;
+    return { key, seen: book.seen(flow.local, this.#way, flow.dropped, 0) };
   }
 
-  #notOpened(failure: Failure): FlowEnd {
+  #notOpened(failure: Failure): null {
     if (failure.code === "aborted") this.interrupted = true;
     else this.notOpened ??= failure;
-    return failure.code === "aborted" ? "interrupted" : "not_sent";
-  }
-}
-
-/** Whether a flow that came without a banner may have one from another port. */
-class BannerHopes {
-  #found = false;
-  #missed = 0;
-
-  found(): void {
-    this.#found = true;
-  }
-
-  /** One came without. Whether to try another port. */
-  miss(): boolean {
-    this.#missed++;
-    return this.#found || this.#missed <= PORTS_WITHOUT_BANNER;
+    return null;
   }
 }
 

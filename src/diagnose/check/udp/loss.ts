@@ -1,15 +1,7 @@
-import type { Note, Problem } from "../result.ts";
-import { countText, plural } from "../words.ts";
-import { endpointSlicesOf, traceUdp, udpSocketsAt } from "./commands.ts";
-import {
-  isAnswered,
-  isSilent,
-  lostOf,
-  nameOf,
-  totalsOf,
-  type UdpFlowSeen,
-  type UdpSeen,
-} from "./udp-seen.ts";
+import type { Note, Problem } from "../../result.ts";
+import { countText, plural } from "../../words.ts";
+import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../commands.ts";
+import { isAnswered, isSilent, lostOf, nameOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of datagrams that did not come back though others did. */
 

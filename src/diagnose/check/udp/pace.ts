@@ -1,4 +1,4 @@
-import type { Tracker } from "../../client/tracker.ts";
+import type { Tracker } from "../../../client/tracker.ts";
 
 /** Stragglers and doubles are waited for so long after the last echo, or three times the largest round trip. */
 const LINGER_MS = 100;
@@ -18,8 +18,8 @@ export interface PaceState {
   readonly told: boolean;
   /** Whether ICMP told, and no echo ever came: there is nothing to wait for. */
   readonly hopeless: boolean;
-  /** When the latest answer came; null before the first. */
-  readonly heardAtMs: number | null;
+  /** When the latest message was answered; null before the first. */
+  readonly echoAtMs: number | null;
   /** Null before the first. */
   readonly largestRoundTripMs: number | null;
 }
@@ -64,10 +64,10 @@ export class FlowPace {
    */
   endMs(state: PaceState): number {
     if (this.#sent < this.#options.count) return Number.POSITIVE_INFINITY;
-    const { tracker, hopeless, heardAtMs, largestRoundTripMs } = state;
+    const { tracker, hopeless, echoAtMs, largestRoundTripMs } = state;
     if (hopeless) return this.#lastMs + LINGER_MS;
     if (tracker.underWay > 0) return tracker.nextDeadlineMs;
-    if (heardAtMs === null) return Number.NEGATIVE_INFINITY;
-    return heardAtMs + Math.max(LINGER_MS, LINGER_ROUND_TRIPS * (largestRoundTripMs ?? 0));
+    if (echoAtMs === null) return Number.NEGATIVE_INFINITY;
+    return echoAtMs + Math.max(LINGER_MS, LINGER_ROUND_TRIPS * (largestRoundTripMs ?? 0));
   }
 }

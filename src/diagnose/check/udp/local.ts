@@ -1,10 +1,10 @@
-import type { Failure, FailureCode } from "../../client/failure.ts";
-import { formatAddress } from "../../net/address.ts";
-import { formatEndpoint } from "../../net/endpoint.ts";
-import type { Problem } from "../result.ts";
-import { plural } from "../words.ts";
-import { routeTo } from "./commands.ts";
-import { nameOf, sentOf, type UdpSeen } from "./udp-seen.ts";
+import type { Failure, FailureCode } from "../../../client/failure.ts";
+import { formatAddress } from "../../../net/address.ts";
+import { formatEndpoint } from "../../../net/endpoint.ts";
+import type { Problem } from "../../result.ts";
+import { plural } from "../../words.ts";
+import { routeTo } from "../commands.ts";
+import { nameOf, sentOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of what kept this machine from sending. */
 
@@ -44,8 +44,11 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     },
     no_such_address: {
       code: "unreachable",
-      says: `this machine cannot send from ${address === undefined ? "that address" : formatAddress(address)}`,
-      likely: "the source address that was asked for is not one of its own, or of another family",
+      says: `this machine cannot send from ${address === undefined ? "any address of this family" : formatAddress(address)}`,
+      likely:
+        address === undefined
+          ? "it has no IPv6, or no IPv4"
+          : "that is not one of its own, or of another family",
       next: "ip address",
     },
     not_permitted_here: {
@@ -61,5 +64,6 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     likely: "this machine has no route there",
     next: routeTo(asked.endpoint),
   };
-  return how[failure.code] ?? noWay;
+  // A socket that is open has its port: what it then lacks is an address to send from (EADDRNOTAVAIL).
+  return seen.notOpened === null && failure.code === "no_ports_here" ? noWay : (how[failure.code] ?? noWay);
 }

@@ -1,33 +1,27 @@
-import { Failure } from "../../client/failure.ts";
-import type { UdpFlow } from "../../client/udp-flow.ts";
-import { Patience } from "../../client/wake.ts";
-import type { CheckSettings } from "./plan.ts";
-import type { FlowBook } from "./udp-book.ts";
-import { FlowPace, type PaceState } from "./udp-pace.ts";
+import { Failure } from "../../../client/failure.ts";
+import type { UdpFlow } from "../../../client/udp-flow.ts";
+import { Patience } from "../../../client/wake.ts";
+import type { CheckSettings } from "../plan.ts";
+import type { FlowBook } from "./book.ts";
+import { FlowPace, type PaceState } from "./pace.ts";
 
 /** The kernel's buffers are full for so long at a time, and then have room again. */
 const BUFFERS_RETRY_MS = 1;
 
-/** Its owner's interest in a flow. */
-export interface FlowWatch {
-  /** Asked once, when a flow was answered by one right echo that came without a banner: whether to leave it there. */
-  isUseless(): boolean;
-  /** A message was sent. */
-  progressed(): void;
-}
-
 /** Why a flow was not asked any more. */
-export type FlowEnd = "done" | "useless" | "not_sent" | "interrupted";
+export type FlowEnd = "done" | "not_sent" | "interrupted";
 
-/** Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for. */
+/**
+ * Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for.
+ * @param sent told of each message that was sent
+ */
 export async function askFlow(
   flow: UdpFlow,
   book: FlowBook,
   settings: CheckSettings,
-  watch: FlowWatch,
+  sent: () => void,
 ): Promise<FlowEnd> {
   const pace = new FlowPace(settings);
-  let asked = false;
   for (;;) {
     const nowMs = performance.now();
     book.messages.tracker.settle(nowMs);
@@ -38,33 +32,25 @@ export async function askFlow(
       if (!(await takeNext(flow, book, nextMs - nowMs))) return "interrupted";
       continue;
     }
-    if (!asked && pace.sent === 1 && isGreetingMissing(book)) {
-      asked = true;
-      if (watch.isUseless()) return "useless";
-    }
     if (sendMs === Number.POSITIVE_INFINITY) return "done";
     const failure = await send(flow, book, settings.timeoutMs);
     if (failure?.code === "aborted" || failure?.code === "ended") return "interrupted";
     // What cannot even be begun fails at once. Later a way may come back: the flow goes on.
     if (failure !== null && pace.sent === 0) return "not_sent";
     pace.sentAt(nowMs);
-    watch.progressed();
+    sent();
   }
 }
 
-function stateOf({ messages, heard, heardAtMs, hasNews }: FlowBook): PaceState {
+function stateOf({ messages, heard, echoAtMs, hasNews }: FlowBook): PaceState {
   const { answered, late } = messages.counts;
   return {
     tracker: messages.tracker,
     told: heard || hasNews,
     hopeless: hasNews && answered + late === 0,
-    heardAtMs,
+    echoAtMs,
     largestRoundTripMs: messages.roundTrips.quantile(1),
   };
-}
-
-function isGreetingMissing(book: FlowBook): boolean {
-  return book.banner === null && book.heard && book.isFlawless;
 }
 
 /** Books the next thing that comes within that time, if anything does; false where the flow was ended meanwhile. */
