@@ -1,4 +1,4 @@
-import { type FlowKey, makePayload, readPayload } from "./payload.ts";
+import { type FlowKey, makePayload, type Reading, readPayload } from "./payload.ts";
 import { RoundTrips } from "./round-trips.ts";
 import { type Arrival, type Counts, Tracker } from "./tracker.ts";
 
@@ -41,9 +41,14 @@ export class FlowMessages {
     return makePayload(this.#key, this.tracker.send(nowMs), this.#size);
   }
 
+  /** What a payload is, of the messages sent so far; nothing is booked. */
+  read(bytes: Uint8Array): Reading {
+    return readPayload(bytes, this.#key, this.counts.sent, () => this.#size);
+  }
+
   /** Books what came. */
   take(bytes: Uint8Array, atMs: number): Taken {
-    const reading = readPayload(bytes, this.#key, this.counts.sent, () => this.#size);
+    const reading = this.read(bytes);
     switch (reading.kind) {
       case "own":
         return this.#takeOwn(reading.number, atMs);

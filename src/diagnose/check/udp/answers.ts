@@ -1,0 +1,100 @@
+import { sameAddress } from "../../../net/address.ts";
+import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
+import type { Note, Problem } from "../../result.ts";
+import { countText, plural } from "../../words.ts";
+import { udpSocketsAt, watchUdp } from "../commands.ts";
+import { someText } from "../some-text.ts";
+import { nameOf, portOf, totalsOf, type UdpSeen } from "./seen.ts";
+
+/** Verdicts of answers that came and are not as they should be. */
+
+export function answerProblems(seen: UdpSeen): Problem[] {
+  return [...otherAddress(seen), ...duplicated(seen), ...corrupted(seen), ...foreign(seen)];
+}
+
+export function answerNotes(seen: UdpSeen): Note[] {
+  const { reordered, received } = totalsOf(seen.flows);
+  if (reordered === 0) return [];
+  const says = `${countText(reordered)} of ${plural(received, "answer")} came after that to a later datagram`;
+  return [{ code: "reordered", count: reordered, says }];
+}
+
+function otherAddress(seen: UdpSeen): Problem[] {
+  const flows = seen.flows.filter(({ strangers }) => strangers.length > 0);
+  const strangers = flows.flatMap((flow) => flow.strangers);
+  const from = [...new Set(strangers.map((stranger) => stranger.from))];
+  if (from[0] === undefined) return [];
+  const { endpoint } = seen.asked;
+  const count = strangers.reduce((sum, stranger) => sum + stranger.count, 0);
+  const onlyPorts = from.every((each) => sameAddress(parseEndpoint(each)!.address, endpoint.address));
+  const server = onlyPorts
+    ? "the server answers from another socket than it is asked at"
+    : "the server listens on all of its addresses and answers from the wrong one";
+  return [
+    {
+      code: "other_address",
+      from: from[0],
+      flow: nameOf(seen, flows[0]),
+      says: `${plural(count, "answer")} to ${formatEndpoint(endpoint)} came from ${someText(from)}`,
+      likely: `${server}, or the way back misses a translation`,
+      where: "far_end",
+      next: udpSocketsAt(endpoint.port),
+    },
+  ];
+}
+
+function duplicated(seen: UdpSeen): Problem[] {
+  const flow = seen.flows.find(({ counts }) => counts.duplicated > 0);
+  if (flow === undefined) return [];
+  const { duplicated: count, received } = totalsOf(seen.flows);
+  return [
+    {
+      code: "duplicated",
+      count,
+      flow: nameOf(seen, flow),
+      says: `${plural(count, "answer")} came again, beside ${countText(received)} that came once`,
+      likely: "two ways lead there at once (a bridge, a mirrored port), or the server answers twice",
+      where: "path",
+      next: watchUdp(portOf(seen, flow)),
+    },
+  ];
+}
+
+function corrupted(seen: UdpSeen): Problem[] {
+  const flow = seen.flows.find(({ counts }) => counts.corrupted > 0);
+  if (flow === undefined) return [];
+  const { corrupted: count, sent } = totalsOf(seen.flows);
+  return [
+    {
+      code: "corrupted",
+      count,
+      flow: nameOf(seen, flow),
+      says: `${plural(count, "answer")} to ${plural(sent, "datagram")} came with other bytes than were sent`,
+      likely: "the server changes what it echoes, or something on the way rewrites it: checksums are right",
+      where: "far_end",
+      next: watchUdp(portOf(seen, flow)),
+    },
+  ];
+}
+
+function foreign(seen: UdpSeen): Problem[] {
+  const flow = seen.flows.find(({ counts }) => counts.foreign > 0);
+  if (flow === undefined) return [];
+  const { foreign: count } = totalsOf(seen.flows);
+  const crossed = seen.flows.reduce((sum, each) => sum + each.crossed, 0);
+  const whose = crossed === 0 ? "" : `, ${countText(crossed)} of them what another flow sent`;
+  return [
+    {
+      code: "foreign",
+      count,
+      flow: nameOf(seen, flow),
+      says: `${plural(count, "answer")} held what the flow did not send${whose}`,
+      likely:
+        crossed > 0
+          ? "the server, or a translation on the way back, gives one client another's answers"
+          : "what answers there is no echo, or answers to the port's last owner still come",
+      where: "far_end",
+      next: watchUdp(portOf(seen, flow)),
+    },
+  ];
+}

@@ -1,0 +1,78 @@
+import { Failure } from "../../../client/failure.ts";
+import type { UdpFlow } from "../../../client/udp-flow.ts";
+import { Patience } from "../../../client/wake.ts";
+import type { CheckSettings } from "../plan.ts";
+import type { FlowBook } from "./book.ts";
+import { FlowPace, type PaceState } from "./pace.ts";
+
+/** The kernel's buffers are full for so long at a time, and then have room again. */
+const BUFFERS_RETRY_MS = 1;
+
+/** Why a flow was not asked any more. */
+export type FlowEnd = "done" | "not_sent" | "interrupted";
+
+/**
+ * Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for.
+ * @param sent told of each message that was sent
+ */
+export async function askFlow(
+  flow: UdpFlow,
+  book: FlowBook,
+  settings: CheckSettings,
+  sent: () => void,
+): Promise<FlowEnd> {
+  const pace = new FlowPace(settings);
+  for (;;) {
+    const nowMs = performance.now();
+    book.messages.tracker.settle(nowMs);
+    const state = stateOf(book);
+    const sendMs = pace.nextSendMs(state.told);
+    const nextMs = Math.min(sendMs, pace.endMs(state));
+    if (nextMs >= nowMs) {
+      if (!(await takeNext(flow, book, nextMs - nowMs))) return "interrupted";
+      continue;
+    }
+    if (sendMs === Number.POSITIVE_INFINITY) return "done";
+    const failure = await send(flow, book, settings.timeoutMs);
+    if (failure?.code === "aborted" || failure?.code === "ended") return "interrupted";
+    // What cannot even be begun fails at once. Later a way may come back: the flow goes on.
+    if (failure !== null && pace.sent === 0) return "not_sent";
+    pace.sentAt(nowMs);
+    sent();
+  }
+}
+
+function stateOf({ messages, heard, echoAtMs, hasNews }: FlowBook): PaceState {
+  const { answered, late } = messages.counts;
+  return {
+    tracker: messages.tracker,
+    told: heard || hasNews,
+    hopeless: hasNews && answered + late === 0,
+    echoAtMs,
+    largestRoundTripMs: messages.roundTrips.quantile(1),
+  };
+}
+
+/** Books the next thing that comes within that time, if anything does; false where the flow was ended meanwhile. */
+async function takeNext(flow: UdpFlow, book: FlowBook, timeoutMs: number): Promise<boolean> {
+  const came = await flow.receive(timeoutMs);
+  if (!(came instanceof Failure)) book.take(came);
+  else if (came.code === "aborted" || came.code === "ended") return false;
+  else if (came.code !== "timeout") book.fail(came);
+  return true;
+}
+
+/** Sends the next message; where the kernel has no room now, again when it may have. Null, or why it did not leave. */
+async function send(flow: UdpFlow, book: FlowBook, timeoutMs: number): Promise<Failure | null> {
+  const patience = new Patience(timeoutMs);
+  const message = book.messages.next(performance.now());
+  for (;;) {
+    const failure = flow.send(message);
+    if (failure === null) return null;
+    if (failure.code !== "no_buffers_here" || patience.leftMs <= 0) {
+      book.unsent(failure);
+      return failure;
+    }
+    await Bun.sleep(BUFFERS_RETRY_MS);
+  }
+}

@@ -1,0 +1,165 @@
+import type { Failure } from "../../../client/failure.ts";
+import { FlowMessages } from "../../../client/flow-messages.ts";
+import type { FlowKey } from "../../../client/payload.ts";
+import type { Datagram } from "../../../client/udp-inbox.ts";
+import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
+import { type Banner, readBanner } from "../../../net/banner.ts";
+import { type Endpoint, formatEndpoint, isLinkLocal } from "../../../net/endpoint.ts";
+import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./seen.ts";
+
+/** Who sends news or answers for others: so many are told apart, and what any more of them send is left out. */
+const SENDERS_MAX = 8;
+
+/** A banner is text: its first byte is below, that of any payload of this program is not. */
+const NO_TEXT = 0x80;
+
+/** What a flow's messages are like. */
+export interface BookOptions {
+  readonly size: number;
+  readonly timeoutMs: number;
+}
+
+/** Books what one flow sends and gets. It knows no socket and reads no clock. Its memory does not grow with either. */
+export class FlowBook {
+  readonly messages: FlowMessages;
+  banner: Banner | null = null;
+  heard = false;
+  /** When a message was answered at last, right or changed, by the clock of the arrivals; null before the first. */
+  echoAtMs: number | null = null;
+  readonly #target: Endpoint;
+  readonly #crossed: (flow: number) => void;
+  #crossedCount = 0;
+  #unsent = 0;
+  #notSent: Failure | null = null;
+  #firstBack: number | null = null;
+  #to: Address | null = null;
+  #ttl: number | null = null;
+  #fragmentBytes: number | null = null;
+  readonly #strangers = new Map<string, number>();
+  readonly #news = new Map<string, NewsSeen>();
+  #narrow: NarrowSeen | null = null;
+
+  /** @param crossed told of each message of another flow that came to this one, with that flow's number */
+  constructor(key: FlowKey, target: Endpoint, options: BookOptions, crossed: (flow: number) => void) {
+    this.messages = new FlowMessages(key, options.size, options.timeoutMs);
+    this.#target = target;
+    this.#crossed = crossed;
+  }
+
+  /** Whether ICMP told that it does not arrive. */
+  get hasNews(): boolean {
+    return this.#news.size > 0;
+  }
+
+  /** The message booked last did not leave. */
+  unsent(failure: Failure): void {
+    this.#unsent++;
+    this.#notSent ??= failure;
+  }
+
+  /** Something came, from whomever. */
+  take(datagram: Datagram): void {
+    const asked = isFrom(datagram, this.#target);
+    if (!this.#takeBanner(datagram) && !this.#takePayload(datagram, asked)) return;
+    const { to, ttl } = datagram;
+    this.heard = true;
+    this.#to ??= to;
+    if (asked) this.#ttl = largest(this.#ttl, ttl);
+    else this.#tellApart(datagram);
+  }
+
+  /** The socket told an error: most are ICMP's. */
+  fail(failure: Failure): void {
+    const { code, icmp, detail } = failure;
+    if (icmp !== null && icmp.to !== null && !isSame(icmp.to, this.#target)) return;
+    const by = icmp?.by ?? null;
+    if (code === "too_big") {
+      const { count } = this.#narrow ?? { count: 0 };
+      this.#narrow = { mtu: icmp?.mtu ?? null, by, count: count + 1 };
+      return;
+    }
+    const meaning = code === "refused" ? "refused" : "unreachable";
+    const key = `${meaning} ${by === null ? "" : formatAddress(by)}`;
+    const known = this.#news.get(key);
+    if (known === undefined && this.#news.size >= SENDERS_MAX) return;
+    this.#news.set(key, { code: meaning, by, detail, count: (known?.count ?? 0) + 1 });
+  }
+
+  /**
+   * What is known of the flow now.
+   * @param local this end as its socket has it
+   * @param way this end's address as the system would choose it; null where it does not say
+   */
+  seen(local: Endpoint, way: Address | null, dropped: number, astray: number): UdpFlowSeen {
+    return {
+      own: ownEnd(local, this.#to ?? way, this.#target),
+      counts: { ...this.messages.counts },
+      unsent: this.#unsent,
+      notSent: this.#notSent,
+      astray,
+      crossed: this.#crossedCount,
+      firstBack: this.#firstBack,
+      heard: this.heard,
+      banner: this.banner,
+      ttl: this.#ttl,
+      fragmentBytes: this.#fragmentBytes,
+      strangers: [...this.#strangers].map(([from, count]): StrangerSeen => ({ from, count })),
+      news: [...this.#news.values()],
+      narrow: this.#narrow,
+      dropped,
+    };
+  }
+
+  /** A stranger's too: it is that of the server that answers in the place of the one asked. */
+  #takeBanner({ bytes }: Datagram): boolean {
+    if (bytes.length === 0 || bytes[0]! >= NO_TEXT) return false;
+    const banner = readBanner(bytes);
+    this.banner ??= banner;
+    return banner !== null;
+  }
+
+  /** Books a payload; false where a stranger's is none that was sent from here, so nobody's business. */
+  #takePayload(datagram: Datagram, asked: boolean): boolean {
+    if (!asked && this.messages.read(datagram.bytes).kind === "foreign") return false;
+    const { bytes, atMs } = datagram;
+    const { what, number, flow } = this.messages.take(bytes, atMs);
+    if (what === "crossed" && flow !== null) {
+      this.#crossedCount++;
+      this.#crossed(flow);
+    }
+    // A flood of doubles or of what nobody asked for is not waited for to end.
+    if (what === "answered" || what === "late" || what === "corrupted") this.echoAtMs = atMs;
+    if (number !== null) {
+      this.#firstBack = Math.min(number, this.#firstBack ?? number);
+      this.#fragmentBytes = largest(this.#fragmentBytes, datagram.fragmentBytes);
+    }
+    return true;
+  }
+
+  #tellApart({ from }: Datagram): void {
+    if (from === null) return;
+    const name = formatEndpoint(from);
+    if (this.#strangers.has(name) || this.#strangers.size < SENDERS_MAX) {
+      this.#strangers.set(name, (this.#strangers.get(name) ?? 0) + 1);
+    }
+  }
+}
+
+function ownEnd(local: Endpoint, address: Address | null, { zone }: Endpoint): Endpoint | null {
+  if (address === null) return null;
+  const end = { address, port: local.port };
+  return zone !== undefined && isLinkLocal(address) ? { ...end, zone } : end;
+}
+
+function largest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+}
+
+function isFrom({ from }: Datagram, target: Endpoint): boolean {
+  return from !== null && isSame(from, target);
+}
+
+/** Zones are left out: a system may name one by its number. */
+function isSame(a: Endpoint, b: Endpoint): boolean {
+  return a.port === b.port && sameAddress(a.address, b.address);
+}

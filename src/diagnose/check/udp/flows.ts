@@ -1,0 +1,160 @@
+import { Failure } from "../../../client/failure.ts";
+import { newRun } from "../../../client/payload.ts";
+import { RoundTrips } from "../../../client/round-trips.ts";
+import { UdpFlow, wayTo } from "../../../client/udp-flow.ts";
+import type { Address } from "../../../net/address.ts";
+import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
+import { askFlow } from "./ask-flow.ts";
+import { FlowBook } from "./book.ts";
+import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
+
+/** So many flows are asked side by side at most: the network is not to suffer from the question. */
+const FLOWS_AT_ONCE = 10;
+
+/** The first ones begin spread over an interval, and over so long at most. */
+const SPREAD_MS_MAX = 1000;
+
+/** So many flows at most are asked again for their banner, from so many other source ports each. */
+const ASKED_AGAIN_MAX = 10;
+const PORTS_MAX = 3;
+
+/** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
+export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
+  const { address } = context.settings.source;
+  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address });
+  const run = new FlowRun(asked, context, way instanceof Failure ? null : way.address);
+  await run.askAll();
+  return {
+    asked,
+    settings: context.settings,
+    flows: run.seen(),
+    notOpened: run.notOpened,
+    rttMs: run.roundTrips.quantiles(),
+    bySystemCalls: context.sockets.bySystemCalls,
+    interrupted: run.interrupted,
+  };
+}
+
+/** How many flows are asked: of one source port one, since whatever leaves from it is the same flow. */
+function flowsOf({ flows, source }: CheckSettings): number {
+  return source.port === undefined ? flows : 1;
+}
+
+/** A flow that was asked. */
+interface Done {
+  /** The flow's number in its payloads. */
+  readonly key: number;
+  readonly seen: UdpFlowSeen;
+}
+
+class FlowRun {
+  readonly roundTrips = new RoundTrips();
+  notOpened: Failure | null = null;
+  interrupted = false;
+  readonly #asked: Asked;
+  readonly #context: CheckContext;
+  readonly #way: Address | null;
+  readonly #run = newRun();
+  readonly #total: number;
+  /** In the order of their beginning; where a flow could not be opened there is none. */
+  readonly #done: (Done | undefined)[] = [];
+  /** By a flow's number in payloads: its messages that came to other flows. */
+  readonly #astray = new Map<number, number>();
+  readonly #progress: Progress;
+  #begun = 0;
+  #keys = 0;
+
+  constructor(asked: Asked, context: CheckContext, way: Address | null) {
+    this.#asked = asked;
+    this.#context = context;
+    this.#way = way;
+    this.#total = flowsOf(context.settings);
+    this.#progress = new Progress(this.#total * context.settings.count, context);
+  }
+
+  /** What came of one flow to another is known only when all are done. */
+  seen(): UdpFlowSeen[] {
+    const done = this.#done.filter((each) => each !== undefined);
+    return done.map(({ key, seen }) => ({ ...seen, astray: this.#astray.get(key) ?? 0 }));
+  }
+
+  async askAll(): Promise<void> {
+    const lanes = Math.min(this.#total, FLOWS_AT_ONCE);
+    const spreadMs = Math.min(this.#context.settings.intervalMs, SPREAD_MS_MAX);
+    const lane = async (number: number): Promise<void> => {
+      if (number > 0) await Bun.sleep((spreadMs * number) / lanes);
+      while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
+        const index = this.#begun++;
+        const done = await this.#ask();
+        if (done !== null) this.#done[index] = done;
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
+    await this.#askForBanners();
+  }
+
+  /**
+   * A source port that was used a short time ago gets no banner, since its session lives on at the server: where other
+   * flows had theirs, such a one makes place for one from another port.
+   */
+  async #askForBanners(): Promise<void> {
+    if (!this.#done.some((each) => each !== undefined && each.seen.banner !== null)) return;
+    const without = this.#done.flatMap((each, index) =>
+      each !== undefined && each.seen.banner === null && isFlawless(each.seen) ? [index] : [],
+    );
+    for (const index of without.slice(0, ASKED_AGAIN_MAX)) await this.#askAgain(index);
+  }
+
+  async #askAgain(index: number): Promise<void> {
+    for (let port = 0; port < PORTS_MAX && !this.interrupted; port++) {
+      const done = await this.#ask();
+      if (done === null) return;
+      if (done.seen.banner === null && isFlawless(done.seen)) continue;
+      this.#done[index] = done;
+      return;
+    }
+  }
+
+  /** One flow, from a new source port; null where there is none. */
+  async #ask(): Promise<Done | null> {
+    const { settings, signal } = this.#context;
+    const flow = await UdpFlow.open(this.#asked.endpoint, { source: settings.source, signal });
+    if (flow instanceof Failure) return this.#notOpened(flow);
+    await using _ = flow;
+    const key = this.#keys++;
+    const book = new FlowBook({ run: this.#run, flow: key }, this.#asked.endpoint, settings, (other) =>
+      this.#astray.set(other, (this.#astray.get(other) ?? 0) + 1),
+    );
+    const end = await askFlow(flow, book, settings, () => this.#progress.step());
+    if (end === "interrupted") this.interrupted = true;
+    else book.messages.tracker.finish();
+    this.roundTrips.addAll(book.messages.roundTrips);
+    return { key, seen: book.seen(flow.local, this.#way, flow.dropped, 0) };
+  }
+
+  #notOpened(failure: Failure): null {
+    if (failure.code === "aborted") this.interrupted = true;
+    else this.notOpened ??= failure;
+    return null;
+  }
+}
+
+/** Tells how far it is, each time another hundredth is done. */
+class Progress {
+  readonly #all: number;
+  readonly #context: CheckContext;
+  #done = 0;
+  #told = 0;
+
+  constructor(all: number, context: CheckContext) {
+    this.#all = all;
+    this.#context = context;
+  }
+
+  step(): void {
+    const share = Math.min(1, ++this.#done / this.#all);
+    if (share - this.#told < 0.01 && share < 1) return;
+    this.#told = share;
+    this.#context.progress(share);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Failure, FailureCode } from "../../../client/failure.ts";
+import { formatAddress } from "../../../net/address.ts";
+import { formatEndpoint } from "../../../net/endpoint.ts";
+import type { Problem } from "../../result.ts";
+import { plural } from "../../words.ts";
+import { routeTo } from "../commands.ts";
+import { nameOf, sentOf, type UdpSeen } from "./seen.ts";
+
+/** Verdicts of what kept this machine from sending. */
+
+type Local = Pick<Problem, "code" | "says" | "likely" | "next">;
+
+export function localProblems(seen: UdpSeen): Problem[] {
+  const stopped = seen.flows.find((flow) => sentOf(flow) === 0 && flow.notSent !== null);
+  const failure = seen.notOpened ?? stopped?.notSent ?? null;
+  if (failure === null) return [];
+  const by = { by: null };
+  const { code, says, likely, next } = localOf(seen, failure);
+  const facts = code === "unreachable" ? by : {};
+  return [{ code, ...facts, flow: nameOf(seen, stopped), says, likely, where: "this_machine", next }];
+}
+
+function localOf(seen: UdpSeen, failure: Failure): Local {
+  const { asked, flows, settings } = seen;
+  const { port, address } = settings.source;
+  const how: Partial<Record<FailureCode, Local>> = {
+    no_ports_here: {
+      code: "no_ports_here",
+      says: `after ${plural(flows.length, "flow")} this machine had no source port left`,
+      likely: "other sockets hold all ports of the range that is meant for this",
+      next: "sysctl net.ipv4.ip_local_port_range",
+    },
+    port_in_use_here: {
+      code: "no_ports_here",
+      says: `source port ${port} is in use on this machine`,
+      likely: "another program, or another check, has it",
+      next: `ss -anup sport = :${port}`,
+    },
+    no_descriptors_here: {
+      code: "no_descriptors_here",
+      says: `after ${plural(flows.length, "flow")} no further socket could be opened (${failure.detail})`,
+      likely: "this process or this machine is at its limit of open files",
+      next: "ulimit -n",
+    },
+    no_such_address: {
+      code: "unreachable",
+      says: `this machine cannot send from ${address === undefined ? "any address of this family" : formatAddress(address)}`,
+      likely:
+        address === undefined
+          ? "it has no IPv6, or no IPv4"
+          : "that is not one of its own, or of another family",
+      next: "ip address",
+    },
+    not_permitted_here: {
+      code: "unreachable",
+      says: `this machine does not let it leave (${failure.detail})`,
+      likely: "a local firewall forbids it, or the source port is one for root",
+      next: "nft list ruleset",
+    },
+  };
+  const noWay = {
+    code: "unreachable" as const,
+    says: `nothing could be sent to ${formatEndpoint(asked.endpoint)} (${failure.detail || failure.code})`,
+    likely: "this machine has no route there",
+    next: routeTo(asked.endpoint),
+  };
+  // A socket that is open has its port: what it then lacks is an address to send from (EADDRNOTAVAIL).
+  return seen.notOpened === null && failure.code === "no_ports_here" ? noWay : (how[failure.code] ?? noWay);
+}
