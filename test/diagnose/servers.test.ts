@@ -35,7 +35,9 @@ describe("who answered", () => {
         fc.pre(seen !== null);
         expect(seen!.reduce((sum, { flows }) => sum + flows, 0)).toBe(banners.length);
         expect(serversSeen(banners.toReversed())).toEqual(seen);
-        expect(seen!.map(({ flows }) => flows)).toEqual(seen!.map(({ flows }) => flows).toSorted((a, b) => b - a));
+        expect(seen!.map(({ flows }) => flows)).toEqual(
+          seen!.map(({ flows }) => flows).toSorted((a, b) => b - a),
+        );
       }),
     );
   });

@@ -79,8 +79,7 @@ describe("an uneven spread", () => {
     expect(unevenNote(servers(38, 2))).toEqual({
       code: "uneven",
       says:
-        "of 40 flows 10.0.0.1:5678 38 and 10.0.0.2:5678 2, " +
-        "where chance gives each of 2 servers 9 to 31",
+        "of 40 flows 10.0.0.1:5678 38 and 10.0.0.2:5678 2, " + "where chance gives each of 2 servers 9 to 31",
     });
   });
 
