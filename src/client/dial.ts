@@ -1,6 +1,9 @@
 import type { Address } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import type { TcpInfo } from "../sys/tcp-info.ts";
 import type { Failure } from "./failure.ts";
+
+export type { TcpInfo };
 
 /** This end of a session or flow, where it is not left to the system. */
 export interface Source {
@@ -31,21 +34,16 @@ export interface Connection {
   info?(): TcpInfo | null;
 }
 
-/** What the kernel knows of a connection and its path (tcp(7), TCP_INFO). */
-export interface TcpInfo {
-  /** Largest segment that is sent, bytes of payload. */
-  readonly mss: number;
-  /** Path MTU: largest IP packet, bytes. */
-  readonly pathMtu: number;
-  /** Segments sent again since the connection began, its SYN included. */
-  readonly retransmits: number;
-  /** Smoothed round trip as the kernel measures it, ms. */
-  readonly roundTripMs: number;
+/** When a connection began and was there, by `performance.now()`. */
+export interface Handshake {
+  readonly fromMs: number;
+  readonly toMs: number;
 }
 
 /** What becomes of a connection. First `connected` or `failed`, once; then, once connected, the others. */
 export interface ConnectionEvents {
-  connected(connection: Connection): void;
+  /** @param handshake from the first SYN to its answer, by `performance.now()`, where the kernel tells; default: till now */
+  connected(connection: Connection, handshake?: Handshake): void;
   /** There is no connection, and nothing more will be told. */
   failed(failure: Failure): void;
   /** @param atMs when they came, by `performance.now()`, where the kernel stamped them; default: now */
@@ -60,7 +58,7 @@ export interface ConnectionEvents {
 
 /**
  * Begins to connect and tells what becomes of it. The seam between a session and how this machine makes connections:
- * `dial-linux.ts` by system calls, `dial-bun.ts` by Bun alone.
+ * `dial-linux.ts` by system calls with Bun's loop, `linux/dial.ts` by system calls alone, `dial-bun.ts` by Bun alone.
  * @returns what gives up a connection that is not there yet; nothing is told after that
  */
 export type Dial = (target: Endpoint, source: Source, events: ConnectionEvents) => () => void;

@@ -1,8 +1,8 @@
 import { type Banner, BannerReader } from "../net/banner.ts";
 import { type Endpoint, endpointOf, isLinkLocal } from "../net/endpoint.ts";
-import type { Connection, ConnectionEvents, TcpInfo } from "./dial.ts";
+import type { Connection, ConnectionEvents, Handshake, TcpInfo } from "./dial.ts";
 import { Expected } from "./expected.ts";
-import { Failure, type FailureCode, meaningOf } from "./failure.ts";
+import { Failure, type FailureCode, type Icmp, meaningOf } from "./failure.ts";
 import { Wake } from "./wake.ts";
 
 /** Bytes that nobody asked for yet are kept up to here; then reading stops until something is sent. */
@@ -38,7 +38,7 @@ export class TcpStream {
   #held = false;
   /** A write was refused: the other end has reset, and the socket's close does not always say so. */
   #broken = false;
-  #ending: { readonly code: FailureCode; readonly detail: string } | null = null;
+  #ending: { readonly code: FailureCode; readonly detail: string; readonly icmp: Icmp | null } | null = null;
   #forgetSignal = (): void => {};
 
   /** @param preamble what is sent first and not echoed */
@@ -51,8 +51,8 @@ export class TcpStream {
   /** For the one who connects. */
   get events(): ConnectionEvents {
     return {
-      connected: (socket) => this.#connected(socket),
-      failed: ({ code, detail }) => this.over(code, detail),
+      connected: (socket, handshake) => this.#connected(socket, handshake),
+      failed: ({ code, detail, icmp }) => this.over(code, detail, icmp),
       data: (bytes, atMs) => this.#take(bytes, atMs ?? performance.now()),
       writable: () => {
         this.#pump();
@@ -78,7 +78,9 @@ export class TcpStream {
 
   /** Why it ended; null while it has not. */
   get ended(): Failure | null {
-    return this.#ending === null ? null : this.failure(this.#ending.code, this.#ending.detail);
+    if (this.#ending === null) return null;
+    const { code, detail, icmp } = this.#ending;
+    return this.failure(code, detail, null, icmp);
   }
 
   /** What the kernel knows of the path; null where it does not say, and before there is a connection. */
@@ -87,8 +89,13 @@ export class TcpStream {
   }
 
   /** A failure, with the payload bytes that came until now. */
-  failure(code: FailureCode, detail = "", received: Uint8Array | null = null): Failure {
-    return new Failure(code, this.expected.total, detail, received);
+  failure(
+    code: FailureCode,
+    detail = "",
+    received: Uint8Array | null = null,
+    icmp: Icmp | null = null,
+  ): Failure {
+    return new Failure(code, this.expected.total, detail, received, icmp);
   }
 
   /** Sends a message whose echo is then due. It must not change until that has come. */
@@ -119,8 +126,8 @@ export class TcpStream {
   }
 
   /** It is over, for this reason if there was none before. */
-  over(code: FailureCode, detail = ""): void {
-    this.#ending ??= { code, detail };
+  over(code: FailureCode, detail = "", icmp: Icmp | null = null): void {
+    this.#ending ??= { code, detail, icmp };
     this.#forgetSignal();
     if (this.#socket === null) this.#closed.resolve();
     this.wake.notify();
@@ -149,13 +156,14 @@ export class TcpStream {
     this.#forgetSignal = () => signal.removeEventListener("abort", abort);
   }
 
-  #connected(socket: Connection): void {
+  #connected(socket: Connection, handshake?: Handshake): void {
     if (this.#ending !== null) {
       socket.terminate(); // it was given up, and what was told of that came too late
       return;
     }
-    this.#connectedAtMs = performance.now();
-    this.connectMs = this.#connectedAtMs - this.#startMs;
+    const { fromMs, toMs } = handshake ?? { fromMs: this.#startMs, toMs: performance.now() };
+    this.#connectedAtMs = toMs;
+    this.connectMs = toMs - fromMs;
     this.#socket = socket;
     const local = endpointOf(socket.localAddress, socket.localPort) ?? this.local;
     const { zone } = this.target;
@@ -181,7 +189,7 @@ export class TcpStream {
 
   #take(bytes: Uint8Array, atMs: number): void {
     this.lastByteAtMs = atMs;
-    this.firstByteMs ??= this.lastByteAtMs - this.#connectedAtMs;
+    this.firstByteMs ??= Math.max(0, atMs - this.#connectedAtMs);
     this.progress++;
     this.expected.take(this.#reader === null ? bytes : this.#afterBanner(this.#reader, bytes));
     if (this.expected.earlyBytes > EARLY_BYTES_MAX && !this.#paused) {

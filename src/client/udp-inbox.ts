@@ -1,6 +1,6 @@
 import type { Address } from "../net/address.ts";
-import { type Endpoint, endpointOf } from "../net/endpoint.ts";
-import { errorWord, Failure, meaningOf } from "./failure.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import { Failure } from "./failure.ts";
 import { type Patience, Wake } from "./wake.ts";
 
 /** A datagram that came. */
@@ -31,22 +31,7 @@ export class UdpInbox {
   readonly #wake = new Wake();
   readonly #queue: (Datagram | Failure)[] = [];
   #bytes = 0;
-  /** Told to the sender already; Linux tells them once more by the socket's error queue. */
-  #told = new Map<string, number>();
   #end: Failure | null = null;
-
-  takeDatagram(bytes: Uint8Array, host: string, port: number): void {
-    const from = endpointOf(host, port);
-    this.put({ bytes, from, atMs: performance.now(), to: null, ttl: null, fragmentBytes: null });
-  }
-
-  /** An error of the socket: most are ICMP's answer to a datagram sent before. */
-  takeError(error: unknown): void {
-    const word = errorWord(error);
-    const told = this.#told.get(word) ?? 0;
-    if (told > 0) this.#told.set(word, told - 1);
-    else this.put(new Failure(meaningOf(word), 0, word));
-  }
 
   put(item: Datagram | Failure): void {
     if (this.#bytes > BYTES_MAX) {
@@ -56,11 +41,6 @@ export class UdpInbox {
     this.#queue.push(item);
     this.#bytes += costOf(item);
     this.#wake.notify();
-  }
-
-  /** The sender knows of this error by itself. */
-  expectAgain(word: string): void {
-    this.#told.set(word, (this.#told.get(word) ?? 0) + 1);
   }
 
   /** Nothing more will come. What came already is still handed out. */

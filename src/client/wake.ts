@@ -1,5 +1,4 @@
-/** Timers count in 31 bits. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+import { Deadline, timer } from "./deadlines.ts";
 
 /** Wakes one who waits, when something has changed or when time is up. */
 export class Wake {
@@ -19,25 +18,28 @@ export class Wake {
   async until<T>(look: () => T | null, patience: Patience): Promise<T | null> {
     if (this.#waiting) throw new Error("one question at a time: another is waiting for its answer");
     this.#waiting = true;
+    const deadline = new Deadline(patience.endMs);
     try {
       for (let last = false; ; ) {
         const found = look();
         const { leftMs } = patience;
         if (found !== null || (last && leftMs <= 0)) return found;
         last = leftMs <= 0;
+        deadline.move(patience.endMs);
         await (last ? socketsRead() : this.#change(leftMs));
       }
     } finally {
+      deadline.release();
       this.#waiting = false;
     }
   }
 
   async #change(ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.min(Math.ceil(ms), TIMER_MS_MAX));
+    const alarm = timer(ms, resolve);
     this.#wake = resolve;
     await promise;
-    clearTimeout(timer);
+    clearTimeout(alarm);
   }
 }
 
@@ -55,6 +57,11 @@ export class Patience {
   constructor(ms: number) {
     this.#ms = ms;
     this.#endMs = performance.now() + ms;
+  }
+
+  /** When it is at an end, by `performance.now()`. */
+  get endMs(): number {
+    return this.#endMs;
   }
 
   get leftMs(): number {

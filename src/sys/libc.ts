@@ -15,6 +15,7 @@ const { i32, u32, u64, ptr } = FFIType;
 const SYMBOLS = {
   accept4: { args: [i32, ptr, ptr, i32], returns: i32 },
   bind: { args: [i32, ptr, u32], returns: i32 },
+  clock_gettime: { args: [i32, ptr], returns: i32 },
   close: { args: [i32], returns: i32 },
   connect: { args: [i32, ptr, u32], returns: i32 },
   epoll_create1: { args: [i32], returns: i32 },
@@ -26,6 +27,7 @@ const SYMBOLS = {
   getpeername: { args: [i32, ptr, ptr], returns: i32 },
   getsockname: { args: [i32, ptr, ptr], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
+  if_nametoindex: { args: [ptr], returns: u32 },
   ioctl: { args: [i32, u64, ptr], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
   madvise: { args: [u64, u64, i32], returns: i32 },
@@ -35,11 +37,13 @@ const SYMBOLS = {
   poll: { args: [ptr, u64, i32], returns: i32 },
   read: { args: [i32, ptr, u64], returns: i32 },
   recv: { args: [i32, ptr, u64, i32], returns: i32 },
+  recvmsg: { args: [i32, ptr, i32], returns: i32 },
   recvmmsg: { args: [i32, ptr, u32, i32, u64], returns: i32 },
   sched_setaffinity: { args: [i32, u64, ptr], returns: i32 },
   send: { args: [i32, ptr, u64, i32], returns: i32 },
   sendmmsg: { args: [i32, ptr, u32, i32], returns: i32 },
   sendmsg: { args: [i32, ptr, i32], returns: i32 },
+  sendto: { args: [i32, ptr, u64, i32, ptr, u32], returns: i32 },
   setsockopt: { args: [i32, i32, i32, ptr, u32], returns: i32 },
   shutdown: { args: [i32, i32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
@@ -113,21 +117,38 @@ export const SOCK_NONBLOCK = 0x800;
 export const SOCK_CLOEXEC = 0x80000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
+export const SO_RCVBUFFORCE = 33;
+/** When a packet came, as the kernel's wall clock had it: a `struct timespec`. Also the type of the control message. */
+export const SO_TIMESTAMPNS = 35;
 export const IPPROTO_IP = 0;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_IPV6 = 41;
+export const IP_TTL = 2;
 export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
+export const IP_RECVERR = 11;
+export const IP_RECVTTL = 12;
+export const IP_RECVFRAGSIZE = 25;
+/** Don't-fragment on every datagram, whatever path MTU is known (ip(7)); the same number for IPv6. */
+export const IP_PMTUDISC_PROBE = 3;
 export const IP_PMTUDISC_OMIT = 5;
+export const IPV6_MTU_DISCOVER = 23;
+export const IPV6_RECVERR = 25;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+export const IPV6_RECVHOPLIMIT = 51;
+export const IPV6_HOPLIMIT = 52;
+export const IPV6_DONTFRAG = 62;
+export const IPV6_RECVFRAGSIZE = 77;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
@@ -136,17 +157,25 @@ export const TCP_INFO = 11;
 export const TCP_DEFER_ACCEPT = 9;
 export const UDP_SEGMENT = 103;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 1;
 export const EPOLLOUT = 4;
+export const EPOLLERR = 8;
+export const EPOLLHUP = 16;
 export const POLLOUT = 4;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const F_DUPFD_CLOEXEC = 1030;
 export const SHUT_WR = 1;
+export const CLOCK_REALTIME = 0;
+/** Who made an error that lies in an error queue (linux/errqueue.h, SO_EE_ORIGIN_...): this machine; ICMP; ICMPv6. */
+export const ORIGIN_LOCAL = 1;
+export const ORIGIN_ICMP = 2;
+export const ORIGIN_ICMP6 = 3;
 /** ioctl(2) of a TCP socket (tcp(7)): bytes that came and were not read yet. */
 export const SIOCINQ = 0x541b;
 /** Bytes that were sent and not acknowledged yet; the FIN counts as one. */
@@ -159,6 +188,7 @@ export const EACCES = 13;
 export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
+export const EPIPE = 32;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const EAFNOSUPPORT = 97;

@@ -14,6 +14,7 @@ export const MSGHDR = {
   iovecCount: 24,
   control: 32,
   controlLength: 40,
+  flags: 48,
   bytes: 56,
 } as const;
 
@@ -28,6 +29,15 @@ export const IN_PKTINFO = { interface: 0, local: 4, destination: 8, bytes: 12 } 
 
 /** `struct in6_pktinfo`: the address (four words), then the interface. */
 export const IN6_PKTINFO = { address: 0, interface: 16, bytes: 20 } as const;
+
+/** `struct timespec`: seconds and nanoseconds, 64 bits each. */
+export const TIMESPEC = { seconds: 0, nanos: 8, bytes: 16 } as const;
+
+/**
+ * `struct sock_extended_err` (ip(7), linux/errqueue.h): the error's number, who made it (`ORIGIN_...`), ICMP's type and
+ * code, what it says besides (an MTU); then the sockaddr of the one who sent the ICMP.
+ */
+export const EXTENDED_ERROR = { errno: 0, origin: 4, type: 5, code: 6, info: 8, offender: 16 } as const;
 
 /** CMSG_LEN(3): what the length field of a control message with so much data says. */
 export function cmsgLength(dataBytes: number): number {

@@ -1,5 +1,5 @@
 import { type Address, MAPPED } from "../net/address.ts";
-import { AF_INET } from "./libc.ts";
+import { AF_INET, AF_INET6 } from "./libc.ts";
 
 /** Room for any sockaddr; `sockaddr_in6` has 28 bytes, `sockaddr_in` 16. */
 export const SOCKADDR_BYTES = 28;
@@ -31,6 +31,11 @@ export function writeSockaddr(
   view.setInt32(at + 20, address.a3);
   view.setUint32(at + 24, scope, true);
   return 28;
+}
+
+/** The interface that the address of the sockaddr at `at` is on; 0 where it is not link-local, or IPv4. */
+export function scopeAt(view: DataView, at: number): number {
+  return view.getUint16(at, true) === AF_INET6 ? view.getUint32(at + 24, true) : 0;
 }
 
 /** A sockaddr read into numbers; one is made per loop and used again for every connection. */

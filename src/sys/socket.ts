@@ -5,6 +5,7 @@ import {
   IPPROTO_IP,
   IPPROTO_TCP,
   loadLibc,
+  SO_ERROR,
   SO_KEEPALIVE,
   SO_LINGER,
   SOL_SOCKET,
@@ -45,6 +46,16 @@ export function setOption(fd: number, level: number, option: number, value: numb
   return loadLibc().setsockopt(fd, level, option, (memory.address + 96) as Pointer, 4) === 0;
 }
 
+/** The error that waits in a socket, which is taken by asking (socket(7), SO_ERROR); 0 for none. */
+export function takeError(fd: number): number {
+  const memory = socketScratch();
+  memory.view.setInt32(96, 0, true);
+  memory.view.setInt32(100, 4, true);
+  const [value, length] = [memory.address + 96, memory.address + 100] as [Pointer, Pointer];
+  loadLibc().getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length);
+  return memory.view.getInt32(96, true);
+}
+
 /** Has the kernel ask a silent peer whether it is still there, and end the connection where it is not (tcp(7)). */
 export function setKeepAlive(fd: number, idleMs: number): void {
   setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -70,6 +81,14 @@ export function abortiveClose(fd: number): void {
   memory.view.setInt32(104, 0, true);
   loadLibc().setsockopt(fd, SOL_SOCKET, SO_LINGER, (memory.address + 100) as Pointer, 8);
   loadLibc().close(fd);
+}
+
+/** The number of an interface that has this name, which fits IFNAMSIZ (netdevice(7)); 0 where there is none. */
+export function interfaceNumber(name: string): number {
+  const memory = socketScratch();
+  const { written } = new TextEncoder().encodeInto(name, memory.bytes.subarray(0, 63));
+  memory.bytes[written] = 0;
+  return loadLibc().if_nametoindex(memory.address as Pointer);
 }
 
 let scratch: NativeMemory | null = null;
