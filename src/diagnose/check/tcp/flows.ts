@@ -1,0 +1,83 @@
+import type { FailureCode } from "../../../client/failure.ts";
+import { newRun } from "../../../client/payload.ts";
+import type { Endpoint } from "../../../net/endpoint.ts";
+import { ownEnd } from "../own-end.ts";
+import { pause } from "../pause.ts";
+import type { CheckContext } from "../plan.ts";
+import { type FlowPlan, measureFlow } from "./flow.ts";
+import { type FlowSeen, isAnswered } from "./seen.ts";
+
+/** A session that fails and has taken longer than this has waited for nothing. */
+const VAIN_MS = 1000;
+
+/** Sessions that may wait side by side. */
+const SIDE_BY_SIDE_MAX = 10;
+
+/** Where the next session would find the same, and all that is wrong is here. */
+const HERE: readonly FailureCode[] = [
+  "no_ports_here",
+  "port_in_use_here",
+  "no_descriptors_here",
+  "no_buffers_here",
+  "no_such_address",
+  "not_permitted_here",
+];
+
+/**
+ * Measures the sessions of one address, one after another, so that none disturbs another's figures. Once one has waited
+ * in vain, those that are left are begun one after another but not waited for each by itself: a connect alone may wait
+ * for 8 s. When of ten such sessions none is answered the rest is not begun. The same where it is this machine that
+ * cannot begin any more.
+ */
+export async function measureFlows(target: Endpoint, context: CheckContext): Promise<FlowSeen[]> {
+  const { settings, signal } = context;
+  const count = settings.source.port === undefined ? settings.flows : 1;
+  const planOf = planner(target, context);
+  const flows: FlowSeen[] = [];
+  let patient = true;
+  while (flows.length < count && !signal.aborted) {
+    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, count - flows.length);
+    const startMs = performance.now();
+    const batch = await measureSome(width, () => planOf(), context);
+    if (signal.aborted) break; // what was aborted says nothing of the address
+    flows.push(...batch);
+    context.progress(flows.length / count);
+    if (batch.some(({ failure }) => failure !== null && HERE.includes(failure.code))) break;
+    if (!patient && !batch.some(isAnswered)) break;
+    const failed = batch.some(({ failure }) => failure !== null);
+    if (failed && performance.now() - startMs > VAIN_MS) patient = false;
+  }
+  return flows;
+}
+
+/** Some sessions side by side, begun `--interval` apart. */
+function measureSome(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
+  const { settings, signal } = context;
+  const measure = async (place: number): Promise<FlowSeen> => {
+    await pause(place * settings.intervalMs, signal);
+    return measureFlow(planOf());
+  };
+  return Promise.all(Array.from({ length: width }, (_, place) => measure(place)));
+}
+
+/** Makes the plan of one session after another. */
+function planner(target: Endpoint, context: CheckContext): () => FlowPlan {
+  const run = newRun();
+  let flow = 0;
+  let bulkIsDue = true;
+  let own: Promise<Endpoint | null> | null = null;
+  return () => ({
+    target,
+    key: { run, flow: flow++ },
+    context,
+    ownEnd() {
+      own ??= ownEnd(target, context);
+      return own;
+    },
+    claimBulk() {
+      const claimed = bulkIsDue;
+      bulkIsDue = false;
+      return claimed;
+    },
+  });
+}

@@ -1,0 +1,126 @@
+import { RoundTrips } from "../../../client/round-trips.ts";
+import type { Problem } from "../../result.ts";
+import { countText, plural, timeText } from "../../words.ts";
+import { captureCommand, sizesCommand } from "./next.ts";
+import { flowOf, shareText } from "./phrases.ts";
+import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
+
+/** What is wrong with the way there of sessions that were answered: SYNs, large segments, the half-close. */
+export function pathProblems(seen: TcpSeen): Problem[] {
+  const carrier = seen.flows.find((flow) => flow.bulk !== null);
+  const problems = [synLost(seen)];
+  if (carrier !== undefined)
+    problems.push(stalled(seen, carrier, carrier.bulk!), halfClose(seen, carrier, carrier.bulk!));
+  return problems.filter((problem) => problem !== null);
+}
+
+/**
+ * Linux sends a SYN again after 1, 3 and 7 s, and since 6.5 after 1, 2, 3, 4, 5 and 7 s (tcp_syn_linear_timeouts);
+ * others begin with 1 s too (RFC 6298, 2.1).
+ */
+const SYN_AGAIN_MS = 1000;
+
+/** Echoes are quick where a SYN could not be sent again for being slow. */
+const QUICK_MS = SYN_AGAIN_MS / 2;
+
+/** A connect is near a whole second that it can be told from one that is slow for another reason. */
+const NEAR_MS = { before: 30, after: 250 };
+
+/** Connects that needed more than one SYN, while echoes are quick. */
+function synLost(seen: TcpSeen): Problem | null {
+  const trips = new RoundTrips();
+  for (const flow of seen.flows) trips.addAll(flow.roundTrips);
+  const echoMs = trips.quantile(0.5);
+  if (echoMs === null || echoMs > QUICK_MS) return null;
+  const late = seen.flows.filter((flow) => isAnswered(flow) && neededMore(flow, echoMs));
+  const first = late[0];
+  if (first === undefined) return null;
+  const again = late.reduce((sum, flow) => sum + (flow.synRetransmits ?? 0), 0);
+  const connects = seen.flows.filter(({ connectMs }) => connectMs !== null).length;
+  const slowest = Math.max(...late.map(({ connectMs }) => connectMs!));
+  const how = again > 0 ? `${plural(again, "SYN")} sent again` : "as long as SYNs that are sent again take";
+  return {
+    code: "syn_lost",
+    count: late.length,
+    flow: flowOf(seen.asked, first),
+    says: `${shareText(late.length, connects, "connect")} took up to ${timeText(slowest)} (${how}), an echo takes ${timeText(echoMs)}`,
+    likely:
+      "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
+    where: "path",
+    next: `tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0 and tcp port ${seen.asked.endpoint.port}'`,
+  };
+}
+
+function neededMore({ connectMs, synRetransmits }: FlowSeen, echoMs: number): boolean {
+  if (connectMs === null) return false;
+  if (synRetransmits !== null) return synRetransmits > 0;
+  const seconds = Math.round((connectMs - echoMs) / SYN_AGAIN_MS);
+  const beyond = connectMs - seconds * SYN_AGAIN_MS;
+  return seconds >= 1 && beyond >= -NEAR_MS.before && beyond <= NEAR_MS.after + echoMs;
+}
+
+/** Where a narrow place swallows full segments, no more than what leaves in smaller ones comes back. */
+const SMALL_SEGMENTS_BYTES = 65_536;
+
+/** Segments that are sent again in vain so often during a stall did not get there; their acknowledgements are small. */
+const IN_VAIN = 3;
+
+function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null {
+  if (!bulk.stalled) return null;
+  const { endpoint } = seen.asked;
+  const again = bulk.retransmits === null ? "" : `, ${plural(bulk.retransmits, "segment")} sent again`;
+  const says =
+    `the bulk stalled: ${countText(bulk.received)} of ${plural(bulk.bytes, "byte")} came back and then nothing ` +
+    `in ${timeText(bulk.stallMs)}${again}; echoes of ${plural(seen.settings.size, "byte")} pass`;
+  const common = { flow: flowOf(seen.asked, flow), says };
+  if (bulk.received >= SMALL_SEGMENTS_BYTES) {
+    return {
+      ...common,
+      code: "silent",
+      likely: "the server or a proxy stopped reading, or the way has broken",
+      where: "far_end",
+      next: captureCommand(endpoint, flow.own),
+    };
+  }
+  return {
+    ...common,
+    code: "mtu_black_hole",
+    direction: bulk.received === 0 && (bulk.retransmits ?? 0) >= IN_VAIN ? "there" : null,
+    mtu: null,
+    likely:
+      "a link on the way is narrower than both ends believe, and the ICMP that would say so is filtered",
+    where: "path",
+    next: sizesCommand(seen.asked),
+  };
+}
+
+function halfClose(seen: TcpSeen, flow: FlowSeen, { tail, stallMs }: BulkSeen): Problem | null {
+  if (tail === null || tail.kind === "whole") return null;
+  // Our own server ends a half-closed session well, so it is something before it.
+  const where = flow.banner === null ? "far_end" : "path";
+  const common = {
+    flow: flowOf(seen.asked, flow),
+    where,
+    next: captureCommand(seen.asked.endpoint, flow.own),
+  } as const;
+  if (tail.kind === "cut") {
+    return {
+      ...common,
+      code: "half_close_cut",
+      bytes: tail.bytes,
+      says: `after our FIN the tail ended after ${countText(tail.bytes)} of ${plural(tail.due, "byte")}${endText(tail, stallMs)}`,
+      likely: "a proxy or the server takes the first FIN for the end of both ways",
+    };
+  }
+  return {
+    ...common,
+    code: "half_close_no_end",
+    says: `after our FIN all ${plural(tail.due, "byte")} of the tail came, and no end in ${timeText(stallMs)}`,
+    likely: "the server does not close when its client has, or something on the way swallows the FIN",
+  };
+}
+
+function endText({ endedBy }: TailSeen, stallMs: number): string {
+  if (endedBy === null) return `, with nothing more in ${timeText(stallMs)}`;
+  return endedBy === "fin" ? ", by a FIN" : ", by a reset";
+}
