@@ -55,11 +55,11 @@ export function timer(ms: number, callback: () => void): Timer {
 }
 
 /**
- * Waits for `ms` at least, or until the signal aborts; never throws. In a thread whose loop is the reactor's, this and
+ * Waits for `ms` at least, or until the signal aborts; not at all where `ms` is 0 or less. Never throws. In a thread whose loop is the reactor's, this and
  * no `Bun.sleep` is in time.
  */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  if (signal?.aborted) return;
+  if (ms <= 0 || signal?.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const deadline = new Deadline(performance.now() + ms);
   const alarm = timer(ms, resolve);

@@ -1,6 +1,7 @@
 import type { Dial } from "../../src/client/dial.ts";
 import { dialByBun } from "../../src/client/dial-bun.ts";
 import { linuxDial } from "../../src/client/dial-linux.ts";
+import { dialByCalls } from "../../src/client/linux/dial.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
 
 import { endpoint } from "./fixtures.ts";
@@ -10,7 +11,7 @@ import { endpoint } from "./fixtures.ts";
 /** Every way of making a connection that there is on this machine. */
 export const DIALS: [string, Dial][] = [["Bun alone", dialByBun]];
 const byLinux = linuxDial();
-if (byLinux !== null) DIALS.unshift(["system calls", byLinux]);
+if (byLinux !== null) DIALS.unshift(["system calls", byLinux], ["system calls alone", dialByCalls]);
 
 export interface TestServer extends Disposable {
   readonly endpoint: Endpoint;
