@@ -1,0 +1,54 @@
+import { dialByBun } from "../../../src/client/dial-bun.ts";
+import type { CheckContext, CheckSettings } from "../../../src/diagnose/check/plan.ts";
+import { checkUdp } from "../../../src/diagnose/check/udp.ts";
+import type { CheckResult, Problem } from "../../../src/diagnose/result.ts";
+import { formatEndpoint } from "../../../src/net/endpoint.ts";
+import { end } from "../fixtures.ts";
+
+/** `check` over UDP as its tests ask it. */
+
+/** Enough for each verdict, and time for a busy machine. */
+export const SETTINGS: CheckSettings = {
+  flows: 4,
+  count: 10,
+  size: 64,
+  intervalMs: 2,
+  timeoutMs: 1000,
+  bulkBytes: 0,
+  mtu: false,
+  source: {},
+};
+
+export interface Asking {
+  readonly settings?: Partial<CheckSettings>;
+  readonly signal?: AbortSignal;
+  readonly progress?: (share: number) => void;
+}
+
+/** Asks a port of loopback, or any end. */
+export function ask(target: number | string, asking: Asking = {}): Promise<CheckResult> {
+  const endpoint = end(typeof target === "number" ? `127.0.0.1:${target}` : target);
+  const text = formatEndpoint(endpoint);
+  const context: CheckContext = {
+    settings: { ...SETTINGS, ...asking.settings },
+    sockets: { dial: dialByBun, openUdp: () => Promise.reject(new Error("not asked")), bySystemCalls: false },
+    signal: asking.signal ?? new AbortController().signal,
+    progress: asking.progress ?? (() => {}),
+  };
+  return checkUdp(
+    { target: `udp://${text}`, protocol: "udp", name: text, endpoint, resolveMs: null },
+    context,
+  );
+}
+
+/** The codes of its problems and notes, without what could not be measured. */
+export function said({ problems, notes }: CheckResult): string[] {
+  return [...problems, ...notes].map(({ code }) => code).filter((code) => code !== "not_measured");
+}
+
+/** Its only problem. @throws with the result where there is none, or more than one */
+export function problemOf(result: CheckResult): Problem {
+  const [problem, ...more] = result.problems;
+  if (problem === undefined || more.length > 0) throw new Error(JSON.stringify(result, null, 1));
+  return problem;
+}
