@@ -1,3 +1,4 @@
+import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
@@ -21,7 +22,8 @@ const PORTS_MAX = 3;
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
 export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
   const { address } = context.settings.source;
-  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address });
+  const { openUdp, bySystemCalls } = context.sockets;
+  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address }, openUdp);
   const run = new FlowRun(asked, context, way instanceof Failure ? null : way.address);
   await run.askAll();
   return {
@@ -30,7 +32,7 @@ export async function askFlows(asked: Asked, context: CheckContext): Promise<Udp
     flows: run.seen(),
     notOpened: run.notOpened,
     rttMs: run.roundTrips.quantiles(),
-    bySystemCalls: context.sockets.bySystemCalls,
+    bySystemCalls,
     interrupted: run.interrupted,
   };
 }
@@ -80,9 +82,10 @@ class FlowRun {
 
   async askAll(): Promise<void> {
     const lanes = Math.min(this.#total, FLOWS_AT_ONCE);
-    const spreadMs = Math.min(this.#context.settings.intervalMs, SPREAD_MS_MAX);
+    const { settings, signal } = this.#context;
+    const spreadMs = Math.min(settings.intervalMs, SPREAD_MS_MAX);
     const lane = async (number: number): Promise<void> => {
-      if (number > 0) await Bun.sleep((spreadMs * number) / lanes);
+      if (number > 0) await sleep((spreadMs * number) / lanes, signal);
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
         const index = this.#begun++;
         const done = await this.#ask();
@@ -117,8 +120,9 @@ class FlowRun {
 
   /** One flow, from a new source port; null where there is none. */
   async #ask(): Promise<Done | null> {
-    const { settings, signal } = this.#context;
-    const flow = await UdpFlow.open(this.#asked.endpoint, { source: settings.source, signal });
+    const { settings, signal, sockets } = this.#context;
+    const options = { source: settings.source, signal, open: sockets.openUdp };
+    const flow = await UdpFlow.open(this.#asked.endpoint, options);
     if (flow instanceof Failure) return this.#notOpened(flow);
     await using _ = flow;
     const key = this.#keys++;
