@@ -7,11 +7,12 @@ import { connectTimeoutMs } from "./flow.ts";
 import { captureCommand, endpointsCommand } from "./next.ts";
 import { flowOf, shareText, were } from "./phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
+import { isSession } from "./sessions.ts";
 
 /** What is wrong with sessions that could not be begun: one problem for each cause. */
 export function connectProblems(seen: TcpSeen): Problem[] {
   const failed = seen.flows.flatMap((flow) =>
-    flow.failure !== null && flow.connectMs === null ? [{ flow, failure: flow.failure }] : [],
+    flow.failure !== null && !isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
   const groups = Map.groupBy(failed, ({ failure }) => `${codeOf(failure)} ${byOf(failure)}`);
   return [...groups.values()].map((group) => problemOf(seen, group));
@@ -22,15 +23,13 @@ interface Failed {
   readonly failure: Failure;
 }
 
-type ConnectCode = "refused" | "unreachable" | "timeout" | "reset" | "no_ports_here" | "no_descriptors_here";
+type ConnectCode = "refused" | "unreachable" | "timeout" | "no_ports_here" | "no_descriptors_here";
 
 /** What a connect's failure is called. What none of the verdicts means in particular is `unreachable`, and says why. */
 const CODES: Readonly<Partial<Record<FailureCode, ConnectCode>>> = {
   refused: "refused",
   refused_or_unreachable: "refused",
   timeout: "timeout",
-  reset: "reset",
-  closed: "reset",
   no_ports_here: "no_ports_here",
   port_in_use_here: "no_ports_here",
   no_descriptors_here: "no_descriptors_here",
@@ -59,8 +58,7 @@ function problemOf(seen: TcpSeen, group: readonly Failed[]): Problem {
     connects: shareText(group.length, seen.flows.length, "connect"),
   };
   const by = code === "refused" || code === "unreachable" ? { by: byOf(failure) } : {};
-  const bytes = code === "reset" ? { bytes: 0 } : {};
-  return { code, ...by, ...bytes, flow: flowOf(seen.asked, flow), ...WORDS[code](context) };
+  return { code, ...by, flow: flowOf(seen.asked, flow), ...WORDS[code](context) };
 }
 
 interface Context {
@@ -77,7 +75,6 @@ const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
   refused: refusedWords,
   unreachable: unreachableWords,
   timeout: timeoutWords,
-  reset: resetWords,
   no_ports_here: portsWords,
   no_descriptors_here: descriptorsWords,
 };
@@ -181,16 +178,6 @@ function timeoutWords(context: Context): Words {
       ? ONE_OF_SEVERAL
       : "packets are dropped on the way (a firewall, a NetworkPolicy), or the host is gone",
     where: "path",
-    next: lookFurther(context),
-  };
-}
-
-function resetWords(context: Context): Words {
-  const { count, connects } = context;
-  return {
-    says: `${connects} ${were(count)} reset as soon as made`,
-    likely: "the server turns newcomers away (a limit, a drain), or a proxy has no backend",
-    where: "far_end",
     next: lookFurther(context),
   };
 }
