@@ -16,6 +16,7 @@ export async function checkTcp(asked: Asked, context: CheckContext): Promise<Che
     asked,
     settings: context.settings,
     flows,
+    interrupted: context.signal.aborted,
     bySystemCalls: context.sockets.bySystemCalls,
     interfaceMtu: own === null ? null : await interfaceMtu(own.address),
   });

@@ -30,6 +30,10 @@ test("a refusal by ICMP names who sent it: on the way, or the far end itself", (
     by: "10.96.0.7",
     where: "far_end",
   });
+  expect(only(problemsOf(seen([unconnected(0, refusal("10.244.3.9"))])))).toMatchObject({
+    by: "10.244.3.9",
+    where: "this_machine",
+  });
   const both = [unconnected(0, refusal("10.96.0.7")), unconnected(1, new Failure("refused"))];
   expect(problemsOf(seen(both)).map(({ by }) => by)).toEqual(["10.96.0.7", null]);
 });
@@ -67,6 +71,14 @@ test("no way there points at this machine, at the link, or at who says so", () =
     [
       new Failure("unreachable", 0, "EHOSTUNREACH", null, icmp("10.0.0.1")),
       { where: "path", by: "10.0.0.1" },
+    ],
+    [
+      new Failure("unreachable", 0, "EHOSTUNREACH", null, icmp("10.244.3.9")),
+      { where: "far_end", by: "10.244.3.9" },
+    ],
+    [
+      new Failure("unreachable", 0, "EHOSTUNREACH", null, icmp("10.96.0.7")),
+      { where: "far_end", by: "10.96.0.7" },
     ],
     [new Failure("not_permitted_here", 0, "EPERM"), { where: "this_machine" }],
     [new Failure("no_such_address", 0, "EADDRNOTAVAIL"), { where: "this_machine" }],

@@ -113,6 +113,7 @@ export function seen(flows: readonly FlowSeen[], spoilt: Partial<TcpSeen> = {}):
     asked: ASKED,
     settings: SETTINGS,
     flows: flows.map((each, at) => (at === carrier ? { ...each, bulk: BULK } : each)),
+    interrupted: false,
     bySystemCalls: true,
     interfaceMtu: 1500,
     ...spoilt,

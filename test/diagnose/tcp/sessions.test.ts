@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { Failure } from "../../../src/client/failure.ts";
 import { problemsOf } from "../../../src/diagnose/check/tcp/judge.ts";
 import { banner } from "../fixtures.ts";
-import { ended, only, seen, ten, wrong } from "./fixtures.ts";
+import { ended, only, seen, ten, unconnected, wrong } from "./fixtures.ts";
 
 test("connected, and then neither banner nor echo: silent", () => {
   const flows = ten((number) => ended(number, "silent", 0));
@@ -55,6 +56,25 @@ test("sessions that end early say how, and after how many echoed bytes", () => {
       says: "3 of 10 sessions were closed by the other end after 0 echoed bytes",
     },
   ]);
+});
+
+test("sessions that are turned away are one problem, be they closed, reset, or reset before they were told", () => {
+  const flows = ten((number) => {
+    if (number === 0) return unconnected(0, new Failure("reset", 0, "ECONNRESET"));
+    return number < 5 ? ended(number, "reset", 0) : null;
+  });
+  expect(only(problemsOf(seen(flows)))).toMatchObject({
+    code: "reset",
+    bytes: 0,
+    says: "5 of 10 sessions were reset after 0 echoed bytes",
+    where: "far_end",
+  });
+  flows[7] = ended(7, "closed", 0);
+  expect(only(problemsOf(seen(flows)))).toMatchObject({
+    code: "closed",
+    flow: "tcp 10.244.3.9:40000 > 10.96.0.7:1234",
+    says: "6 of 10 sessions were closed or reset by the other end after 0 echoed bytes",
+  });
 });
 
 test("a session that the kernel gave up is silent, one that ICMP broke is unreachable, by nobody that is told", () => {

@@ -63,6 +63,7 @@ export const FAULTS = {
       const copy = Uint8Array.from(bytes);
       setTimeout(() => session.send(copy), SLOW_MS);
     },
+    finished: (session) => void setTimeout(() => session.end(), SLOW_MS),
   },
   /** Swallow what is late, and on the client's FIN end, reset or do nothing. */
   cutsTail: { late: nothing },

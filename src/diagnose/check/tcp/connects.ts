@@ -1,17 +1,19 @@
-import type { Failure, FailureCode } from "../../../client/failure.ts";
+import type { Failure, FailureCode, Icmp } from "../../../client/failure.ts";
 import { formatAddress, sameAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
-import type { Problem, Where } from "../../result.ts";
+import type { Problem } from "../../result.ts";
 import { timeText } from "../../words.ts";
+import { routeTo } from "../commands.ts";
 import { connectTimeoutMs } from "./flow.ts";
-import { captureCommand, endpointsCommand } from "./next.ts";
+import { backendsCommand, portCommand, sessionsCommand } from "./next.ts";
 import { flowOf, shareText, were } from "./phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
+import { isSession } from "./sessions.ts";
 
 /** What is wrong with sessions that could not be begun: one problem for each cause. */
 export function connectProblems(seen: TcpSeen): Problem[] {
   const failed = seen.flows.flatMap((flow) =>
-    flow.failure !== null && flow.connectMs === null ? [{ flow, failure: flow.failure }] : [],
+    flow.failure !== null && !isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
   const groups = Map.groupBy(failed, ({ failure }) => `${codeOf(failure)} ${byOf(failure)}`);
   return [...groups.values()].map((group) => problemOf(seen, group));
@@ -22,15 +24,13 @@ interface Failed {
   readonly failure: Failure;
 }
 
-type ConnectCode = "refused" | "unreachable" | "timeout" | "reset" | "no_ports_here" | "no_descriptors_here";
+type ConnectCode = "refused" | "unreachable" | "timeout" | "no_ports_here" | "no_descriptors_here";
 
 /** What a connect's failure is called. What none of the verdicts means in particular is `unreachable`, and says why. */
 const CODES: Readonly<Partial<Record<FailureCode, ConnectCode>>> = {
   refused: "refused",
   refused_or_unreachable: "refused",
   timeout: "timeout",
-  reset: "reset",
-  closed: "reset",
   no_ports_here: "no_ports_here",
   port_in_use_here: "no_ports_here",
   no_descriptors_here: "no_descriptors_here",
@@ -59,8 +59,7 @@ function problemOf(seen: TcpSeen, group: readonly Failed[]): Problem {
     connects: shareText(group.length, seen.flows.length, "connect"),
   };
   const by = code === "refused" || code === "unreachable" ? { by: byOf(failure) } : {};
-  const bytes = code === "reset" ? { bytes: 0 } : {};
-  return { code, ...by, ...bytes, flow: flowOf(seen.asked, flow), ...WORDS[code](context) };
+  return { code, ...by, flow: flowOf(seen.asked, flow), ...WORDS[code](context) };
 }
 
 interface Context {
@@ -77,7 +76,6 @@ const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
   refused: refusedWords,
   unreachable: unreachableWords,
   timeout: timeoutWords,
-  reset: resetWords,
   no_ports_here: portsWords,
   no_descriptors_here: descriptorsWords,
 };
@@ -89,70 +87,49 @@ function isPartly({ flows }: TcpSeen): boolean {
   return flows.some(isAnswered);
 }
 
-function lookFurther({ seen, flow }: Context): string {
-  return endpointsCommand(seen.asked) ?? captureCommand(seen.asked.endpoint, flow.own);
-}
-
 function refusedWords(context: Context): Words {
-  const { seen, failure, count, connects } = context;
-  const partly = isPartly(seen);
-  const next = lookFurther(context);
+  const { seen, flow, failure, count, connects } = context;
+  const next = backendsCommand(seen.asked, flow);
   if (failure.code === "refused_or_unreachable") {
     const says = `${connects} ${were(count)} refused, or found no way there: the sockets of this system do not tell which`;
-    return {
-      says,
-      likely: partly ? ONE_OF_SEVERAL : "nothing listens on that port, or there is no way there",
-      where: "path",
-      next,
-    };
+    const likely = isPartly(seen) ? ONE_OF_SEVERAL : "nothing listens on that port, or there is no way there";
+    return { says, likely, where: "path", next };
   }
-  const { icmp } = failure;
-  if (icmp !== null) {
-    const own = sameAddress(icmp.by, seen.asked.endpoint.address);
-    const says = `${connects} ${were(count)} refused by ${formatAddress(icmp.by)} (ICMP port unreachable)`;
-    const service = endpointsCommand(seen.asked) === null ? "" : ", or the Service has no ready Pod";
-    const likely = partly ? ONE_OF_SEVERAL : `a firewall rule there rejects it${service}`;
-    return { says, likely, where: own ? "far_end" : "path", next };
+  if (failure.icmp !== null) {
+    const says = `${connects} ${were(count)} refused by ${formatAddress(failure.icmp.by)} (ICMP port unreachable)`;
+    return { says, ...refuserOf(context, failure.icmp), next };
   }
-  const how = seen.bySystemCalls ? " by a reset" : "";
-  const says = `${connects} ${were(count)} refused${how}`;
-  const likely = partly
+  const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
+  const likely = isPartly(seen)
     ? "one backend does not listen and is still in rotation"
     : "nothing listens on that port, or a firewall answers for it";
   return { says, likely, where: "far_end", next };
+}
+
+/** Who refuses by ICMP: a rule, since a system that has no listener answers a SYN by a reset. */
+function refuserOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
+  const rule = "a rule rejects it: a firewall's, or that of a Service without a ready endpoint";
+  if (flow.own !== null && sameAddress(by, flow.own.address)) {
+    return { likely: `${rule}, on this machine`, where: "this_machine" };
+  }
+  const own = sameAddress(by, seen.asked.endpoint.address);
+  return { likely: rule, where: own ? "far_end" : "path" };
 }
 
 /** Errors of connect(2) for which no packet has left. */
 const NO_ROUTE = ["ENETUNREACH", "EACCES", "EINVAL", "ENETDOWN", "ENOTFOUND", "EAFNOSUPPORT"];
 
 function unreachableWords(context: Context): Words {
-  const { seen, failure, count, connects } = context;
-  const { endpoint } = seen.asked;
+  const { seen, failure, connects } = context;
   const { icmp, detail, code } = failure;
   const word = detail === "" ? "" : ` (${detail})`;
-  if (code === "no_such_address") {
-    const { address } = seen.settings.source;
-    const source = address === undefined ? "the source address" : formatAddress(address);
-    const says = `${source} is no address of this machine from which ${formatEndpoint(endpoint)} can be asked${word}`;
-    return { says, likely: "a wrong source address", where: "this_machine", next: "ip address" };
-  }
-  if (icmp !== null) {
-    const says = `${connects} met no way there: ${formatAddress(icmp.by)} says so by ICMP${word}`;
-    const likely = isPartly(seen)
-      ? ONE_OF_SEVERAL
-      : "a router has no route, a firewall forbids it, or the host is gone";
-    return { says, likely, where: "path", next: traceCommand(seen) };
-  }
+  if (code === "no_such_address") return addressWords(context);
   if (code === "not_permitted_here") {
-    const says = `this machine does not allow ${connects}${word}`;
-    return {
-      says,
-      likely: "a firewall on this machine, or a port below 1024",
-      where: "this_machine",
-      next: "iptables-save",
-    };
+    const says = `this machine does not let ${connects} leave${word}`;
+    const likely = "a local firewall forbids it, or the source port is one for root";
+    return { says, likely, where: "this_machine", next: "nft list ruleset" };
   }
-  if (code === "fault" || code === "too_big") {
+  if (code !== "unreachable") {
     return {
       says: `${connects} failed${word}`,
       likely: "a fault of this machine",
@@ -160,38 +137,52 @@ function unreachableWords(context: Context): Words {
       next: null,
     };
   }
-  const here: Where = NO_ROUTE.includes(detail) ? "this_machine" : "path";
-  const says = `${connects} ${count === 1 ? "has" : "have"} no way there${word}`;
-  const likely =
-    here === "this_machine"
-      ? "this machine has no route there"
-      : "nobody has that address on the link, or the host is gone";
-  return { says, likely, where: here, next: `ip route get ${formatAddress(endpoint.address)}` };
+  const next = routeTo(seen.asked.endpoint);
+  if (icmp !== null) {
+    const says = `${connects} found no way there, says ${formatAddress(icmp.by)} by ICMP${word}`;
+    return { says, ...tellerOf(context, icmp), next };
+  }
+  const says = `${connects} found no way there${word}`;
+  const likely = "this machine has no route there";
+  if (NO_ROUTE.includes(detail)) return { says, likely, where: "this_machine", next };
+  const gone = "no machine on this link has that address, or a router on the way has no route there";
+  return { says, likely: gone, where: "path", next };
 }
 
-function traceCommand({ asked }: TcpSeen): string {
-  return `tracepath -n ${formatAddress(asked.endpoint.address)}`;
+/** Who says by ICMP that there is no way. */
+function tellerOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
+  if (flow.own !== null && sameAddress(by, flow.own.address)) {
+    return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
+  }
+  if (sameAddress(by, seen.asked.endpoint.address)) {
+    return { likely: "a firewall of the far end forbids it", where: "far_end" };
+  }
+  const router = "a router on the way has no route there, or forbids it";
+  return { likely: isPartly(seen) ? ONE_OF_SEVERAL : router, where: "path" };
 }
 
-function timeoutWords(context: Context): Words {
-  const { seen, connects } = context;
+function addressWords({ seen, failure }: Context): Words {
+  const { address } = seen.settings.source;
+  const from = address === undefined ? "any address of this family" : formatAddress(address);
+  return {
+    says: `this machine cannot connect from ${from}${failure.detail === "" ? "" : ` (${failure.detail})`}`,
+    likely:
+      address === undefined
+        ? "it has no IPv6, or no IPv4"
+        : "that is not one of its own, or of another family",
+    where: "this_machine",
+    next: "ip address",
+  };
+}
+
+function timeoutWords({ seen, flow, connects }: Context): Words {
   return {
     says: `${connects} got no answer at all in ${timeText(connectTimeoutMs(seen.settings))}`,
     likely: isPartly(seen)
       ? ONE_OF_SEVERAL
       : "packets are dropped on the way (a firewall, a NetworkPolicy), or the host is gone",
     where: "path",
-    next: lookFurther(context),
-  };
-}
-
-function resetWords(context: Context): Words {
-  const { count, connects } = context;
-  return {
-    says: `${connects} ${were(count)} reset as soon as made`,
-    likely: "the server turns newcomers away (a limit, a drain), or a proxy has no backend",
-    where: "far_end",
-    next: lookFurther(context),
+    next: backendsCommand(seen.asked, flow),
   };
 }
 
@@ -203,14 +194,14 @@ function portsWords({ seen, failure }: Context): Words {
       says: `source port ${port} is not free for a session to ${formatEndpoint(endpoint)} (${failure.detail})`,
       likely: "another process has it, or its last session was less than a minute ago (TIME-WAIT)",
       where: "this_machine",
-      next: `ss -tanp 'sport = :${port}'`,
+      next: portCommand(port),
     };
   }
   return {
     says: `no source port is left for session ${seen.flows.length} to ${formatEndpoint(endpoint)} (${failure.detail})`,
     likely: "this machine has too many sessions to that end, open or in TIME-WAIT",
     where: "this_machine",
-    next: `ss -tan dst ${formatEndpoint(endpoint)}`,
+    next: sessionsCommand(endpoint),
   };
 }
 

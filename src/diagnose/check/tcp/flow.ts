@@ -1,10 +1,10 @@
+import { sleep } from "../../../client/deadlines.ts";
 import type { Source } from "../../../client/dial.ts";
 import { Failure } from "../../../client/failure.ts";
 import type { FlowKey } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
 import { TcpSession } from "../../../client/tcp-session.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
-import { pause } from "../pause.ts";
 import type { CheckContext, CheckSettings } from "../plan.ts";
 import { measureBulk } from "./bulk.ts";
 import type { FlowSeen } from "./seen.ts";
@@ -116,11 +116,12 @@ async function echoAll(
   { settings, signal }: CheckContext,
   draft: Draft,
 ): Promise<void> {
+  let nextMs = 0;
   for (let number = 0; number < settings.count && draft.failure === null; number++) {
-    const nextMs = performance.now() + settings.intervalMs;
+    const leftMs = number === 0 ? 0 : nextMs - performance.now();
+    if (leftMs > 0) await sleep(leftMs, signal);
+    nextMs = performance.now() + settings.intervalMs;
     await echoOne(session, messages, number, settings.timeoutMs, draft);
-    if (number < settings.count - 1 && draft.failure === null)
-      await pause(nextMs - performance.now(), signal);
   }
   // What came beyond all echoes is looked at by asking for one more, which is not counted.
   if (draft.failure === null && session.excessBytes > 0) {
@@ -149,7 +150,7 @@ async function echoOne(
   }
   draft.failure = echo;
   if (echo.received === null) return;
-  await Bun.sleep(REST_MS);
+  await sleep(REST_MS);
   const rest = await session.overdue(0); // fails with all that came until now
   draft.wrong = whatCame(messages, number, message, rest?.received ?? echo.received);
 }

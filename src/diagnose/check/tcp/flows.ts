@@ -1,8 +1,8 @@
+import { sleep } from "../../../client/deadlines.ts";
 import type { FailureCode } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import { ownEnd } from "../own-end.ts";
-import { pause } from "../pause.ts";
 import type { CheckContext } from "../plan.ts";
 import { type FlowPlan, measureFlow } from "./flow.ts";
 import { type FlowSeen, isAnswered } from "./seen.ts";
@@ -54,7 +54,7 @@ export async function measureFlows(target: Endpoint, context: CheckContext): Pro
 function measureSome(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
   const { settings, signal } = context;
   const measure = async (place: number): Promise<FlowSeen> => {
-    await pause(place * settings.intervalMs, signal);
+    if (place > 0) await sleep(place * settings.intervalMs, signal);
     return measureFlow(planOf());
   };
   return Promise.all(Array.from({ length: width }, (_, place) => measure(place)));

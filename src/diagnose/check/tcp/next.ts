@@ -1,29 +1,26 @@
 import { parseAddress } from "../../../net/address.ts";
 import { type Endpoint, hostOf } from "../../../net/endpoint.ts";
+import { endpointSlicesOf } from "../commands.ts";
 import type { Asked } from "../plan.ts";
 import type { FlowSeen } from "./seen.ts";
 
-/** What to do next about a problem of TCP: one command each. */
+/** What to do next about a problem of TCP: one command each, to be pasted into a shell. */
 
-/** A label of a DNS name (RFC 1123, 2.1), as Kubernetes gives them to Services and namespaces. */
-const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-
-/** Shows which Pods a Service has; null where the name can be no Service's. */
-export function endpointsCommand({ name }: Asked): string | null {
-  const [service = "", namespace, kind] = name.split(".");
-  const isService = namespace === undefined || kind === undefined || kind === "svc";
-  const named = [service, ...(namespace === undefined ? [] : [namespace])].every((label) =>
-    LABEL.test(label),
-  );
-  if (!isService || !named || name === "localhost" || parseAddress(name) !== null) return null;
-  const where = namespace === undefined ? "" : ` -n ${namespace}`;
-  return `kubectl get endpointslices${where} -l kubernetes.io/service-name=${service}`;
+/** Shows which Pods a Service has; where the name can be no Service's, the packets. */
+export function backendsCommand(asked: Asked, { own }: FlowSeen): string {
+  return endpointSlicesOf(asked.name) ?? captureCommand(asked.endpoint, own);
 }
 
 /** Shows the packets of a flow; of all flows to that end where its port is not known. */
 export function captureCommand(target: Endpoint, own: Endpoint | null): string {
   const port = own === null || own.port === 0 ? "" : ` and port ${own.port}`;
-  return `tcpdump -ni any 'host ${hostWithoutZone(target)} and tcp port ${target.port}${port}'`;
+  const host = hostOf({ address: target.address, port: 0 }); // tcpdump knows addresses without zones
+  return `tcpdump -ni any 'host ${host} and tcp port ${target.port}${port}'`;
+}
+
+/** Shows how connections to a port begin. */
+export function captureSynsCommand({ port }: Endpoint): string {
+  return `tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0 and tcp port ${port}'`;
 }
 
 /** Shows what the Pod that answered has to say; null where no banner names one. */
@@ -39,7 +36,12 @@ export function sizesCommand({ name, endpoint }: Asked): string {
   return `echo-server check --mtu udp://${host.includes(":") ? `[${host}]` : host}`;
 }
 
-/** tcpdump knows addresses without zones. */
-function hostWithoutZone({ address, port }: Endpoint): string {
-  return hostOf({ address, port });
+/** Shows who has a source port, and in what state. */
+export function portCommand(port: number): string {
+  return `ss -tanp 'sport = :${port}'`;
+}
+
+/** Shows the machine's sessions to that end. */
+export function sessionsCommand({ address, port }: Endpoint): string {
+  return `ss -tan 'dst ${hostOf({ address, port: 0 })} and dport = :${port}'`;
 }

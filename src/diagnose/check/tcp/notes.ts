@@ -17,7 +17,13 @@ export function mtuNote(seen: TcpSeen): Note | null {
 
 /** What could not be found out, and why: nothing where no session came so far that it would matter. */
 export function notMeasuredNotes(seen: TcpSeen): Note[] {
-  const texts = [refuserText(seen), kernelText(seen), interfaceText(seen), halfCloseText(seen)];
+  const texts = [
+    refuserText(seen),
+    kernelText(seen),
+    interfaceText(seen),
+    onePortText(seen),
+    seen.interrupted ? "the rest: not measured (interrupted)" : halfCloseText(seen),
+  ];
   return texts.flatMap((says) => (says === null ? [] : [{ code: "not_measured" as const, says }]));
 }
 
@@ -45,6 +51,11 @@ function interfaceText({ flows, interfaceMtu }: TcpSeen): string | null {
   return known && interfaceMtu === null
     ? "whether the path MTU is under the interface's: not measured (the interface's is not known)"
     : null;
+}
+
+function onePortText({ settings: { flows, source } }: TcpSeen): string | null {
+  if (source.port === undefined || flows === 1) return null;
+  return `how sessions spread: not measured (those from source port ${source.port} are one flow, not ${countText(flows)})`;
 }
 
 function halfCloseText({ flows, settings }: TcpSeen): string | null {

@@ -1,7 +1,7 @@
 import { RoundTrips } from "../../../client/round-trips.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { captureCommand, sizesCommand } from "./next.ts";
+import { captureCommand, captureSynsCommand, sizesCommand } from "./next.ts";
 import { flowOf, shareText } from "./phrases.ts";
 import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
 
@@ -47,7 +47,7 @@ function synLost(seen: TcpSeen): Problem | null {
     likely:
       "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
     where: "path",
-    next: `tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0 and tcp port ${seen.asked.endpoint.port}'`,
+    next: captureSynsCommand(seen.asked.endpoint),
   };
 }
 

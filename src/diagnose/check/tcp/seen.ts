@@ -9,10 +9,12 @@ import type { Asked, CheckSettings } from "../plan.ts";
 export interface TcpSeen {
   readonly asked: Asked;
   readonly settings: CheckSettings;
-  /** In the order in which they were begun: one at least. */
+  /** Those that came to their end, in the order in which they were begun. */
   readonly flows: readonly FlowSeen[];
   /** Whether the sockets were made by system calls, which tell who sent a refusal. */
   readonly bySystemCalls: boolean;
+  /** Whether somebody had enough before it was done. */
+  readonly interrupted: boolean;
   /** Of the interface that the sessions leave by; null where it is not known. */
   readonly interfaceMtu: number | null;
 }

@@ -1,17 +1,22 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
 import type { Problem } from "../../result.ts";
-import { countText, listText, timeText } from "../../words.ts";
+import { listText, timeText } from "../../words.ts";
 import { captureCommand, logsCommand } from "./next.ts";
 import { flowOf, rangeText, shareText, were } from "./phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 
-/** What is wrong with sessions that were connected and ended, or fell silent, before all their echoes were back. */
+/** What is wrong with sessions that ended, or fell silent, before all their echoes were back. */
 export function sessionProblems(seen: TcpSeen): Problem[] {
   const failed = seen.flows.flatMap((flow) =>
-    flow.failure !== null && flow.connectMs !== null ? [{ flow, failure: flow.failure }] : [],
+    flow.failure !== null && isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
-  const groups = Map.groupBy(failed, ({ failure }) => codeOf(failure));
-  return [...groups].flatMap(([code, group]) => (code === null ? [] : [problemOf(seen, code, group)]));
+  const groups = Map.groupBy(failed, ({ failure }) => causeOf(failure));
+  return [...groups].flatMap(([cause, group]) => (cause === null ? [] : [problemOf(seen, cause, group)]));
+}
+
+/** Whether there was a session: one may end so soon that its connect is what fails. */
+export function isSession({ connectMs }: FlowSeen, { code }: Failure): boolean {
+  return connectMs !== null || code === "reset" || code === "closed";
 }
 
 interface Failed {
@@ -20,6 +25,8 @@ interface Failed {
 }
 
 type SessionCode = "silent" | "reset" | "closed" | "unreachable";
+/** Sessions that the other end closes at once are reset where what was sent had come by then, and closed where not. */
+type Cause = SessionCode | "turned_away";
 
 /** What the end of a session is called; a system error that says nothing else has ended it as a reset does. */
 const CODES: Readonly<Partial<Record<FailureCode, SessionCode | null>>> = {
@@ -35,8 +42,15 @@ function codeOf({ code }: Failure): SessionCode | null {
   return known === undefined ? "reset" : known;
 }
 
-function problemOf(seen: TcpSeen, code: SessionCode, group: readonly Failed[]): Problem {
+function causeOf(failure: Failure): Cause | null {
+  const code = codeOf(failure);
+  return failure.bytes === 0 && (code === "reset" || code === "closed") ? "turned_away" : code;
+}
+
+function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Problem {
   const { flow, failure } = group[0]!;
+  const someClosed = group.some((each) => codeOf(each.failure) === "closed");
+  const code = cause === "turned_away" ? (someClosed ? "closed" : "reset") : cause;
   const facts = code === "unreachable" ? { by: null } : code === "silent" ? {} : { bytes: failure.bytes };
   const words = code === "silent" ? silentWords(seen, group) : endedWords(seen, code, group);
   const next = logsCommand(flow) ?? captureCommand(seen.asked.endpoint, flow.own);
@@ -71,11 +85,13 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
   return { says, likely: seen.flows.some(isAnswered) ? `one backend: ${likely}` : likely, where: "far_end" };
 }
 
-const ENDED = {
-  reset: "reset",
-  closed: "closed by the other end",
-  unreachable: "broken by an ICMP message",
-} as const;
+/** How sessions ended, in words. */
+function endText(code: Exclude<SessionCode, "silent">, group: readonly Failed[]): string {
+  if (code === "unreachable") return "broken by an ICMP message";
+  if (code === "reset") return "reset";
+  const anyReset = group.some(({ failure }) => codeOf(failure) === "reset");
+  return `closed${anyReset ? " or reset" : ""} by the other end`;
+}
 
 function endedWords(seen: TcpSeen, code: Exclude<SessionCode, "silent">, group: readonly Failed[]): Words {
   const bytes = group.map(({ failure }) => failure.bytes);
@@ -83,7 +99,7 @@ function endedWords(seen: TcpSeen, code: Exclude<SessionCode, "silent">, group: 
   const word =
     code === "reset" && detail !== "" && detail !== "ECONNRESET" && detail !== "EPIPE" ? ` (${detail})` : "";
   const share = shareText(group.length, seen.flows.length, "session");
-  const says = `${share} ${were(group.length)} ${ENDED[code]} after ${rangeText(bytes)} echoed bytes${word}`;
+  const says = `${share} ${were(group.length)} ${endText(code, group)} after ${rangeText(bytes)} echoed bytes${word}`;
   if (code === "unreachable") {
     return { says, likely: "the host or a link on the way went down", where: "path" };
   }
@@ -92,9 +108,4 @@ function endedWords(seen: TcpSeen, code: Exclude<SessionCode, "silent">, group: 
     ? "the server or a proxy turns newcomers away (a limit, a drain, no backend), or it is no echo server"
     : "the server or a proxy on the way ends sessions early (a restart, a drain, a limit of time or bytes)";
   return { says, likely, where: "far_end" };
-}
-
-/** `5 of 200 echoes` */
-export function echoesText(count: number, sent: number): string {
-  return `${countText(count)} of ${countText(sent)} echo${sent === 1 ? "" : "es"}`;
 }
