@@ -7,6 +7,8 @@ import { countText, listText, plural, timeText } from "../words.ts";
 
 const QUANTILES = ["min", "p50", "p99", "max"] as const satisfies (keyof Quantiles)[];
 
+const WRONG = ["duplicated", "reordered", "corrupted", "foreign"] as const satisfies (keyof CheckResult)[];
+
 /** Some lines under one word. */
 export interface Fact {
   readonly label: string;
@@ -66,7 +68,7 @@ function translation({ source, destination, notes }: CheckResult): Fact | null {
   const { own, addressTranslated, portTranslated } = source;
   if (addressTranslated !== false || portTranslated !== false || destination.translated !== false)
     return null;
-  const ends = own === null ? "both ends" : `${own} was seen as itself, ${destination.asked}`;
+  const ends = own === null ? "both ends" : `${own} was seen as itself, and ${destination.asked}`;
   return { label: "translation", lines: [`none: ${ends} answered as itself`] };
 }
 
@@ -106,37 +108,33 @@ function column(name: string, times: readonly number[]): string[] {
 
 function counts(result: CheckResult): Fact | null {
   const { protocol, flows, flowsAnswered, sent, received, lost } = result;
-  if (flows === 0 && sent === 0) return null;
-  const of = protocol === "udp" ? "datagram" : "echo";
-  const sentText =
-    protocol === "udp" ? plural(sent, of) : `${countText(sent)} message${sent === 1 ? "" : "s"}`;
-  const wrong = (["duplicated", "reordered", "corrupted", "foreign"] as const).map(
-    (name) => [name, result[name]] as const,
-  );
+  if (sent === 0) return null;
   // Of a stream these cannot be, but where something is much amiss.
-  const told = wrong.filter(([, count]) => protocol === "udp" || count > 0);
-  const parts = [
-    `${sentText} sent`,
-    `${countText(received)} came back`,
-    ...(protocol === "udp" || lost > 0 ? [`${countText(lost)} lost`] : []),
-    ...told.map(([name, count]) => `${countText(count)} ${name}`),
-  ];
-  const unanswered = flowsAnswered === 0 ? 0 : flows - flowsAnswered; // where none was, its problem says so
-  const flowsText =
-    unanswered > 0 ? [`${countText(unanswered)} of ${plural(flows, "flow")} got no answer`] : [];
-  return { label: "echoes", lines: [parts.join(", "), ...flowsText] };
+  const always = protocol === "udp";
+  const wrong = WRONG.flatMap((name) =>
+    always || result[name] > 0 ? [`${countText(result[name])} ${name}`] : [],
+  );
+  const parts = [`${countText(sent)} sent`, `${countText(received)} came back`];
+  if (always || lost > 0) parts.push(`${countText(lost)} lost`);
+  const lines = [[...parts, ...wrong].join(", ")];
+  // Where none was answered, its problem says so.
+  const unanswered = flowsAnswered === 0 ? 0 : flows - flowsAnswered;
+  if (unanswered > 0) lines.push(`${countText(unanswered)} of ${plural(flows, "flow")} got no answer`);
+  return { label: protocol === "udp" ? "datagrams" : "messages", lines };
 }
 
+const TAILS = {
+  whole: "after a half-close came all the rest, then the end",
+  cut: "after a half-close the rest was cut off",
+  no_end: "after a half-close came all the rest, and no end",
+} as const;
+
 function bulk({ bulkBytes, halfClose }: CheckResult): Fact | null {
-  const lines: string[] = [];
-  if (bulkBytes !== null) lines.push(`${plural(bulkBytes, "byte")} at once came back`);
-  const ends = {
-    whole: "after a half-close the rest came whole, then the end",
-    cut: "after a half-close the rest was cut off",
-    no_end: "after a half-close the rest came whole, and no end",
-  };
-  if (halfClose !== null) lines.push(ends[halfClose]);
-  return lines.length === 0 ? null : { label: "bulk", lines: [lines.join("; ")] };
+  const parts = [
+    ...(bulkBytes === null ? [] : [`${plural(bulkBytes, "byte")} at once came back`]),
+    ...(halfClose === null ? [] : [TAILS[halfClose]]),
+  ];
+  return parts.length === 0 ? null : { label: "bulk", lines: [parts.join("; ")] };
 }
 
 function connection({ tcp, synRetransmits }: CheckResult): Fact | null {
@@ -144,7 +142,7 @@ function connection({ tcp, synRetransmits }: CheckResult): Fact | null {
     ...(tcp === null
       ? []
       : [
-          `segments of ${plural(tcp.mss, "byte")} at most, ${countText(tcp.retransmits)} sent again`,
+          `MSS ${plural(tcp.mss, "byte")}, ${plural(tcp.retransmits, "segment")} sent again`,
           `the kernel's own round trip ${timeText(tcp.kernelRttMs)}`,
         ]),
     ...(synRetransmits === null ? [] : [`${plural(synRetransmits, "SYN")} sent again`]),

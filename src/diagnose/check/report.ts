@@ -1,5 +1,5 @@
 import { type Line, type Tone, wrap } from "../layout.ts";
-import type { CheckReport, CheckResult, Problem, Where } from "../result.ts";
+import type { CheckReport, CheckResult, Note, Problem, Where } from "../result.ts";
 import { countText, plural, timeText } from "../words.ts";
 import type { Step } from "./check.ts";
 import { type Fact, factsOf, isTranslation } from "./facts.ts";
@@ -36,19 +36,20 @@ export function stepText({ attempt, last }: Step): string {
 /** One address by one protocol. */
 function resultLines(result: CheckResult): Line[] {
   const notes = result.notes.filter((note) => !isTranslation(note));
-  const about = (code: boolean): string[] =>
-    notes.filter((note) => (note.code === "not_measured") === code).map(({ says }) => says);
-  const missing = [...about(true), ...unmeasured(result)];
+  const open = notes.filter(({ code }) => code === "not_measured").map(withoutLabel);
+  const told = notes.filter(({ code }) => code !== "not_measured").map(({ says }) => says);
   return [
-    ...toned(
-      wrap(`${titleOf(result)}: ${verdictOf(result)}`, "", "  "),
-      result.problems.length === 0 ? "good" : "bad",
-    ),
+    ...toned(wrap(`${titleOf(result)}: ${verdictOf(result)}`, "", "  "), result.ok ? "good" : "bad"),
     ...result.problems.flatMap(problemLines),
     ...factsOf(result).flatMap(factLines),
-    ...toned(labelled("note", about(false)), "note"),
-    ...toned(labelled("not measured", missing), "faint"),
+    ...toned(labelled("note", told), "note"),
+    ...toned(labelled("not measured", [...open, ...unmeasured(result)]), "faint"),
   ];
+}
+
+/** `hops back: not measured (needs Linux)` under its label: `hops back (needs Linux)`. */
+function withoutLabel({ says }: Note): string {
+  return says.replace(": not measured (", " (");
 }
 
 /** `tcp 10.96.0.7:1234 (echo-server)` */
@@ -63,12 +64,13 @@ function sameHost(name: string, address: string): boolean {
 }
 
 /** `well`, or the code of each problem, once. */
-export function verdictOf({ problems }: CheckResult): string {
-  return problems.length === 0 ? "well" : codesOf([{ problems }]).join(", ");
+export function verdictOf(result: CheckResult): string {
+  if (result.ok) return "well";
+  return result.problems.length === 0 ? "not measured" : codesOf([result]).join(", ");
 }
 
 /** The codes of all problems, each once. */
-function codesOf(results: readonly Pick<CheckResult, "problems">[]): string[] {
+function codesOf(results: readonly CheckResult[]): string[] {
   return [...new Set(results.flatMap(({ problems }) => problems.map(({ code }) => code)))];
 }
 
@@ -99,7 +101,7 @@ function headOf(label: string): string {
 
 /** All results in one line. */
 function summary({ results, seconds, attempts }: CheckReport): Line[] {
-  const wrong = results.filter(({ problems }) => problems.length > 0);
+  const wrong = results.filter(({ ok }) => !ok);
   const took = `${timeText(seconds * 1000)}${attempts > 1 ? `, at attempt ${countText(attempts)}` : ""}`;
   const text =
     wrong.length === 0

@@ -78,13 +78,17 @@ function choose(
   const left = addresses.filter((address) => !tried.includes(address));
   if (left.length > 0) {
     const version = familyOf(left[0]!.address);
-    const why = `this machine has no IPv${version} address (-${version} checks them all the same)`;
-    notes.push({ code: "not_measured", says: `${listText(left.map(hostOf))} of ${host}: ${why}` });
+    const why = `this machine has no IPv${version} address; -${version} checks them all the same`;
+    notes.push(unchecked(`${listText(left.map(hostOf))} of ${host}`, why));
   }
   const cut = tried.length - chosen.length;
   if (cut > 0) {
     const which = `${countText(cut)} of the ${countText(tried.length)} addresses of ${host}`;
-    notes.push({ code: "not_measured", says: `${which}: --max-addresses is ${addressesMax}` });
+    notes.push(unchecked(which, `--max-addresses is ${addressesMax}`));
   }
   return { chosen, notes };
+}
+
+function unchecked(what: string, why: string): Note {
+  return { code: "not_measured", says: `${what}: not measured (${why})` };
 }
