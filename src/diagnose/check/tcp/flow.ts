@@ -1,3 +1,4 @@
+import { sleep } from "../../../client/deadlines.ts";
 import type { Source } from "../../../client/dial.ts";
 import { Failure } from "../../../client/failure.ts";
 import type { FlowKey } from "../../../client/payload.ts";
@@ -149,7 +150,7 @@ async function echoOne(
   }
   draft.failure = echo;
   if (echo.received === null) return;
-  await Bun.sleep(REST_MS);
+  await sleep(REST_MS);
   const rest = await session.overdue(0); // fails with all that came until now
   draft.wrong = whatCame(messages, number, message, rest?.received ?? echo.received);
 }

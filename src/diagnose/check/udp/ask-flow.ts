@@ -1,3 +1,4 @@
+import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import type { UdpFlow } from "../../../client/udp-flow.ts";
 import { Patience } from "../../../client/wake.ts";
@@ -73,6 +74,6 @@ async function send(flow: UdpFlow, book: FlowBook, timeoutMs: number): Promise<F
       book.unsent(failure);
       return failure;
     }
-    await Bun.sleep(BUFFERS_RETRY_MS);
+    await sleep(BUFFERS_RETRY_MS);
   }
 }

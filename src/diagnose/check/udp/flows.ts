@@ -1,3 +1,4 @@
+import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
@@ -82,7 +83,7 @@ class FlowRun {
     const lanes = Math.min(this.#total, FLOWS_AT_ONCE);
     const spreadMs = Math.min(this.#context.settings.intervalMs, SPREAD_MS_MAX);
     const lane = async (number: number): Promise<void> => {
-      if (number > 0) await Bun.sleep((spreadMs * number) / lanes);
+      if (number > 0) await sleep((spreadMs * number) / lanes);
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
         const index = this.#begun++;
         const done = await this.#ask();
