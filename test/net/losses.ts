@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { checkOne, notesOf, ONCE, problemOf, problemsOf, QUICK } from "./check.ts";
+import { checkOne, noteOf, notesOf, ONCE, problemOf, problemsOf, QUICK } from "./check.ts";
 import { ip6tables, iptables } from "./faults.ts";
-import { CLIENT, type Lab, SERVER1 } from "./lab.ts";
-import { badServer, socat } from "./serve.ts";
+import { CLIENT, type Lab, ROUTER, SERVER1 } from "./lab.ts";
+import { relay, socat } from "./serve.ts";
 
 /** What becomes of datagrams: lost, doubled, out of order, changed, crossed, from elsewhere; each counted exactly. */
 
@@ -123,5 +123,61 @@ export function lossTests(lab: () => Lab): void {
     });
   });
 
-  void badServer;
+  describe("a relay on the way, to our own server,", () => {
+    const port = 7000;
+    const target = `udp://${ROUTER.v4}:${port}`;
+    /** 15 echoes, of which every fifth suffers. */
+    const args = [target, ...QUICK, "--interval", "5ms"];
+    const through = (fault: string) => relay(lab().router, fault, port, SERVER1.v4, 5678);
+    /** All that it counts, but for what is named; by default all came back, and nothing else. */
+    const counts = (named: object): object => ({
+      ...{ sent: 15, received: 15, lost: 0, duplicated: 0, reordered: 0, corrupted: 0, foreign: 0 },
+      ...named,
+    });
+    /** Every relay of user space is another source and another server. */
+    const translated = ["source_translated", "destination_translated"] as const;
+
+    test("that delays: round trips of so long, and nothing wrong", async () => {
+      await using _relay = await through("delays");
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual([]);
+      expect(notesOf(result)).toEqual([...translated]);
+      expect(result).toMatchObject(counts({}));
+      expect(result.rttMs!.min).toBeGreaterThanOrEqual(60);
+    });
+
+    test("that doubles: duplicated", async () => {
+      await using _relay = await through("doubles");
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual(["duplicated"]);
+      expect(result).toMatchObject(counts({ duplicated: 15 }));
+      expect(problemOf(result, "duplicated").count).toBe(15);
+    });
+
+    test("that lets one be overtaken: reordered, which is no problem", async () => {
+      await using _relay = await through("swaps");
+      const result = await checkOne(lab().client, [...args, "--flows", "1", "--count", "16"]);
+      expect(problemsOf(result)).toEqual([]);
+      expect(result).toMatchObject({ ...counts({ reordered: 3 }), sent: 16, received: 16 });
+      expect(notesOf(result)).toContain("reordered");
+      expect(noteOf(result, "reordered").count).toBe(3);
+    });
+
+    test("that changes a byte: corrupted, and not lost as well", async () => {
+      await using _relay = await through("corrupts");
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual(["corrupted"]);
+      expect(result).toMatchObject(counts({ received: 12, corrupted: 3 }));
+      expect(problemOf(result, "corrupted").count).toBe(3);
+      expect(problemOf(result, "corrupted").flow).toMatch(/^udp 10\.97\.3\.2:\d+ > 10\.97\.3\.1:7000$/);
+    });
+
+    test("that gives an answer to another client: foreign, and not lost as well", async () => {
+      await using _relay = await through("crosses");
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual(["foreign"]);
+      expect(result).toMatchObject(counts({ received: 12, foreign: 3 }));
+      expect(problemOf(result, "foreign").count).toBe(3);
+    });
+  });
 }

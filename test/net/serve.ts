@@ -67,6 +67,18 @@ export function badServer(
   return serve(host, protocol, port, process.execPath, script, ...args);
 }
 
+/** A UDP relay with a fault (`relay.ts`), on a port of a host, to a target. */
+export function relay(
+  host: Host,
+  fault: string,
+  port: number,
+  target: string,
+  targetPort: number,
+): Promise<Serving> {
+  const script = new URL("./relay.ts", import.meta.url).pathname;
+  return serve(host, "udp", port, process.execPath, script, fault, String(port), target, String(targetPort));
+}
+
 /** TCP sockets that listen are in state 10, UDP sockets that are not connected in state 7 (proc_net_tcp). */
 const STATES = { tcp: "0A", udp: "07" } as const;
 
