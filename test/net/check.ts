@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type {
   CheckReport,
@@ -37,40 +37,47 @@ export const ONCE: readonly string[] = [
   ...["--timeout", "500ms", "--bulk", "64KiB"],
 ];
 
-/**
- * The project and Bun may lie in somebody's home, where an ordinary user may not read them. So a run has a mount namespace of its own,
- * in which both are below here.
- */
-const SCRATCH = mkdtempSync("/tmp/echo-lab-");
 const PROJECT = dirname(dirname(MAIN));
 const ORDINARY = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
 
-writeFileSync(join(SCRATCH, "bun"), "", { mode: 0o755 });
-mkdirSync(join(SCRATCH, "project"));
+let made: string | undefined;
+
+/**
+ * The project and Bun may lie in somebody's home, where an ordinary user may not read them. So a run has a mount namespace
+ * of its own, in which both are in this folder.
+ */
+function scratch(): string {
+  if (made !== undefined) return made;
+  made = mkdtempSync("/tmp/echo-lab-");
+  chmodSync(made, 0o755);
+  mkdirSync(join(made, "project"));
+  writeFileSync(join(made, "bun"), "");
+  return made;
+}
 
 /** Takes away what all runs shared. */
 export function cleanUp(): void {
-  rmSync(SCRATCH, { recursive: true, force: true });
+  if (made !== undefined) rmSync(made, { recursive: true, force: true });
 }
 
 let runs = 0;
 
 /** `check` under way on a host; its process is the command itself, so that signals go there. */
 export function startCheck(host: Host, args: readonly string[], options: CheckOptions = {}): ServerProcess {
+  const folder = scratch();
   const run = ++runs;
-  const hosts = join(SCRATCH, `hosts-${run}`);
-  const resolver = join(SCRATCH, `resolver-${run}`);
+  const hosts = join(folder, `hosts-${run}`);
+  const resolver = join(folder, `resolver-${run}`);
   writeFileSync(hosts, `127.0.0.1 localhost\n::1 localhost\n${options.hosts ?? ""}`);
   writeFileSync(resolver, options.resolver ?? "");
   const script = `
-    chmod 755 ${SCRATCH}
     mount --bind ${hosts} /etc/hosts
     mount --bind ${resolver} /etc/resolv.conf
-    mount --bind ${process.execPath} ${SCRATCH}/bun
-    mount --bind ${PROJECT} ${SCRATCH}/project
-    cd ${SCRATCH}/project
+    mount --bind ${process.execPath} ${folder}/bun
+    mount --bind ${PROJECT} ${folder}/project
+    cd ${folder}/project
     ${options.before ?? ""}
-    exec ${options.asRoot === true ? "" : ORDINARY} ${SCRATCH}/bun src/main.ts "$@"`;
+    exec ${options.asRoot === true ? "" : ORDINARY} ${folder}/bun src/main.ts "$@"`;
   const command = host.inside("unshare", "--mount", "sh", "-ec", script, "sh");
   return new ServerProcess(["check", ...args], { command, env: { HOME: "/", ...options.env } });
 }
