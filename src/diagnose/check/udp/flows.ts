@@ -22,7 +22,7 @@ const PORTS_MAX = 3;
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
 export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
   const { address } = context.settings.source;
-  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address });
+  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address }, context.sockets.openUdp);
   const run = new FlowRun(asked, context, way instanceof Failure ? null : way.address);
   await run.askAll();
   return {
@@ -118,8 +118,9 @@ class FlowRun {
 
   /** One flow, from a new source port; null where there is none. */
   async #ask(): Promise<Done | null> {
-    const { settings, signal } = this.#context;
-    const flow = await UdpFlow.open(this.#asked.endpoint, { source: settings.source, signal });
+    const { settings, signal, sockets } = this.#context;
+    const how = { source: settings.source, signal, open: sockets.openUdp };
+    const flow = await UdpFlow.open(this.#asked.endpoint, how);
     if (flow instanceof Failure) return this.#notOpened(flow);
     await using _ = flow;
     const key = this.#keys++;
