@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress } from "../src/net/address.ts";
+import { parseAddress } from "../src/net/address.ts";
 import type { Kind } from "../src/options/kinds.ts";
 
 /** Kinds of value that only the bench has; the others are those of the server's options. */
@@ -34,16 +34,6 @@ export const hostAndPort: Kind<HostPort> = {
     const port = Number(match?.[3]);
     if (host === undefined || port < 1 || port > 65_535) return undefined;
     return match?.[1] === undefined || parseAddress(host) !== null ? { host, port } : undefined;
-  },
-};
-
-/** One IP address. */
-export const ipAddress: Kind<string> = {
-  placeholder: "address",
-  allowed: "an IP address of this machine, such as 10.0.0.7 or fd00::1",
-  parse(text) {
-    const address = text.includes("%") ? null : parseAddress(text);
-    return address === null ? undefined : formatAddress(address);
   },
 };
 

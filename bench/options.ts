@@ -1,9 +1,9 @@
 import { UsageError } from "../src/errors.ts";
-import { duration, integer, oneOf, size, toggle } from "../src/options/kinds.ts";
+import { duration, integer, ipAddress, oneOf, size, toggle } from "../src/options/kinds.ts";
 import { type GivenTexts, resolve } from "../src/options/resolve.ts";
 import { option, type Rows, type Table, type ValuesOf } from "../src/options/table.ts";
 import { type Bound, bounds } from "./fail-if.ts";
-import { amount, type HostPort, hostAndPort, ipAddress, namesOf, path, peerCommand } from "./kinds.ts";
+import { amount, type HostPort, hostAndPort, namesOf, path, peerCommand } from "./kinds.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 /** The longest message of TCP, and the longest datagram of IPv4. */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The programs of other people that the tests use: what is not there is installed, where this is a Debian or an
-# Ubuntu and one may; else this says what is missing, and fails.
+# The programs of other people that the tests use (`test-deps.sh net`: those of `bun run test:net`): what is not there is
+# installed, where this is a Debian or an Ubuntu and one may; else this says what is missing, and fails.
 set -eu
 
 missing=""
@@ -13,32 +13,50 @@ need() {
   fi
 }
 
-need nc netcat-openbsd
-need socat socat
-need ncat ncat
-need ip iproute2
-need unshare util-linux
-need nsenter util-linux
-need setpriv util-linux
-need script bsdutils
-need curl curl
-need wget wget
-need openssl openssl
-need haproxy haproxy
-need nginx nginx-light
+needed_by_tests() {
+  need nc netcat-openbsd
+  need socat socat
+  need ncat ncat
+  need ip iproute2
+  need unshare util-linux
+  need nsenter util-linux
+  need setpriv util-linux
+  need script bsdutils
+  need curl curl
+  need wget wget
+  need openssl openssl
+  need haproxy haproxy
+  need nginx nginx-light
 
-# nginx with streams: a module of its own on Debian, built in elsewhere.
-if [ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ] && ! nginx -V 2>&1 | grep -q -- '--with-stream\( \|$\)'; then
-  missing="$missing nginx-with-stream"
-  packages="$packages libnginx-mod-stream"
-fi
+  # nginx with streams: a module of its own on Debian, built in elsewhere.
+  if [ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ] && ! nginx -V 2>&1 | grep -q -- '--with-stream\( \|$\)'; then
+    missing="$missing nginx-with-stream"
+    packages="$packages libnginx-mod-stream"
+  fi
 
-# The nc of the examples is OpenBSD's: only that one half-closes (-N).
-if command -v nc >/dev/null 2>&1 && ! nc -h 2>&1 | grep -q -- '-N'; then
-  missing="$missing nc-with-N"
-  packages="$packages netcat-openbsd"
-fi
+  # The nc of the examples is OpenBSD's: only that one half-closes (-N).
+  if command -v nc >/dev/null 2>&1 && ! nc -h 2>&1 | grep -q -- '-N'; then
+    missing="$missing nc-with-N"
+    packages="$packages netcat-openbsd"
+  fi
+}
 
+needed_by_net() {
+  need socat socat
+  need ip iproute2
+  need iptables iptables
+  need ip6tables iptables
+  need nft nftables
+  need conntrack conntrack
+  need unshare util-linux
+  need nsenter util-linux
+  need setpriv util-linux
+  need prlimit util-linux
+}
+
+needed_by=needed_by_tests
+if [ "${1-}" = net ]; then needed_by=needed_by_net; fi
+"$needed_by"
 [ -z "$missing" ] && exit 0
 
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
@@ -68,6 +86,8 @@ for service in haproxy nginx; do
   if [ -z "$had" ] && command -v systemctl >/dev/null 2>&1; then systemctl --quiet disable "$service" >&2 || true; fi
 done
 
-for program in nc socat ncat ip unshare nsenter setpriv script curl wget openssl haproxy nginx; do
-  command -v "$program" >/dev/null 2>&1 || { echo "tests need $program, which did not come with:$packages" >&2; exit 1; }
-done
+# What came is looked for once more.
+was=$packages
+missing=""
+"$needed_by"
+[ -z "$missing" ] || { echo "tests need$missing, which did not come with:$was" >&2; exit 1; }

@@ -1,4 +1,5 @@
 import { CommanderError, Command as Program } from "commander";
+import { check } from "./commands/check.ts";
 import type { Command } from "./commands/command.ts";
 import { health } from "./commands/health.ts";
 import { serve } from "./commands/serve.ts";
@@ -14,9 +15,10 @@ export type Invocation =
   | { readonly command: null; readonly text: string };
 
 /** The commands, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, health];
+const COMMANDS: readonly Command[] = [serve, health, check];
 
-const ABOUT = "An exact, bounded, observable TCP and UDP echo server for Kubernetes networks.";
+const ABOUT =
+  "An exact, bounded, observable TCP and UDP echo server for Kubernetes networks, and its client that diagnoses.";
 
 /**
  * Reads the command line.
@@ -34,7 +36,7 @@ export function parseCommandLine(argv: readonly string[], env: Environment, vers
     .version(version, "--version", "print versions")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
-    .addHelpText("after", "\nThe flags of serve: echo-server serve --help");
+    .addHelpText("after", "\nThe flags of a command: echo-server serve --help, echo-server check --help");
   tame(program, serve.name, argv, print);
   for (const command of COMMANDS) {
     const line = program.command(command.name, { isDefault: command.isDefault ?? false });

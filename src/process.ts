@@ -1,7 +1,7 @@
 import { type Invocation, parseCommandLine } from "./cli.ts";
 import { StartError, UsageError } from "./errors.ts";
 import { exitCodeOf, shutdown } from "./signals.ts";
-import { LineOutput } from "./sys/output.ts";
+import { LineOutput, writeWhole } from "./sys/output.ts";
 import { versionText } from "./version.ts";
 
 /** The process: arguments, environment and exit codes. Nothing else touches them; signals are caught in signals.ts. */
@@ -11,6 +11,9 @@ const STDERR = 2;
 
 /** How long the end waits for whoever reads the last lines. */
 const LAST_WORDS_MS = 500;
+
+/** How long nobody may read of a command's result before it is given up. */
+const STALL_MS = 60_000;
 
 /** Writes a line and ends. */
 function end(code: number, descriptor: number, line: string): never {
@@ -39,8 +42,17 @@ async function run(invocation: Invocation): Promise<never> {
     onExit: (act) => void process.on("exit", () => act(LAST_WORDS_MS)),
     onFault: (inject) => void process.on("SIGUSR2", inject),
   });
-  if (text === undefined) process.exit(exitCode);
-  end(exitCode, STDOUT, text);
+  if (text !== undefined) await tell(text);
+  process.exit(exitCode);
+}
+
+/** Writes a command's result, and waits for its reader; a signal ends that. */
+async function tell(text: string): Promise<void> {
+  // After a first signal the result is still told; the second ends the process.
+  if (!shutdown.aborted) endBySignal();
+  const written = await writeWhole(STDOUT, `${text.trimEnd()}\n`, STALL_MS);
+  if (written === "stalled")
+    end(1, STDERR, `echo-server: nobody reads standard output: given up after ${STALL_MS / 1000} s`);
 }
 
 /** Nothing is worth an orderly end: the first signal is enough. */

@@ -22,10 +22,12 @@ test("a command's code is read only when it is asked for", async () => {
   const names = [...read].map((path) => (path.startsWith(SOURCES) ? relative(SOURCES, path) : path)).sort();
   expect(names).toContain("commands/serve.ts");
   expect(names).toContain("commands/health.ts");
+  expect(names).toContain("commands/check.ts");
   const work = names.filter((name) =>
-    /^(server|engine|rules|state|admin|client|diagnose)\/|^pino|^prom/.test(name),
+    /^(server|engine|rules|state|admin|client|diagnose)\/|^pino|^prom|^cli-progress/.test(name),
   );
-  expect(work).toEqual(["server/options.ts"]); // a table, which is what the command line is made of
+  // A table, and what reads a target: which is what the command line is made of.
+  expect(work).toEqual(["diagnose/targets.ts", "server/options.ts"]);
 });
 
 test("signals are caught before anything else is read", async () => {

@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import packageJson from "../package.json";
-import { FLAGS_PAGE, withFlagTable } from "../scripts/flags-table.ts";
+import { FLAGS_PAGE, withFlagTables } from "../scripts/flags-table.ts";
 import { PROJECT } from "./k8s/render.ts";
 
 /** What the documentation says of the project is there. */
 
-test("the table of flags is the option table (bun scripts/flags-table.ts writes it)", async () => {
+test("the tables of flags are the option tables (bun scripts/flags-table.ts writes it)", async () => {
   const page = await Bun.file(FLAGS_PAGE).text();
-  expect(page).toBe(withFlagTable(page));
+  expect(page).toBe(withFlagTables(page));
 });
 
 test("README can be read in one go", async () => {

@@ -359,12 +359,12 @@ describe("the environment", () => {
     };
     for (const [written, wanted] of Object.entries(meant)) {
       const hint = wanted === null ? "" : ` (did you mean ${wanted}?)`;
-      expect(usageError(() => refuseUnknownVariables({ [written]: "1" }, SERVE_OPTIONS))).toBe(
+      expect(usageError(() => refuseUnknownVariables({ [written]: "1" }, SERVE_OPTIONS, "serve"))).toBe(
         `${written} is unknown${hint}; allowed: see echo-server serve --help`,
       );
     }
     for (const name of ["CHECK", "WATCH", "FLEET", "MESH", "TEST", "E2E"])
-      refuseUnknownVariables({ [`ECHO_${name}_X`]: "1" }, SERVE_OPTIONS);
+      refuseUnknownVariables({ [`ECHO_${name}_X`]: "1" }, SERVE_OPTIONS, "serve");
   });
 
   test("letters apart: inserted, removed, replaced, swapped", () => {

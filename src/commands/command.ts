@@ -26,7 +26,7 @@ export interface Command<R extends Rows = Rows, Task = unknown> {
 
 /** What stands on the command line without a flag. */
 export interface Argument {
-  /** `[question]`; with dots, `[target...]`, any number of them. */
+  /** `[question]`; `<target...>` is one at least, and any number. */
   readonly term: string;
   readonly about: string;
   readonly default?: string;

@@ -154,6 +154,9 @@ export interface CheckReport {
   readonly ok: boolean;
   /** RFC 3339, UTC, with milliseconds. */
   readonly startedAt: string;
+  /** From then to the end, with the attempts before the last. */
   readonly seconds: number;
+  /** How often all was asked; the results are the last one's. More than 1 only with `--wait`. */
+  readonly attempts: number;
   readonly results: readonly CheckResult[];
 }

@@ -43,12 +43,13 @@ export function unknownVariables(env: Environment, table: Table): string[] {
 
 /**
  * A setting that does nothing would be believed to do something.
+ * @param command whose help lists those that are read
  * @throws UsageError that names the first variable that nothing reads, and the one that may have been meant
  */
-export function refuseUnknownVariables(env: Environment, table: Table): void {
+export function refuseUnknownVariables(env: Environment, table: Table, command: string): void {
   const [name] = unknownVariables(env, table);
   if (name === undefined) return;
   const meant = nearest(name, knownVariables(table));
   const hint = meant === null ? "" : ` (did you mean ${meant}?)`;
-  throw new UsageError(`${printable(name)} is unknown${hint}; allowed: see echo-server serve --help`);
+  throw new UsageError(`${printable(name)} is unknown${hint}; allowed: see echo-server ${command} --help`);
 }

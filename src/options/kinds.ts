@@ -51,12 +51,13 @@ export function duration({
 
 const UNIT_BYTES = { "": 1, B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 
-/** A number of bytes: `65536`, `64KiB`, `1MiB`. */
-export function size(min: number, max: number): Kind<number> {
+/** A number of bytes: `65536`, `64KiB`, `1MiB`. @param orOff `off` is allowed too, and is 0 */
+export function size(min: number, max: number, { orOff = false } = {}): Kind<number> {
   return {
     placeholder: "size",
-    allowed: `a size such as 65536, 64KiB or 1MiB, from ${min} to ${max} bytes`,
+    allowed: `a size such as 65536, 64KiB or 1MiB, from ${min} to ${max} bytes${orOff ? ", or off" : ""}`,
     parse(text) {
+      if (orOff && text === "off") return 0;
       const match = /^(\d+)(|B|KiB|MiB|GiB)$/.exec(text);
       if (match === null) return undefined;
       return inRange(Number(match[1]) * UNIT_BYTES[match[2] as keyof typeof UNIT_BYTES], min, max);
@@ -97,11 +98,28 @@ export const listenPort: Kind<number | null> = {
   parse: (text) => (text === "off" ? null : parsePort(text, 0)),
 };
 
+/** One port that somebody has. */
+export const port: Kind<number> = {
+  placeholder: "port",
+  allowed: "a port from 1 to 65535",
+  parse: (text) => parsePort(text, 1),
+};
+
 /** Ports, separated by commas; `none` is the empty list. */
 export const portList: Kind<readonly number[]> = {
   placeholder: "ports",
   allowed: "ports from 1 to 65535 separated by commas, or none",
   parse: (text) => (text === "none" ? [] : all(text, (part) => parsePort(part, 1))),
+};
+
+/** One IP address. */
+export const ipAddress: Kind<string> = {
+  placeholder: "address",
+  allowed: "an IP address of this machine, such as 10.0.0.7 or fd00::1",
+  parse(text) {
+    const address = text.includes("%") ? null : parseAddress(text);
+    return address === null ? undefined : formatAddress(address);
+  },
 };
 
 /** IP addresses, separated by commas, each once. */

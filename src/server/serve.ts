@@ -35,7 +35,7 @@ export interface Surroundings {
  */
 export async function serve(options: ServeOptions, surroundings: Surroundings): Promise<void> {
   const { env, log, shutdown, onFault, logLinesLost } = surroundings;
-  refuseUnknownVariables(env, SERVE_OPTIONS);
+  refuseUnknownVariables(env, SERVE_OPTIONS, "serve");
   const settings = loopSettings(options, env);
   warn(settings, log);
   const workers = workerCount(options);

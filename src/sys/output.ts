@@ -102,6 +102,31 @@ export class LineOutput {
   }
 }
 
+/** What became of a text: its reader has all of it, has gone, or has not read for too long. */
+export type Written = "all" | "gone" | "stalled";
+
+/**
+ * Writes a whole text, however slowly it is read: a pager holds up a pipe for minutes.
+ * @param stallMs that somebody may read nothing for
+ */
+export async function writeWhole(descriptor: number, text: string, stallMs: number): Promise<Written> {
+  const bytes = Buffer.from(text);
+  const write = patientWriter(descriptor);
+  let endMs = performance.now() + stallMs;
+  for (let taken = 0; taken < bytes.length; ) {
+    try {
+      const more = write(bytes.subarray(taken, taken + PIECE_BYTES));
+      taken += more;
+      if (more > 0) endMs = performance.now() + stallMs;
+      else if (performance.now() >= endMs) return "stalled";
+      else await Bun.sleep(RETRY_MS);
+    } catch {
+      return "gone";
+    }
+  }
+  return "all";
+}
+
 /**
  * A write that takes what it can without waiting: the bytes taken, 0 for none now. Throws what write(2) says else.
  *

@@ -1,4 +1,4 @@
-import { EchoServer, MAIN } from "../harness.ts";
+import { EchoServer, MAIN, type ProcessOptions } from "../harness.ts";
 
 /**
  * Hosts of a network that exists only for a test: each is a network namespace, held by a process that waits for the test's end; the
@@ -14,7 +14,7 @@ export class Host implements AsyncDisposable {
   /** A host with nothing but a loopback. `peer`: another one of the same test, to be linked with. */
   static async make(peer?: Host): Promise<Host> {
     const own = ROOT ? ["unshare", "--net"] : ["unshare", "--net", "--map-root-user"];
-    const command = peer === undefined || ROOT ? own : [...peer.#enter(), "unshare", "--net"];
+    const command = peer === undefined || ROOT ? own : peer.inside("unshare", "--net");
     const script = "ip link set lo up && echo up && exec cat";
     const holder = Bun.spawn([...command, "sh", "-c", script], {
       stdin: "pipe",
@@ -29,14 +29,15 @@ export class Host implements AsyncDisposable {
     return host;
   }
 
-  #enter(): string[] {
+  /** The command that runs a command on this host; the process keeps its id. */
+  inside(...command: string[]): string[] {
     const user = ROOT ? [] : ["--user", "--preserve-credentials"];
-    return ["nsenter", "--target", String(this.#holder.pid), "--net", ...user];
+    return ["nsenter", "--target", String(this.#holder.pid), "--net", ...user, ...command];
   }
 
   /** Runs a command on this host; returns what it prints. @throws what it says when it fails */
   async run(...command: string[]): Promise<string> {
-    const child = Bun.spawn([...this.#enter(), ...command], { stdout: "pipe", stderr: "pipe" });
+    const child = Bun.spawn(this.inside(...command), { stdout: "pipe", stderr: "pipe" });
     const [output, errors, exitCode] = await Promise.all([
       child.stdout.text(),
       child.stderr.text(),
@@ -48,7 +49,7 @@ export class Host implements AsyncDisposable {
 
   /** Starts a command on this host, to be talked to by lines. */
   talk(...command: string[]): Talk {
-    return new Talk([...this.#enter(), ...command]);
+    return new Talk(this.inside(...command));
   }
 
   /** Runs commands, one a line. */
@@ -72,17 +73,21 @@ export class Host implements AsyncDisposable {
     await this.configure([`ip link set ${name} mtu ${mtu} up`, ...add].join("\n"));
   }
 
-  /** A server on this host that is ready. Its admin port is not reachable from the test. */
-  async startServer(args: readonly string[]): Promise<EchoServer> {
+  /**
+   * A server on this host that is ready: UDP 5678 and no TCP, unless `args` name ports. Its admin port is not reachable
+   * from the test.
+   */
+  async startServer(args: readonly string[], env: ProcessOptions["env"] = {}): Promise<EchoServer> {
     const engine = process.env["ECHO_TEST_ENGINE"];
     const workers = process.env["ECHO_TEST_WORKERS"];
-    const ports = ["--tcp-port", "off", "--udp-port", "5678", "--admin-port", "8080", "--log-format", "json"];
+    const defaults = ["--tcp-port=off", "--udp-port=5678", "--admin-port=8080", "--log-format=json"];
+    const ports = defaults.filter((port) => !args.includes(port.split("=")[0]!));
     const chosen = [
       ...(engine === undefined ? [] : ["--engine", engine]),
       ...(workers === undefined ? [] : ["--workers", workers]),
     ];
-    const command = [...this.#enter(), process.execPath, MAIN];
-    const server = new EchoServer(["serve", ...ports, ...chosen, ...args], { command });
+    const command = this.inside(process.execPath, MAIN);
+    const server = new EchoServer(["serve", ...ports, ...chosen, ...args], { command, env });
     try {
       await server.ready();
     } catch (error) {
