@@ -9,7 +9,7 @@ import { PROJECT } from "./k8s/render.ts";
 const [libc] = new Bun.Glob("lib/*-linux-gnu/libc.so.6").scanSync({ cwd: "/", followSymlinks: true });
 
 test.skipIf(libc === undefined)(
-  "the binary runs on what scripts/minimal-root copies: it echoes, looks names up, says that it is ready, and ends",
+  "the binary runs on what scripts/minimal-root copies: it echoes, looks names up, says that it is ready, checks a path, and ends",
   async () => {
     const root = await mkdtemp("/tmp/echo-root-");
     try {
@@ -33,7 +33,13 @@ test.skipIf(libc === undefined)(
         child.exited,
       ]);
       expect({ err, code }).toEqual({ err: "", code: 0 });
-      expect(JSON.parse(out)).toEqual({ echo: true, named: true, health: "ready\n", exitCode: 0 });
+      expect(JSON.parse(out)).toEqual({
+        echo: true,
+        named: true,
+        health: "ready\n",
+        checked: 0,
+        exitCode: 0,
+      });
     } finally {
       await rm(root, { recursive: true });
     }

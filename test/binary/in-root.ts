@@ -37,6 +37,16 @@ client.halfClose();
 await client.ended;
 const page = await (await server.fetch("/")).text();
 const health = await run(["health", "--admin-port", String(server.adminPort)], { command });
+const targets = [`tcp://127.0.0.1:${server.tcpPort}`, `udp://127.0.0.1:${server.udpPort}`];
+const check = await run(["check", "--json", "--engine", "linux", "--flows", "2", ...targets], { command });
 const { exitCode } = await server.stop();
 names.close();
-console.log(JSON.stringify({ echo, named: page.includes(address), health: health.stdout, exitCode }));
+console.log(
+  JSON.stringify({
+    echo,
+    named: page.includes(address),
+    health: health.stdout,
+    checked: check.exitCode,
+    exitCode,
+  }),
+);

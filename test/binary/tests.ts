@@ -22,6 +22,20 @@ export function binaryTests(commandOf: () => readonly string[], linux: boolean):
     if (linux) expect(engineReason).toBe("self-test passed");
   });
 
+  const sockets = linux ? ["linux", "bun"] : ["bun"];
+  test.each(sockets)("`check` finds nothing wrong, by sockets of %s", async (engine) => {
+    const command = commandOf();
+    await using server = await startServer([], { command });
+    const targets = [`tcp://127.0.0.1:${server.tcpPort}`, `udp://127.0.0.1:${server.udpPort}`];
+    const args = ["check", "--json", "--engine", engine, "--flows", "2", "--count", "3", ...targets];
+    const { exitCode, stdout } = await run(args, { command });
+    const { ok, results } = JSON.parse(stdout);
+    expect({ exitCode, ok }).toEqual({ exitCode: 0, ok: true });
+    const measured = results.map((result: { tcp: unknown; hops: unknown }) => result.tcp ?? result.hops);
+    if (engine === "linux") expect(measured).toEqual([expect.any(Object), { there: null, back: 0 }]);
+    else expect(measured).toEqual([null, null]);
+  });
+
   describe.each(linux ? ["linux", "bun"] : ["bun"])("engine %s", (engine) => {
     test("echoes exactly, by TCP and UDP, says that it is ready, and drains", async () => {
       const command = commandOf();

@@ -17,7 +17,7 @@ import {
 import { writeSockaddr } from "../../sys/sockaddr.ts";
 import { interfaceNumber, localEnd, setOption, socketScratch } from "../../sys/socket.ts";
 import type { Source } from "../dial.ts";
-import { type Failure, meaningOnBind, meaningOnConnect } from "../failure.ts";
+import { Failure, meaningOnBind, meaningOnConnect } from "../failure.ts";
 import { failureOf } from "./errno.ts";
 
 /** The family of sockets that reach this end. */
@@ -25,8 +25,15 @@ export function familyOf({ address }: Endpoint): number {
   return isIPv4(address) ? AF_INET : AF_INET6;
 }
 
+/** Why there is no way to a link-local end where this machine has no interface of its zone's name. */
+export function noSuchZone(target: Endpoint): Failure | null {
+  return target.zone === undefined || scopeOf(target) > 0 ? null : new Failure("unreachable", 0, "ENODEV");
+}
+
 /** A TCP socket that is bound where it was asked to be, and not connected. */
 export function openTcpSocket(target: Endpoint, source: Source): number | Failure {
+  const nowhere = noSuchZone(target);
+  if (nowhere !== null) return nowhere;
   const libc = loadLibc();
   const fd = libc.socket(familyOf(target), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return failureOf(libc.errno(), meaningOnConnect);

@@ -78,9 +78,8 @@ export class Reactor {
   };
 
   #wait(): number {
-    const leftMs = Math.ceil(nextDeadlineMs() - performance.now());
     try {
-      const count = this.#epoll.wait(Math.max(0, Math.min(leftMs, this.#blockMs)));
+      const count = this.#epoll.wait(waitMs(nextDeadlineMs() - performance.now(), this.#blockMs));
       this.#blockMs = count > 0 ? 1 : Math.min(2 * this.#blockMs, BLOCK_MS_MAX);
       return count;
     } catch (error) {
@@ -88,6 +87,14 @@ export class Reactor {
       return 0;
     }
   }
+}
+
+/**
+ * How long the thread may be blocked, in whole ms: to the deadline, rounded up, or as long as it is allowed.
+ * @param leftMs to the next deadline; below 0 where it has passed, Infinity where there is none
+ */
+export function waitMs(leftMs: number, allowedMs: number): number {
+  return Math.max(0, Math.min(Math.ceil(leftMs), allowedMs));
 }
 
 /** Why a socket that was opened is not used: `Reactor.add` was refused (epoll_ctl(2), ENOSPC, ENOMEM). */

@@ -22,13 +22,17 @@ import { writeSockaddr } from "../../sys/sockaddr.ts";
 import { Failure, type FailureCode, meaningOf, meaningOnConnect } from "../failure.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketEvents, UdpSocketOptions } from "../udp-socket.ts";
 import { Arrivals } from "./arrival.ts";
-import { bindSocket, connectSocket, familyOf, ownEnd, scopeOf } from "./connect.ts";
+import { bindSocket, connectSocket, familyOf, noSuchZone, ownEnd, scopeOf } from "./connect.ts";
 import { failureOf, wordOf } from "./errno.ts";
 import { noRoomToWait, type Reactor, reactor, type Watcher } from "./reactor.ts";
 import { setUdpOptions, type Tells } from "./udp-options.ts";
 
-/** Room for the largest datagram there can be, and for one that is just too large. */
+/** Room for the largest datagram there can be. */
 const DATAGRAM_BYTES = 65_536;
+
+/** The most payload: an IP packet has 65,535 bytes, of which IPv6 does not count its header (RFC 791, 768, 8200). */
+const IPV4_PAYLOAD_MAX = 65_507;
+const IPV6_PAYLOAD_MAX = 65_527;
 
 /** What is read of one socket in a turn: others, and JavaScript's own events, have theirs in between. */
 const READS_PER_TURN = 64;
@@ -45,7 +49,7 @@ let received: MessageMemory | null = null;
  * have room for.
  */
 export const openUdpByCalls: OpenUdpSocket = async (target, options, events) => {
-  const loop = reactor();
+  const loop = noSuchZone(target) ?? reactor();
   if (loop instanceof Failure) return loop;
   const libc = loadLibc();
   const fd = libc.socket(familyOf(target), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
@@ -97,7 +101,8 @@ class LinuxUdpSocket implements UdpSocket, Watcher {
   }
 
   send(datagram: Uint8Array, to: Endpoint): Failure | null {
-    if (datagram.length > DATAGRAM_BYTES) return failureOf(EMSGSIZE, meaningOnConnect);
+    const most = isIPv4(this.#target.address) ? IPV4_PAYLOAD_MAX : IPV6_PAYLOAD_MAX;
+    if (datagram.length > most) return failureOf(EMSGSIZE, meaningOnConnect);
     sending ??= nativeMemory(DATAGRAM_BYTES + 32);
     sending.bytes.set(datagram);
     const nameLength = this.#connected ? 0 : this.#writeName(sending, to);
