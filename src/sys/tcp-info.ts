@@ -2,12 +2,15 @@ import type { Pointer } from "bun:ffi";
 import { IPPROTO_TCP, loadLibc, TCP_INFO } from "./libc.ts";
 import { type NativeMemory, nativeMemory } from "./memory.ts";
 
-/** Where in `struct tcp_info` (linux/tcp.h): bytes, bytes, microseconds, segments. */
+/** Where in `struct tcp_info` (linux/tcp.h): bytes, bytes, microseconds, segments, bytes. */
 const SENDING_MSS = 16;
 const PATH_MTU = 60;
 const ROUND_TRIP_MICROS = 68;
 const RETRANSMITS = 100;
-const TCP_INFO_BYTES = 104;
+const ACKNOWLEDGED = 120;
+/** All that is needed; and with what Linux 4.2 has added (tcpi_bytes_acked). */
+const TCP_INFO_BYTES_MIN = 104;
+const TCP_INFO_BYTES = 128;
 const LENGTH = TCP_INFO_BYTES;
 
 let memory: NativeMemory | null = null;
@@ -22,6 +25,8 @@ export interface TcpInfo {
   readonly retransmits: number;
   /** Smoothed round trip as the kernel measures it, ms: after the handshake the SYN's, unless that was sent again. */
   readonly roundTripMs: number;
+  /** Bytes that the other end's kernel has acknowledged, its answer to the SYN included; null where not told. */
+  readonly acknowledgedBytes: number | null;
 }
 
 /** Asks the kernel (tcp(7), TCP_INFO); null where it does not tell all of it. */
@@ -31,11 +36,13 @@ export function tcpInfo(fd: number): TcpInfo | null {
   view.setUint32(LENGTH, TCP_INFO_BYTES, true);
   const length = (address + LENGTH) as Pointer;
   const result = loadLibc().getsockopt(fd, IPPROTO_TCP, TCP_INFO, address as Pointer, length);
-  if (result < 0 || view.getUint32(LENGTH, true) < TCP_INFO_BYTES) return null;
+  const told = view.getUint32(LENGTH, true);
+  if (result < 0 || told < TCP_INFO_BYTES_MIN) return null;
   return {
     mss: view.getUint32(SENDING_MSS, true),
     pathMtu: view.getUint32(PATH_MTU, true),
     retransmits: view.getUint32(RETRANSMITS, true),
     roundTripMs: view.getUint32(ROUND_TRIP_MICROS, true) / 1000,
+    acknowledgedBytes: told < TCP_INFO_BYTES ? null : Number(view.getBigUint64(ACKNOWLEDGED, true)),
   };
 }

@@ -9,6 +9,7 @@ import { nameTests } from "./names.ts";
 import { requireLab } from "./needs.ts";
 import { refusalTests } from "./refusals.ts";
 import { sessionTests } from "./sessions.ts";
+import { tcpPathTests } from "./tcp-paths.ts";
 import { translationTests } from "./translation.ts";
 import { wellTests } from "./well.ts";
 
@@ -37,6 +38,7 @@ describe("translation", () => translationTests(theLab));
 describe("refusals", () => refusalTests(theLab));
 describe("losses", () => lossTests(theLab));
 describe("sessions", () => sessionTests(theLab));
+describe("large segments and half-closes over TCP", () => tcpPathTests(theLab));
 describe("names", () => nameTests(theLab));
 describe("limits", () => limitTests(theLab));
 describe("endings", () => endingTests(theLab));

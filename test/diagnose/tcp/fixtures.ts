@@ -27,7 +27,13 @@ export const ASKED: Asked = {
   resolveMs: 0.8,
 };
 
-export const INFO: TcpInfo = { mss: 1448, pathMtu: 1500, retransmits: 0, roundTripMs: 0.1 };
+export const INFO: TcpInfo = {
+  mss: 1448,
+  pathMtu: 1500,
+  retransmits: 0,
+  roundTripMs: 0.1,
+  acknowledgedBytes: 1281,
+};
 
 export const BULK: BulkSeen = {
   bytes: SETTINGS.bulkBytes,
@@ -35,6 +41,7 @@ export const BULK: BulkSeen = {
   stalled: false,
   stallMs: 3500,
   retransmits: 0,
+  acknowledged: SETTINGS.bulkBytes,
   pathMtu: 1500,
   tail: { kind: "whole", bytes: 65_536, due: 65_536, endedBy: "fin" },
 };

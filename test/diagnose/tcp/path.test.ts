@@ -49,9 +49,15 @@ function withBulk(spoilt: Partial<BulkSeen>, more: Partial<FlowSeen> = {}): Flow
   return ten((number) => (number === 0 ? flow(0, { bulk: { ...BULK, ...spoilt }, ...more }) : null));
 }
 
-const STALLED: Partial<BulkSeen> = { stalled: true, received: 0, retransmits: 5, tail: null };
+const STALLED: Partial<BulkSeen> = {
+  stalled: true,
+  received: 0,
+  retransmits: 5,
+  acknowledged: 0,
+  tail: null,
+};
 
-test("a bulk that stalls where small echoes pass is a black hole: there, where what was sent again did not arrive", () => {
+test("a bulk that stalls where small echoes pass is a black hole: there, where nothing was acknowledged", () => {
   expect(problemsOf(seen(withBulk(STALLED)))).toEqual([
     {
       code: "mtu_black_hole",
@@ -60,14 +66,14 @@ test("a bulk that stalls where small echoes pass is a black hole: there, where w
       flow: "tcp 10.244.3.9:40000 > 10.96.0.7:1234",
       says:
         "the bulk stalled: 0 of 1,048,576 bytes came back and then nothing in 3.50 s, " +
-        "5 segments sent again; echoes of 64 bytes pass",
+        "5 segments sent again, 0 bytes acknowledged; echoes of 64 bytes pass",
       likely:
         "a link on the way is narrower than both ends believe, and the ICMP that would say so is filtered",
       where: "path",
       next: "echo-server check --mtu udp://echo-server",
     },
   ]);
-  for (const spoilt of [{ retransmits: 0 }, { retransmits: null }, { received: 1348 }]) {
+  for (const spoilt of [{ acknowledged: 60_000 }, { acknowledged: null }, { received: 1348 }]) {
     expect(only(problemsOf(seen(withBulk({ ...STALLED, ...spoilt }))))).toMatchObject({
       code: "mtu_black_hole",
       direction: null,

@@ -36,7 +36,7 @@ export async function measureBulk(
   const { bulkBytes, timeoutMs, source } = settings;
   const stallMs = Math.max(timeoutMs, STALL_MS_MIN);
   const before = session.echoedBytes;
-  const retransmitsBefore = session.info?.retransmits ?? null;
+  const infoBefore = session.info;
   const message = makePayload(messages.key, number, bulkBytes);
   const echo = bulkBytes === 0 ? null : await session.bulk(message, stallMs);
   const { info } = session;
@@ -45,7 +45,8 @@ export async function measureBulk(
     received: session.echoedBytes - before,
     stalled: echo instanceof Failure && echo.code === "silent",
     stallMs,
-    retransmits: info === null || retransmitsBefore === null ? null : info.retransmits - retransmitsBefore,
+    retransmits: rise(infoBefore?.retransmits, info?.retransmits),
+    acknowledged: rise(infoBefore?.acknowledgedBytes, info?.acknowledgedBytes),
     pathMtu: info?.pathMtu ?? null,
     tail: null,
   };
@@ -60,6 +61,11 @@ export async function measureBulk(
   const wrong =
     tail.code === "corrupted" ? whatCame(messages, number + 1, expected, tail.received ?? NOTHING) : null;
   return { bulk, failure: tail, wrong };
+}
+
+/** From one figure to a later one; null where either is not known. */
+function rise(before: number | null | undefined, after: number | null | undefined): number | null {
+  return typeof before === "number" && typeof after === "number" ? after - before : null;
 }
 
 const NOTHING = new Uint8Array(0);

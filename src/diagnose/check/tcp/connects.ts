@@ -117,10 +117,18 @@ function refuserOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" 
 }
 
 /** Errors of connect(2) for which no packet has left. */
-const NO_ROUTE = ["ENETUNREACH", "EACCES", "EINVAL", "ENETDOWN", "ENOTFOUND", "EAFNOSUPPORT"];
+const NO_ROUTE = [
+  "ENETUNREACH",
+  "EACCES",
+  "EINVAL",
+  "ENETDOWN",
+  "ENOTFOUND",
+  "EAFNOSUPPORT",
+  "EADDRNOTAVAIL",
+];
 
 function unreachableWords(context: Context): Words {
-  const { seen, failure, connects } = context;
+  const { seen, flow, failure, connects } = context;
   const { icmp, detail, code } = failure;
   const word = detail === "" ? "" : ` (${detail})`;
   if (code === "no_such_address") return addressWords(context);
@@ -144,7 +152,8 @@ function unreachableWords(context: Context): Words {
   }
   const says = `${connects} found no way there${word}`;
   const likely = "this machine has no route there";
-  if (NO_ROUTE.includes(detail)) return { says, likely, where: "this_machine", next };
+  // A way that a route of this machine forbids has no end here either.
+  if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";
   return { says, likely: gone, where: "path", next };
 }

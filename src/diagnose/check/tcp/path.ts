@@ -62,16 +62,11 @@ function neededMore({ connectMs, synRetransmits }: FlowSeen, echoMs: number): bo
 /** Where a narrow place swallows full segments, no more than what leaves in smaller ones comes back. */
 const SMALL_SEGMENTS_BYTES = 65_536;
 
-/** Segments that are sent again in vain so often during a stall did not get there; their acknowledgements are small. */
-const IN_VAIN = 3;
-
 function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null {
   if (!bulk.stalled) return null;
-  const { endpoint } = seen.asked;
-  const again = bulk.retransmits === null ? "" : `, ${plural(bulk.retransmits, "segment")} sent again`;
   const says =
     `the bulk stalled: ${countText(bulk.received)} of ${plural(bulk.bytes, "byte")} came back and then nothing ` +
-    `in ${timeText(bulk.stallMs)}${again}; echoes of ${plural(seen.settings.size, "byte")} pass`;
+    `in ${timeText(bulk.stallMs)}${kernelText(bulk)}; echoes of ${plural(seen.settings.size, "byte")} pass`;
   const common = { flow: flowOf(seen.asked, flow), says };
   if (bulk.received >= SMALL_SEGMENTS_BYTES) {
     return {
@@ -79,19 +74,29 @@ function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null 
       code: "silent",
       likely: "the server or a proxy stopped reading, or the way has broken",
       where: "far_end",
-      next: captureCommand(endpoint, flow.own),
+      next: captureCommand(seen.asked.endpoint, flow.own),
     };
   }
+  // Acknowledgements are small: where none came, no full segment did get there.
+  const there = bulk.received === 0 && bulk.acknowledged === 0;
+  const back = !there && bulk.acknowledged !== null;
+  const likely =
+    `a link on the way${back ? " back" : ""} is narrower than both ends believe, ` +
+    `and the ICMP that would say so is filtered${back ? "; or the server swallows what is large" : ""}`;
   return {
     ...common,
     code: "mtu_black_hole",
-    direction: bulk.received === 0 && (bulk.retransmits ?? 0) >= IN_VAIN ? "there" : null,
+    direction: there ? "there" : null,
     mtu: null,
-    likely:
-      "a link on the way is narrower than both ends believe, and the ICMP that would say so is filtered",
+    likely,
     where: "path",
     next: sizesCommand(seen.asked),
   };
+}
+
+function kernelText({ retransmits, acknowledged }: BulkSeen): string {
+  const again = retransmits === null ? "" : `, ${plural(retransmits, "segment")} sent again`;
+  return acknowledged === null ? again : `${again}, ${plural(acknowledged, "byte")} acknowledged`;
 }
 
 function halfClose(seen: TcpSeen, flow: FlowSeen, { tail, stallMs }: BulkSeen): Problem | null {

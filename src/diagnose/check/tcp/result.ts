@@ -15,6 +15,7 @@ export function resultOf(seen: TcpSeen): CheckResult {
   const { source, destination, notes } = translationOf(asked.endpoint, spoke.length > 0 ? spoke : flows);
   const uneven = unevenNote(servers);
   const problems = problemsOf(seen);
+  const bulk = flows.find((flow) => flow.bulk !== null)?.bulk ?? null;
   return {
     target: asked.target,
     protocol: "tcp",
@@ -30,9 +31,12 @@ export function resultOf(seen: TcpSeen): CheckResult {
     destination,
     ...timesOf(flows),
     ...countsOf(flows),
-    ...kernelsOf(flows),
-    ...bulkOf(flows),
+    synRetransmits: synRetransmitsOf(flows),
+    halfClose: bulk?.tail?.kind ?? null,
+    bulkBytes: bulk === null || bulk.bytes === 0 ? null : bulk.received,
+    tcp: kernelsOf(flows),
     hops: null,
+    mtu: mtuOf(flows, bulk?.pathMtu ?? null),
     problems,
     notes: [...notes, ...(uneven === null ? [] : [uneven]), ...notesOf(seen)],
   };
@@ -69,25 +73,17 @@ function countsOf(flows: readonly FlowSeen[]): Pick<CheckResult, CountNames> {
   };
 }
 
+function synRetransmitsOf(flows: readonly FlowSeen[]): number | null {
+  const known = flows.flatMap(({ synRetransmits }) => synRetransmits ?? []);
+  return known.length === 0 ? null : sum(known);
+}
+
 /** What the kernel knew, where it says it: sent again over all sessions, the others of the one that came furthest. */
-function kernelsOf(flows: readonly FlowSeen[]): Pick<CheckResult, "synRetransmits" | "tcp"> {
-  const syns = flows.flatMap(({ synRetransmits }) => synRetransmits ?? []);
+function kernelsOf(flows: readonly FlowSeen[]): CheckResult["tcp"] {
   const known = flows.filter(({ info }) => info !== null);
   const info = (known.find(({ bulk }) => bulk !== null) ?? known.at(-1))?.info ?? null;
   const retransmits = sum(flows.map((flow) => flow.retransmits ?? 0));
-  return {
-    synRetransmits: syns.length === 0 ? null : sum(syns),
-    tcp: info === null ? null : { mss: info.mss, retransmits, kernelRttMs: info.roundTripMs },
-  };
-}
-
-function bulkOf(flows: readonly FlowSeen[]): Pick<CheckResult, "halfClose" | "bulkBytes" | "mtu"> {
-  const bulk = flows.find((flow) => flow.bulk !== null)?.bulk ?? null;
-  return {
-    halfClose: bulk?.tail?.kind ?? null,
-    bulkBytes: bulk === null || bulk.bytes === 0 ? null : bulk.received,
-    mtu: mtuOf(flows, bulk?.pathMtu ?? null),
-  };
+  return info === null ? null : { mss: info.mss, retransmits, kernelRttMs: info.roundTripMs };
 }
 
 /** TCP knows the way there, as the kernel learned it by the end of the bulk. */

@@ -65,8 +65,9 @@ export interface BulkSeen {
   /** Whether bytes were missing, and none came or went for `stallMs`. */
   readonly stalled: boolean;
   readonly stallMs: number;
-  /** Segments sent again meanwhile. */
+  /** Segments sent again meanwhile, and bytes that the far end's kernel said it has; null where not told. */
   readonly retransmits: number | null;
+  readonly acknowledged: number | null;
   /** Largest IP packet on the way there, as known after all of it. */
   readonly pathMtu: number | null;
   /** Null where there was no half-close. */
