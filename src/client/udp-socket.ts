@@ -30,6 +30,11 @@ export interface UdpSocketOptions {
    * (ip(7), IP_PMTUDISC_PROBE). Where a socket cannot do that, opening it fails with `fault`.
    */
   readonly dontFragment: boolean;
+  /**
+   * Whether routers may cut a datagram at any size: it leaves without don't-fragment (IP_PMTUDISC_DONT), which Linux
+   * else sets on whatever fits the path that it knows. A socket that cannot do that ignores it. Default: false.
+   */
+  readonly cuttable?: boolean;
 }
 
 /**
