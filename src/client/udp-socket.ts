@@ -31,8 +31,8 @@ export interface UdpSocketOptions {
    */
   readonly dontFragment: boolean;
   /**
-   * Whether routers may cut a datagram at any size: it leaves without don't-fragment (IP_PMTUDISC_DONT), which Linux
-   * else sets on whatever fits the path that it knows. A socket that cannot do that ignores it. Default: false.
+   * Whether IPv4 routers may cut a datagram of any size: it leaves without don't-fragment (ip(7), IP_PMTUDISC_DONT), which
+   * Linux else sets on all that fits the path as it knows it. Ignored where a socket cannot do that. Default: false.
    */
   readonly cuttable?: boolean;
 }

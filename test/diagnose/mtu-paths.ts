@@ -168,6 +168,11 @@ export async function find(
   };
   const known = await sweep(probe, kind, hint === undefined ? path.client : hint, limits);
   const ends = { own: endpoint("10.0.0.9:0"), target: endpoint("10.0.0.7:5678") };
-  const findings = findingsOf(known ?? new Map(), kind, { banners: path.banners, tellsFragments: true }, ends);
+  const findings = findingsOf(
+    known ?? new Map(),
+    kind,
+    { banners: path.banners, tellsFragments: true },
+    ends,
+  );
   return { ...findings, known, sizes, asked: sizes.length };
 }

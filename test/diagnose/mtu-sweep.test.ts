@@ -140,7 +140,14 @@ describe("any path", () => {
   test("has no problem if it loses nothing", async () => {
     await fc.assert(
       fc.asyncProperty(anyPath, fc.boolean(), async (path, banners) => {
-        const well = { ...path, banners, icmpThere: true, icmpBack: true, fragmentsThere: true, fragmentsBack: true };
+        const well = {
+          ...path,
+          banners,
+          icmpThere: true,
+          icmpBack: true,
+          fragmentsThere: true,
+          fragmentsBack: true,
+        };
         const { problems, notes, mtu: figures } = await find(well);
         expect(problems).toEqual([]);
         const truth = new Truth(well);
@@ -173,14 +180,20 @@ describe("holes", () => {
   test("round the link's edge are found, and no more than they are", async () => {
     const edges = fc.constantFrom(1472, 2952, 4432);
     await fc.assert(
-      fc.asyncProperty(way, edges, fc.integer({ min: -2, max: 4 }), fc.nat(60), async (key, edge, at, more) => {
-        fc.pre(edge + at + more !== 1472); // as a narrow link has it
-        const hole: [number, number] = [edge + at, edge + at + more];
-        const found = await find({ [key]: [hole] });
-        expect(found.mtu![key]).toEqual([hole]);
-        expect(found.mtu).toMatchObject({ largestThere: SIZE_MAX, largestBack: SIZE_MAX });
-        expect(found.problems.map(({ holes }) => holes)).toEqual([[hole]]);
-      }),
+      fc.asyncProperty(
+        way,
+        edges,
+        fc.integer({ min: -2, max: 4 }),
+        fc.nat(60),
+        async (key, edge, at, more) => {
+          fc.pre(edge + at + more !== 1472); // as a narrow link has it
+          const hole: [number, number] = [edge + at, edge + at + more];
+          const found = await find({ [key]: [hole] });
+          expect(found.mtu![key]).toEqual([hole]);
+          expect(found.mtu).toMatchObject({ largestThere: SIZE_MAX, largestBack: SIZE_MAX });
+          expect(found.problems.map(({ holes }) => holes)).toEqual([[hole]]);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -194,7 +207,12 @@ describe("holes", () => {
         fc.pre(to < 1450 || from > 1480); // those that touch the edge move it
         const found: Found = await find({ [key]: [[from, to]] });
         const isMet = found.sizes.some((size) => size >= from && size <= to);
-        expect(found.mtu).toMatchObject({ there: 1500, back: 1500, largestThere: SIZE_MAX, largestBack: SIZE_MAX });
+        expect(found.mtu).toMatchObject({
+          there: 1500,
+          back: 1500,
+          largestThere: SIZE_MAX,
+          largestBack: SIZE_MAX,
+        });
         expect(found.mtu![key]).toEqual(isMet ? [[from, to]] : []);
       }),
       { numRuns: 500 },
@@ -228,7 +246,13 @@ describe("the questions", () => {
   });
 
   test("are none beyond what a datagram can carry", async () => {
-    const { sizes, mtu: figures } = await find({ ...WELL, client: 65_536, server: 65_536, there: 65_536, back: 65_536 });
+    const { sizes, mtu: figures } = await find({
+      ...WELL,
+      client: 65_536,
+      server: 65_536,
+      there: 65_536,
+      back: 65_536,
+    });
     expect(Math.max(...sizes)).toBe(SIZE_MAX);
     expect(figures).toMatchObject({ there: 65_535, back: 65_535 });
   });

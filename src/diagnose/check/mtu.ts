@@ -1,7 +1,7 @@
 import { isIPv4 } from "../../net/address.ts";
+import { interfaceMtu } from "./interface-mtu.ts";
 import type { MtuFindings } from "./mtu/findings.ts";
 import { findingsOf } from "./mtu/findings.ts";
-import { interfaceMtu } from "./mtu/interface-mtu.ts";
 import { IPV4_HEADERS, IPV6_HEADERS, SIZE_MIN } from "./mtu/look.ts";
 import { Prober } from "./mtu/prober.ts";
 import { sweep } from "./mtu/sweep.ts";
@@ -33,14 +33,16 @@ export async function probeMtu(asked: Asked, context: CheckContext): Promise<Mtu
   const kind = { ipv6, headers: ipv6 ? IPV6_HEADERS : IPV4_HEADERS };
   const prober = new Prober(asked, context, isOver);
   if (!(await isThere(prober))) {
-    return nothing(prober.failure === null ? "small datagrams are not answered" : `${prober.failure}`);
+    return prober.failure === null ? notAnswered() : nothing(`${prober.failure}`);
   }
-  const hint = prober.own === null ? null : interfaceMtu(prober.own);
+  const hint = prober.own === null ? null : await interfaceMtu(prober.own);
   const limits = { progress: (share: number) => context.progress(share), isOver };
   const known = await sweep(prober.probe, kind, hint, limits);
   if (prober.failure !== null) return nothing(`${prober.failure}`);
+  if (context.signal.aborted) return nothing("interrupted");
   if (known === null) return nothing("sizes fare too differently from one time to the next");
-  const own = prober.own === null ? null : { address: prober.own, port: 0, ...(zone === undefined ? {} : { zone }) };
+  const own =
+    prober.own === null ? null : { address: prober.own, port: 0, ...(zone === undefined ? {} : { zone }) };
   return findingsOf(known, kind, prober, { own, target: asked.endpoint });
 }
 
@@ -58,6 +60,11 @@ async function isThere(prober: Prober): Promise<boolean> {
   return isThere;
 }
 
+/** What is known of the sizes where nobody answers at all. */
+export function notAnswered(): MtuFindings {
+  return nothing("small datagrams are not answered");
+}
+
 function nothing(why: string): MtuFindings {
-  return { mtu: null, problems: [], notes: [notMeasured(why)] };
+  return { mtu: null, problems: [], notes: [notMeasured("path MTU", why)] };
 }

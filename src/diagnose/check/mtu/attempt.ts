@@ -1,6 +1,6 @@
 import { Failure } from "../../../client/failure.ts";
-import type { OpenUdpSocket, UdpSocket, UdpSocketOptions } from "../../../client/udp-socket.ts";
 import type { Datagram } from "../../../client/udp-inbox.ts";
+import type { OpenUdpSocket, UdpSocket, UdpSocketOptions } from "../../../client/udp-socket.ts";
 import { sameAddress } from "../../../net/address.ts";
 import { readBanner } from "../../../net/banner.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
@@ -76,7 +76,5 @@ export class Attempt implements Disposable {
 /** Whether bytes are a payload's first ones, though not all. */
 function isBeginning(bytes: Uint8Array, payload: Uint8Array): boolean {
   const { length } = bytes;
-  return (
-    length > 0 && length < payload.length && Buffer.compare(bytes, payload.subarray(0, length)) === 0
-  );
+  return length > 0 && length < payload.length && Buffer.compare(bytes, payload.subarray(0, length)) === 0;
 }

@@ -122,10 +122,7 @@ function backMtu({ stretches, headers }: Picture): number | null {
   const edge = largestWholeBack(stretches);
   const next = stretches.find(({ from }) => from > edge);
   const isKnown =
-    next === undefined ||
-    next.back === "cut" ||
-    next.back === "lost" ||
-    edge === largestThatFits(stretches); // more than that no interface like ours would send
+    next === undefined || next.back === "cut" || next.back === "lost" || edge === largestThatFits(stretches); // more than that no interface like ours would send
   return edge > 0 && isKnown ? edge + headers : null;
 }
 

@@ -1,10 +1,10 @@
 import type { MtuResult, Note, Problem } from "../../result.ts";
+import { countText } from "../../words.ts";
 import { attribute, figuresOf, type Picture } from "./figures.ts";
 import { arrivedOf, type Sized } from "./look.ts";
 import { lowestTold, type PathKind, stretchesOf } from "./stretches.ts";
 import { largestEcho, reducedOf, verdictsOf } from "./verdicts.ts";
 import { type Ends, notMeasured, problemOf, reducedNote } from "./words.ts";
-import { countText } from "../../words.ts";
 
 /** What was found out about the sizes that pass. */
 export interface MtuFindings {
@@ -36,9 +36,10 @@ export function findingsOf(
     fragmentBytes: Math.max(0, ...sizes.map((sized) => arrivedOf(sized)?.fragmentBytes ?? 0)),
     told: lowestTold(sizes),
   });
-  const flowOf = (size: number): string | null => {
-    const sized = known.get(size);
-    return sized?.cuttable?.flow ?? sized?.whole.flow ?? null;
+  const flowOf = (size: number, isCut: boolean): string | null => {
+    const { whole, cuttable } = known.get(size)!;
+    const [first, second] = isCut ? [cuttable, whole] : [whole, cuttable];
+    return first?.flow ?? second?.flow ?? null;
   };
   const verdicts = verdictsOf(picture);
   const reduced = reducedOf(picture, verdicts);
@@ -50,12 +51,15 @@ export function findingsOf(
 }
 
 function unmeasured(picture: Picture): Note[] {
-  const largest = largestEcho(picture);
-  const isShortened = picture.stretches.some(({ back }) => back === "shortened");
-  return [
-    ...(isShortened
-      ? [notMeasured(`back, over ${countText(largest)} bytes: the far end echoes no more of a datagram`)]
-      : []),
-    ...(picture.tellsFragments ? [] : [notMeasured("back: this kernel does not tell fragments from whole ones")]),
-  ];
+  const notes: Note[] = [];
+  if (picture.stretches.some(({ back }) => back === "shortened")) {
+    const largest = countText(largestEcho(picture));
+    notes.push(
+      notMeasured(`larger echoes than ${largest} bytes`, "the far end sends no more of a datagram back"),
+    );
+  }
+  if (!picture.tellsFragments) {
+    notes.push(notMeasured("path MTU back", "this kernel does not tell what came in fragments"));
+  }
+  return notes;
 }

@@ -27,7 +27,11 @@ export class Gate {
   }
 
   #admit(): void {
-    for (let next = this.#waiting[0]; next !== undefined && next.cost <= this.#free; next = this.#waiting[0]) {
+    for (
+      let next = this.#waiting[0];
+      next !== undefined && next.cost <= this.#free;
+      next = this.#waiting[0]
+    ) {
       this.#waiting.shift();
       this.#free -= next.cost;
       next.enter();

@@ -1,4 +1,4 @@
-import { Failure } from "../../../client/failure.ts";
+import type { Failure } from "../../../client/failure.ts";
 import { makePayload, newRun } from "../../../client/payload.ts";
 import { Patience, Wake } from "../../../client/wake.ts";
 import type { Address } from "../../../net/address.ts";
@@ -13,11 +13,11 @@ import type { Look, Probe } from "./look.ts";
 const TRIES = 3;
 
 /**
- * Bytes under way at once, and the least that a size counts for: four small ones, or one of the largest, so that the
+ * Bytes under way at once, and the least that a size counts for: eight small ones, or one of the largest, so that the
  * questions themselves fill no queue on the path.
  */
 const UNDER_WAY_BYTES = 65_536;
-const COST_MIN = UNDER_WAY_BYTES / 4;
+const COST_MIN = UNDER_WAY_BYTES / 8;
 
 /** How long an answer is waited for before the next try: some round trips, and no less than a busy machine may need. */
 const PATIENCE_MIN_MS = 200;

@@ -1,4 +1,4 @@
-import { type Sized, SIZE_MAX, SIZE_MIN } from "./look.ts";
+import { SIZE_MAX, SIZE_MIN, type Sized } from "./look.ts";
 import {
   fateOf,
   largestThatFits,

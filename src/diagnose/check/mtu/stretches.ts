@@ -32,7 +32,8 @@ export interface PathKind {
 export function lowestTold(sizes: Iterable<Sized>): Told | null {
   let lowest: Told | null = null;
   for (const { whole } of sizes) {
-    if (whole.told !== null && whole.told.mtu < (lowest?.mtu ?? Number.POSITIVE_INFINITY)) lowest = whole.told;
+    if (whole.told !== null && whole.told.mtu < (lowest?.mtu ?? Number.POSITIVE_INFINITY))
+      lowest = whole.told;
   }
   return lowest;
 }
@@ -75,7 +76,8 @@ export function stretchesOf(sizes: Iterable<Sized>, kind: PathKind): Stretch[] {
   for (const sized of sorted) {
     const fate = fateOf(sized, told, kind);
     const last = stretches.at(-1);
-    if (last !== undefined && sameFate(last, fate)) stretches[stretches.length - 1] = { ...last, to: sized.size };
+    if (last !== undefined && sameFate(last, fate))
+      stretches[stretches.length - 1] = { ...last, to: sized.size };
     else stretches.push({ ...fate, from: sized.size, to: sized.size });
   }
   return stretches;

@@ -49,11 +49,7 @@ async function lookAt(probe: Probe, size: number): Promise<Sized> {
  * Both ends of everything lost, once each: a size may have had bad luck three times, and a server behind a Service may
  * have been the first of several to be told that the way back is narrow.
  */
-function doubtfulSizes(
-  known: ReadonlyMap<number, Sized>,
-  confirmed: Set<number>,
-  kind: PathKind,
-): number[] {
+function doubtfulSizes(known: ReadonlyMap<number, Sized>, confirmed: Set<number>, kind: PathKind): number[] {
   const told = lowestTold(known.values());
   const ends = stretchesOf(known.values(), kind).flatMap(({ from, to }) => [from, to]);
   const doubtful = [...new Set(ends)].filter(

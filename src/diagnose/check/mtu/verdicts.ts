@@ -1,12 +1,7 @@
-import type { Direction, ProblemCode } from "../../result.ts";
+import type { Direction, Hole, ProblemCode } from "../../result.ts";
 import { diesInFragments, figuresOf, type Picture, type Run, runsOn, type Way } from "./figures.ts";
 import { largestFragmentOf } from "./sizes.ts";
-import {
-  endOfLast,
-  largestThatFits,
-  largestWholeBack,
-  largestWholeThere,
-} from "./stretches.ts";
+import { endOfLast, largestThatFits, largestWholeBack, largestWholeThere } from "./stretches.ts";
 
 /** What is wrong with sizes, before it is put in words. Sizes are of UDP payloads. */
 export interface Verdict {
@@ -15,9 +10,8 @@ export interface Verdict {
   readonly way: Way;
   /** As it is said: null where neither a banner nor ICMP told it. */
   readonly direction: Direction | null;
-  /** Lost sizes, the first and the last. */
-  readonly from: number;
-  readonly to: number;
+  /** Lost sizes; of a `size_hole` there may be several. */
+  readonly lost: readonly [Hole, ...Hole[]];
   /** Whether larger ones pass. */
   readonly isHole: boolean;
   /** Largest payload that passes whole. */
@@ -41,13 +35,20 @@ const ODD_SIZES_MAX = 64;
 
 export function verdictsOf(picture: Picture): Verdict[] {
   const { stretches } = picture;
-  return [
-    ...runsOn("there", stretches).flatMap((run) => verdictsThere(picture, run)),
-    ...runsOn("back", stretches).flatMap((run) => verdictsBack(picture, run)),
-    ...runsOn("either", stretches)
-      .filter((run) => !run.stretches.some(({ back }) => back === "lost"))
-      .flatMap((run) => verdictsEither(picture, run)),
-  ];
+  const there = runsOn("there", stretches).flatMap((run) => verdictsThere(picture, run));
+  const back = runsOn("back", stretches).flatMap((run) => verdictsBack(picture, run));
+  const either = runsOn("either", stretches)
+    .filter((run) => !run.stretches.some((stretch) => stretch.back === "lost")) // told as the way back's
+    .flatMap((run) => verdictsEither(picture, run));
+  return [there, back, either].flatMap(withOneOfHoles);
+}
+
+/** All holes of a way are one verdict. */
+function withOneOfHoles(verdicts: readonly Verdict[]): Verdict[] {
+  const [first, ...more] = verdicts.filter(({ code }) => code === "size_hole");
+  const others = verdicts.filter(({ code }) => code !== "size_hole");
+  if (first === undefined) return others;
+  return [...others, { ...first, lost: [first.lost[0], ...more.map(({ lost }) => lost[0])] }];
 }
 
 function verdictsThere(picture: Picture, run: Run): Verdict[] {
@@ -137,7 +138,7 @@ function verdict(
   edge: number,
 ): Verdict {
   const direction = banners && way !== "either" ? way : null;
-  return { code, way, direction, from, to, isHole, edge, fits: largestThatFits(stretches) };
+  return { code, way, direction, lost: [[from, to]], isHole, edge, fits: largestThatFits(stretches) };
 }
 
 /** What is narrower than the interface and yet passes everything; null where nothing is. */

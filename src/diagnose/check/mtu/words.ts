@@ -1,7 +1,8 @@
 import { formatAddress } from "../../../net/address.ts";
 import { type Endpoint, hostOf } from "../../../net/endpoint.ts";
-import type { Note, Problem } from "../../result.ts";
+import type { Hole, Note, Problem } from "../../result.ts";
 import { countText } from "../../words.ts";
+import { someText } from "../some-text.ts";
 import type { Picture, Way } from "./figures.ts";
 import { fragmentData } from "./sizes.ts";
 import type { Reduced, Verdict } from "./verdicts.ts";
@@ -17,15 +18,15 @@ export interface Ends {
   /** This end's address; null where it is not known. */
   readonly own: Endpoint | null;
   readonly target: Endpoint;
-  /** The flow that saw a size; null where that is not known. */
-  flowOf(size: number): string | null;
+  /** The flow that tried a size, of fragments or whole; null where none did. */
+  flowOf(size: number, isCut: boolean): string | null;
 }
 
 /** A verdict as it is told. */
 export function problemOf(verdict: Verdict, picture: Picture, ends: Ends): Problem {
-  const { code, direction, from, to, edge } = verdict;
+  const { code, direction, lost, edge } = verdict;
   const common = {
-    flow: ends.flowOf(from) ?? ends.flowOf(to),
+    flow: ends.flowOf(lost[0][0], code === "fragments_lost"),
     direction,
     where: "path" as const,
     likely: likelyOf(verdict, picture),
@@ -35,7 +36,7 @@ export function problemOf(verdict: Verdict, picture: Picture, ends: Ends): Probl
     case "mtu_black_hole":
       return { code, mtu: edge + picture.headers, says: blackHoleSays(verdict, picture), ...common };
     case "size_hole":
-      return { code, holes: [[from, to]], says: holeSays(verdict), ...common };
+      return { code, holes: lost, says: holeSays(verdict), ...common };
     case "fragments_lost":
       return { code, says: fragmentsSay(verdict), ...common };
   }
@@ -47,41 +48,45 @@ function wayText({ direction }: Verdict): string {
 }
 
 function blackHoleSays(verdict: Verdict, { headers }: Picture): string {
-  const { from, to, isHole, edge } = verdict;
-  const sizes = isHole ? sizesText(from, to) : `payloads of more than ${countText(from - 1)} bytes`;
+  const { lost, isHole, edge } = verdict;
+  const sizes = isHole ? sizesText(lost) : `payloads of more than ${countText(lost[0][0] - 1)} bytes`;
   const rest = isHole ? "larger ones pass in fragments; " : "";
   const widest = `the largest packet that passes whole has ${countText(edge + headers)} bytes`;
   return `${sizes} vanish ${wayText(verdict)} and nobody says so; ${rest}${widest}`;
 }
 
 function holeSays(verdict: Verdict): string {
-  const { from, to } = verdict;
-  return `${sizesText(from, to)} are lost ${wayText(verdict)}; smaller and larger ones pass`;
+  return `${sizesText(verdict.lost)} are lost ${wayText(verdict)}; smaller and larger ones pass`;
 }
 
 function fragmentsSay(verdict: Verdict): string {
-  const { from, fits } = verdict;
-  const some = from - 1 > fits ? `some smaller ones in fragments do; ` : "";
-  return `datagrams of more than ${countText(from - 1)} bytes do not pass ${wayText(verdict)}, as they need fragments; ${some}those that need none pass`;
+  const largest = verdict.lost[0][0] - 1;
+  const some = largest > verdict.fits ? "some smaller ones in fragments do; " : "";
+  const says = `datagrams of more than ${countText(largest)} bytes do not pass ${wayText(verdict)}, as they need fragments`;
+  return `${says}; ${some}those that need none pass`;
 }
 
 /** `payloads of 1,373 to 1,472 bytes` */
-function sizesText(from: number, to: number): string {
-  return from === to
-    ? `payloads of ${countText(from)} bytes`
-    : `payloads of ${countText(from)} to ${countText(to)} bytes`;
+function sizesText(lost: readonly Hole[]): string {
+  const ranges = lost.map(([from, to]) =>
+    from === to ? countText(from) : `${countText(from)} to ${countText(to)}`,
+  );
+  return `payloads of ${someText(ranges)} bytes`;
 }
 
 function likelyOf(verdict: Verdict, picture: Picture): string {
-  const { code, way, from, edge } = verdict;
+  const { code, way, lost, edge } = verdict;
   const mtu = countText(edge + picture.headers);
   switch (code) {
     case "mtu_black_hole": {
       const icmp = picture.ipv6 ? "Packet Too Big" : "fragmentation needed";
       return `a link of ${mtu} bytes ${WAY[way]}, and the ICMP that says so (${icmp}) is filtered`;
     }
-    case "size_hole":
-      return `something ${WAY[way]} drops ${isOddTail(from, picture) ? "very short last fragments" : "packets of just these lengths"}`;
+    case "size_hole": {
+      const areTails = lost.every(([from]) => isOddTail(from, picture));
+      const what = areTails ? "very short last fragments" : "packets of just these lengths";
+      return `something ${WAY[way]} drops ${what}`;
+    }
     case "fragments_lost":
       return `a firewall, a balancer or a tunnel ${WAY[way]} drops fragments`;
   }
@@ -96,12 +101,12 @@ function isOddTail(size: number, { headers, ipv6, stretches }: Picture): boolean
 }
 
 /** One command that looks further; of the way back one for the far end, since only who sends can see it. */
-function nextOf({ code, way, from }: Verdict, picture: Picture, { own, target }: Ends): string {
+function nextOf({ code, way, lost }: Verdict, picture: Picture, { own, target }: Ends): string {
   const isBack = way === "back";
   const host = isBack && own !== null ? hostOf(own) : hostOf(target);
   const family = picture.ipv6 ? "-6 " : "";
   const fragment = code === "mtu_black_hole" ? "-M do " : picture.ipv6 ? "" : "-M dont ";
-  return `ping ${family}${fragment}-c 3 -s ${from} ${host}${isBack ? "  # at the far end" : ""}`;
+  return `ping ${family}${fragment}-c 3 -s ${lost[0][0]} ${host}${isBack ? "  # at the far end" : ""}`;
 }
 
 /** A narrow path that passes everything. */
@@ -123,6 +128,6 @@ function narrowText(there: number | null, back: number | null): string {
 }
 
 /** What could not be found out, and why. */
-export function notMeasured(says: string): Note {
-  return { code: "not_measured", says: `path MTU: not measured (${says})` };
+export function notMeasured(what: string, why: string): Note {
+  return { code: "not_measured", says: `${what}: not measured (${why})` };
 }
