@@ -30,6 +30,11 @@ export interface UdpSocketOptions {
    * (ip(7), IP_PMTUDISC_PROBE). Where a socket cannot do that, opening it fails with `fault`.
    */
   readonly dontFragment: boolean;
+  /**
+   * Whether IPv4 routers may cut a datagram of any size: it leaves without don't-fragment (ip(7), IP_PMTUDISC_DONT), which
+   * Linux else sets on all that fits the path as it knows it. Ignored where a socket cannot do that. Default: false.
+   */
+  readonly cuttable?: boolean;
 }
 
 /**

@@ -138,6 +138,7 @@ export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
 export const IP_RECVFRAGSIZE = 25;
 /** Don't-fragment on every datagram, whatever path MTU is known (ip(7)); the same number for IPv6. */
+export const IP_PMTUDISC_DONT = 0;
 export const IP_PMTUDISC_PROBE = 3;
 export const IP_PMTUDISC_OMIT = 5;
 export const IPV6_MTU_DISCOVER = 23;

@@ -3,6 +3,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import {
   IP_MTU_DISCOVER,
   IP_PKTINFO,
+  IP_PMTUDISC_DONT,
   IP_PMTUDISC_PROBE,
   IP_RECVERR,
   IP_RECVFRAGSIZE,
@@ -24,6 +25,7 @@ import {
 } from "../../sys/libc.ts";
 import { setOption } from "../../sys/socket.ts";
 import { Failure } from "../failure.ts";
+import type { UdpSocketOptions } from "../udp-socket.ts";
 
 /** Room in the kernel for some sixty of the largest datagrams, each way; it gives what it allows (net.core.rmem_max). */
 const BUFFER_BYTES = 4 * 1024 * 1024;
@@ -33,27 +35,30 @@ export interface Tells {
   readonly fragments: boolean;
 }
 
+/** Who may cut a datagram; see `UdpSocketOptions`. */
+type Cutting = Pick<UdpSocketOptions, "dontFragment" | "cuttable">;
+
 /**
- * Has the kernel tell all that it knows of datagrams and of errors.
- * @param dontFragment and never cut one, nor heed what it knows of the path (ip(7), IP_MTU_DISCOVER)
+ * Has the kernel tell all that it knows of datagrams and of errors, and sets who may cut one (ip(7), IP_MTU_DISCOVER).
  */
-export function setUdpOptions(fd: number, { address }: Endpoint, dontFragment: boolean): Tells | Failure {
+export function setUdpOptions(fd: number, { address }: Endpoint, cutting: Cutting): Tells | Failure {
   // The first of the two is allowed to root alone, and then has no bound.
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)) {
     setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
   }
   setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
   setOption(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-  return isIPv4(address) ? setIPv4(fd, dontFragment) : setIPv6(fd, dontFragment);
+  return isIPv4(address) ? setIPv4(fd, cutting) : setIPv6(fd, cutting);
 }
 
-function setIPv4(fd: number, dontFragment: boolean): Tells | Failure {
+function setIPv4(fd: number, { dontFragment, cuttable }: Cutting): Tells | Failure {
   for (const option of [IP_RECVERR, IP_RECVTTL, IP_PKTINFO]) setOption(fd, IPPROTO_IP, option, 1);
+  if (cuttable === true) setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   if (dontFragment && !setOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)) return refused();
   return { fragments: setOption(fd, IPPROTO_IP, IP_RECVFRAGSIZE, 1) };
 }
 
-function setIPv6(fd: number, dontFragment: boolean): Tells | Failure {
+function setIPv6(fd: number, { dontFragment }: Cutting): Tells | Failure {
   for (const option of [IPV6_V6ONLY, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO]) {
     setOption(fd, IPPROTO_IPV6, option, 1);
   }

@@ -64,8 +64,8 @@ export const openUdpByCalls: OpenUdpSocket = async (target, options, events) => 
 };
 
 function prepare(fd: number, target: Endpoint, options: UdpSocketOptions): Tells | Failure {
-  const { source, connected, dontFragment } = options;
-  const tells = setUdpOptions(fd, target, dontFragment);
+  const { source, connected } = options;
+  const tells = setUdpOptions(fd, target, options);
   if (tells instanceof Failure) return tells;
   return bindSocket(fd, source, target) ?? (connected ? connectSocket(fd, target) : null) ?? tells;
 }

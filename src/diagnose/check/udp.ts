@@ -2,6 +2,7 @@ import { formatAddress } from "../../net/address.ts";
 import { hostOf } from "../../net/endpoint.ts";
 import type { CheckResult } from "../result.ts";
 import { hopsOf } from "./hops.ts";
+import { type MtuFindings, notAnswered, probeMtu } from "./mtu.ts";
 import type { Asked, CheckContext } from "./plan.ts";
 import { serversSeen, translationOf } from "./servers.ts";
 import { askFlows } from "./udp/flows.ts";
@@ -14,7 +15,24 @@ import { unevenNote } from "./uneven.ts";
  * that the network does is in the result; nothing is thrown.
  */
 export async function checkUdp(asked: Asked, context: CheckContext): Promise<CheckResult> {
-  return resultOf(await askFlows(asked, context));
+  if (!context.settings.mtu) return resultOf(await askFlows(asked, context));
+  const halved = (from: number): CheckContext => ({
+    ...context,
+    progress: (share) => context.progress(from + share / 2),
+  });
+  const result = resultOf(await askFlows(asked, halved(0)));
+  return withSizes(result, result.flowsAnswered > 0 ? await probeMtu(asked, halved(0.5)) : notAnswered());
+}
+
+/** The result with what was found of the sizes. */
+function withSizes(result: CheckResult, { mtu, problems, notes }: MtuFindings): CheckResult {
+  return {
+    ...result,
+    mtu,
+    ok: result.ok && problems.length === 0,
+    problems: [...result.problems, ...problems],
+    notes: [...result.notes, ...notes],
+  };
 }
 
 /** The result that follows from what was measured. */

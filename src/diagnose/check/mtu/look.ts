@@ -1,0 +1,55 @@
+import type { Address } from "../../../net/address.ts";
+
+/** Largest UDP payload that is tried: all that IPv4 can carry, 65,535 less 28 of headers (RFC 791, RFC 768). */
+export const SIZE_MAX = 65_507;
+
+/** Smallest: what fills a path of 68 bytes, the least that IPv4 allows (RFC 791, 3.2). */
+export const SIZE_MIN = 40;
+
+/** IP and UDP header bytes of a datagram (RFC 791, RFC 8200, RFC 768). */
+export const IPV4_HEADERS = 28;
+export const IPV6_HEADERS = 48;
+
+/** ICMP says of a datagram that it was too big. */
+export interface Told {
+  /** What the next link takes, bytes of an IP packet. */
+  readonly mtu: number;
+  readonly by: Address;
+}
+
+/** What became of datagrams of one size, after as many tries as it takes to call one lost. */
+export interface Look {
+  /**
+   * The way there. `told`: too big, says ICMP. `here`: longer than the interface takes. `unknown`: nothing came back,
+   * and no banner could tell which way lost it.
+   */
+  readonly there: "passed" | "lost" | "told" | "here" | "unknown";
+  /** The way back, of what arrived. `cut`: in fragments. `shortened`: the far end echoes only the beginning. */
+  readonly back: "whole" | "cut" | "shortened" | "lost" | "unknown";
+  /** IP packet bytes of the largest fragment of a `cut` echo, else 0. */
+  readonly fragmentBytes: number;
+  readonly told: Told | null;
+  /** The flow of its latest try; null where nothing was sent. */
+  readonly flow: string | null;
+}
+
+/**
+ * Tries one payload size on the path.
+ * @param dontFragment whether nobody may cut it; if not, routers and this machine may
+ */
+export type Probe = (size: number, how: { readonly dontFragment: boolean }) => Promise<Look>;
+
+/** What is known of one size. */
+export interface Sized {
+  readonly size: number;
+  /** With don't-fragment. */
+  readonly whole: Look;
+  /** Without; null where that was not asked: it passed with, or could not fare otherwise. */
+  readonly cuttable: Look | null;
+}
+
+/** The look at the datagram that arrived, where one did. */
+export function arrivedOf({ whole, cuttable }: Sized): Look | null {
+  if (whole.there === "passed") return whole;
+  return cuttable?.there === "passed" ? cuttable : null;
+}

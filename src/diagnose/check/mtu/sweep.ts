@@ -1,0 +1,82 @@
+import type { Look, Probe, Sized } from "./look.ts";
+import { firstSizes, isLost, nextSizes } from "./sizes.ts";
+import { lowestTold, type PathKind, stretchesOf } from "./stretches.ts";
+
+/** A path takes some 60 sizes, one with an edge and a hole each way some 200; one that loses at random would take all. */
+const SIZES_MAX = 500;
+
+/** The person or the time says that it is enough. */
+export interface Limits {
+  /** Told after each round: how much is done, 0 to 1. */
+  progress(share: number): void;
+  isOver(): boolean;
+}
+
+/**
+ * Finds out which sizes pass, each way by itself: asks `probe` until between any two sizes that fared differently
+ * there is no other, the bytes round every edge are known, and what was lost was lost twice over.
+ * @param interfaceMtu where to look first; null where it is not known
+ * @returns every size that was looked at; null where that came to no end
+ */
+export async function sweep(
+  probe: Probe,
+  kind: PathKind,
+  interfaceMtu: number | null,
+  limits: Limits,
+): Promise<ReadonlyMap<number, Sized> | null> {
+  const known = new Map<number, Sized>();
+  const confirmed = new Set<number>();
+  let sizes = firstSizes(interfaceMtu, kind);
+  for (;;) {
+    const doubtful = sizes.length > 0 ? [] : doubtfulSizes(known, confirmed, kind);
+    const asked = sizes.length > 0 ? sizes : doubtful;
+    if (asked.length === 0) return known;
+    if (known.size + sizes.length > SIZES_MAX) return null;
+    await Promise.all(asked.map(async (size) => learn(known, await lookAt(probe, size))));
+    if (limits.isOver()) return null;
+    sizes = nextSizes(known, kind);
+    limits.progress(1 - sizes.length / (known.size + sizes.length));
+  }
+}
+
+async function lookAt(probe: Probe, size: number): Promise<Sized> {
+  const whole = await probe(size, { dontFragment: true });
+  const cuttable = whole.there === "passed" ? null : await probe(size, { dontFragment: false });
+  return { size, whole, cuttable };
+}
+
+/**
+ * Both ends of everything lost, once each: a size may have had bad luck three times, and a server behind a Service may
+ * have been the first of several to be told that the way back is narrow.
+ */
+function doubtfulSizes(known: ReadonlyMap<number, Sized>, confirmed: Set<number>, kind: PathKind): number[] {
+  const told = lowestTold(known.values());
+  const ends = stretchesOf(known.values(), kind).flatMap(({ from, to }) => [from, to]);
+  const doubtful = [...new Set(ends)].filter(
+    (size) => !confirmed.has(size) && isLost(known.get(size)!, told, kind),
+  );
+  for (const size of doubtful) confirmed.add(size);
+  return doubtful;
+}
+
+function learn(known: Map<number, Sized>, sized: Sized): void {
+  const before = known.get(sized.size);
+  known.set(sized.size, before === undefined ? sized : better(before, sized));
+}
+
+/** What was seen to pass once passes. */
+function better(before: Sized, after: Sized): Sized {
+  const whole = betterLook(before.whole, after.whole);
+  if (whole.there === "passed") return { size: before.size, whole, cuttable: null };
+  const [a, b] = [before.cuttable, after.cuttable];
+  return { size: before.size, whole, cuttable: a === null || b === null ? (b ?? a) : betterLook(a, b) };
+}
+
+function betterLook(before: Look, after: Look): Look {
+  return rank(after) >= rank(before) ? after : before;
+}
+
+function rank({ there, back }: Look): number {
+  if (there !== "passed") return there === "told" ? 1 : 0;
+  return back === "lost" ? 2 : 3;
+}
