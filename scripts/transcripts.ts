@@ -68,7 +68,6 @@ export async function makeTranscripts(): Promise<ReadonlyMap<string, string>> {
     texts.set(name, `\`\`\`console\n$ echo-server check ${args.join(" ")}\n${stdout.trimEnd()}\n\`\`\`\n`);
     await forgetFlows(lab.router);
   }
-  cleanUp();
   return texts;
 }
 
@@ -102,4 +101,5 @@ function placeOf(page: string, name: string): { start: number; end: number } {
 if (import.meta.main) {
   const file = Bun.file(DIAGNOSIS_PAGE);
   await file.write(withTranscripts(await file.text(), await makeTranscripts()));
+  cleanUp();
 }

@@ -9,6 +9,7 @@ import { nameTests } from "./names.ts";
 import { requireLab } from "./needs.ts";
 import { refusalTests } from "./refusals.ts";
 import { sessionTests } from "./sessions.ts";
+import { transcriptTests } from "./transcripts.ts";
 import { translationTests } from "./translation.ts";
 import { wellTests } from "./well.ts";
 
@@ -41,3 +42,4 @@ describe("names", () => nameTests(theLab));
 describe("limits", () => limitTests(theLab));
 describe("endings", () => endingTests(theLab));
 describe("adversaries", () => adversaryTests(theLab));
+describe("documentation", () => transcriptTests());
