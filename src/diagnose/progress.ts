@@ -5,6 +5,7 @@ const SHOWN_AFTER_MS = 2000;
 
 /** How far something is: a bar on stderr, from the third second on. Where that is no terminal nothing is shown or loaded. */
 export class Progress {
+  readonly #sinceMs = performance.now();
   #bar: SingleBar | null = null;
   #share = 0;
   #what = "";
@@ -20,7 +21,7 @@ export class Progress {
   show(share: number, what: string): void {
     this.#share = share;
     this.#what = what;
-    this.#bar?.update(share, { what });
+    this.#bar?.update(share, this.#words());
   }
 
   /** Takes the bar away. */
@@ -34,7 +35,7 @@ export class Progress {
   async #open(): Promise<void> {
     const { Presets, SingleBar } = await import("cli-progress");
     if (this.#stopped) return;
-    const format = "{bar} {percentage} %  {duration_formatted}  {what}";
+    const format = "{bar} {percentage} %  {seconds} s  {what}";
     // It must not act on signals: they are the process's own.
     const options = {
       format,
@@ -44,6 +45,11 @@ export class Progress {
       gracefulExit: false,
     };
     this.#bar = new SingleBar(options, Presets.rect);
-    this.#bar.start(1, this.#share, { what: this.#what });
+    this.#bar.start(1, this.#share, this.#words());
+  }
+
+  /** What the bar's format names. */
+  #words(): { seconds: number; what: string } {
+    return { seconds: Math.floor((performance.now() - this.#sinceMs) / 1000), what: this.#what };
   }
 }

@@ -241,6 +241,48 @@ describe("--wait", () => {
   });
 });
 
+describe("on a terminal", () => {
+  /** All that a terminal shows of a command. */
+  async function shown(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = "";
+    const child = Bun.spawn([process.execPath, MAIN, "check", ...args], {
+      env: { ...cleanEnvironment({ NO_COLOR: undefined, TERM: "xterm", ...env }) },
+      terminal: {
+        cols: 120,
+        rows: 40,
+        data(_terminal, bytes) {
+          text += decoder.decode(bytes, { stream: true });
+        },
+      },
+    });
+    await child.exited;
+    await until("the last line is shown", () => /(all well|not well): [^\n]*\n/.test(text));
+    return text;
+  }
+
+  test("the words are in colour, but not where somebody said no", async () => {
+    const args = [targets()[0]!, ...QUICK];
+    expect(await shown(args)).toContain("\x1b[1;32mtcp 127.0.0.1");
+    expect(await shown(args, { NO_COLOR: "1" })).not.toContain("\x1b[");
+    expect(await shown(args, { TERM: "dumb" })).not.toContain("\x1b[");
+  });
+
+  test("who waits for longer sees how far it is, and nothing of it stays", async () => {
+    using bad = deaf("reset");
+    const text = await shown([`tcp://127.0.0.1:${bad.port}`, "--flows", "1", "--wait", "3s"], {
+      NO_COLOR: "1",
+    });
+    expect(text).toMatch(/\d+ % {2}\d+ s {2}attempt \d+, before: reset/);
+    const left = text.slice(text.lastIndexOf(", before: reset"));
+    expect(left).toContain("\x1b[2Ktcp 127.0.0.1"); // the bar's line is cleared for the report
+  });
+
+  test("who does not, sees no bar", async () => {
+    expect(await shown([targets()[0]!, ...QUICK], { NO_COLOR: "1" })).not.toContain("%");
+  });
+});
+
 describe("nobody reads what it says", () => {
   test("a closed standard output, and a reader that has gone: no word, no trace", async () => {
     for (const script of ['exec >&-; exec "$@"', 'set -o pipefail; "$@" | true']) {

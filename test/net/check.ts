@@ -8,6 +8,7 @@ import type {
   Problem,
   ProblemCode,
 } from "../../src/diagnose/result.ts";
+import { REPORT } from "../check/schema.ts";
 import type { Host } from "../clients/network.ts";
 import { type Finished, MAIN, ServerProcess } from "../harness.ts";
 
@@ -105,7 +106,7 @@ export async function check(
   const { exitCode, stdout, stderr } = await checkText(host, [...args, "--json"], options);
   const all = `exit ${exitCode}\n${stdout}\n${stderr}`;
   if (stderr !== "" || (exitCode !== 0 && exitCode !== 1)) throw new Error(`check failed: ${all}`);
-  const report: CheckReport = JSON.parse(stdout);
+  const report = REPORT.parse(JSON.parse(stdout)) as CheckReport;
   const bad = report.results.some(({ problems }) => problems.length > 0);
   const agree =
     report.ok === !bad && report.results.every(({ ok, problems }) => ok === (problems.length === 0));

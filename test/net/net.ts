@@ -10,6 +10,7 @@ import { requireLab } from "./needs.ts";
 import { refusalTests } from "./refusals.ts";
 import { sessionTests } from "./sessions.ts";
 import { tcpPathTests } from "./tcp-paths.ts";
+import { transcriptTests } from "./transcripts.ts";
 import { translationTests } from "./translation.ts";
 import { wellTests } from "./well.ts";
 
@@ -43,3 +44,4 @@ describe("names", () => nameTests(theLab));
 describe("limits", () => limitTests(theLab));
 describe("endings", () => endingTests(theLab));
 describe("adversaries", () => adversaryTests(theLab));
+describe("documentation", () => transcriptTests());

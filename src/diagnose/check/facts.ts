@@ -137,17 +137,17 @@ function bulk({ bulkBytes, halfClose }: CheckResult): Fact | null {
   return parts.length === 0 ? null : { label: "bulk", lines: [parts.join("; ")] };
 }
 
-function connection({ tcp, synRetransmits }: CheckResult): Fact | null {
-  const parts = [
-    ...(tcp === null
-      ? []
-      : [
-          `MSS ${plural(tcp.mss, "byte")}, ${plural(tcp.retransmits, "segment")} sent again`,
-          `the kernel's own round trip ${timeText(tcp.kernelRttMs)}`,
-        ]),
-    ...(synRetransmits === null ? [] : [`${plural(synRetransmits, "SYN")} sent again`]),
+function connection({ tcp, synRetransmits: syns }: CheckResult): Fact | null {
+  const again = [
+    ...(syns === null ? [] : [plural(syns, "SYN")]),
+    ...(tcp === null ? [] : [plural(tcp.retransmits, "segment")]),
   ];
-  return parts.length === 0 ? null : { label: "connection", lines: [parts.join(", ")] };
+  const parts = [
+    ...(tcp === null ? [] : [`MSS ${plural(tcp.mss, "byte")}`]),
+    ...(again.length === 0 ? [] : [`sent again: ${again.join(", ")}`]),
+    ...(tcp === null ? [] : [`the kernel's round trip ${timeText(tcp.kernelRttMs)}`]),
+  ];
+  return parts.length === 0 ? null : { label: "connection", lines: [parts.join("; ")] };
 }
 
 function hops({ hops }: CheckResult): Fact | null {
