@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import type { CheckReport } from "../../src/diagnose/result.ts";
 import { until } from "../harness.ts";
 import { check, ONCE, ORDINARY, problemOf, problemsOf, QUICK, startCheck } from "./check.ts";
-import { sysctl } from "./faults.ts";
+import { iptables, sysctl } from "./faults.ts";
 import { type Lab, SERVER1, SERVER2 } from "./lab.ts";
 import { serve, socat } from "./serve.ts";
 
@@ -47,7 +47,21 @@ export function limitTests(lab: () => Lab): void {
     });
   });
 
-  test("no_descriptors_here: when they run out on the way", async () => {
+  test("no_descriptors_here: when they run out on the way, over UDP", async () => {
+    await using passed = await iptables(lab().router, "-A FORWARD -i toclient -p udp");
+    const args = ["--flows", "1000", "--count", "1", "--interval", "20ms", "--json"];
+    await using running = startCheck(lab().client, [`udp://${SERVER1.v4}`, ...args]);
+    await until("some flows were asked", async () => (await passed.packets()) > 5);
+    await asOwner("prlimit", "--pid", String(running.pid), "--nofile=3:3");
+    expect({ code: await running.exited, stderr: running.stderr }).toEqual({ code: 1, stderr: "" });
+    const { results }: CheckReport = JSON.parse(running.stdout);
+    expect(problemsOf(results[0]!)).toEqual(["no_descriptors_here"]);
+    expect(problemOf(results[0]!, "no_descriptors_here").where).toBe("this_machine");
+    expect(results[0]!.flowsAnswered).toBeGreaterThan(5);
+    expect(results[0]).toMatchObject({ lost: 0, sent: results[0]!.flowsAnswered });
+  });
+
+  test("no_descriptors_here: when they run out on the way, over TCP", async () => {
     // Held in its first flow by a server that takes its time, the process may open nothing more from then on.
     await using _slow = await socat(
       lab().server2,

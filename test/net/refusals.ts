@@ -115,6 +115,14 @@ export function refusalTests(lab: () => Lab): void {
       expect(problemOf(result, "unreachable")).toMatchObject({ by: SERVER1.v4, where: "far_end" });
     });
 
+    test.each(["tcp", "udp"])("over %s: the source that was asked for is nobody's here", async (protocol) => {
+      const args = [`${protocol}://${SERVER1.v4}`, ...ONCE, "--source", "10.9.9.9"];
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual(["unreachable"]);
+      expect(problemOf(result, "unreachable")).toMatchObject({ by: null, where: "this_machine" });
+      expect(problemOf(result, "unreachable").says).toContain("10.9.9.9");
+    });
+
     test("over UDP: a rule of this machine lets nothing leave", async () => {
       const rule = `-A OUTPUT -p udp -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
       await using _reject = await iptables(lab().client, rule);
