@@ -47,7 +47,7 @@ export function connectSocket(fd: number, target: Endpoint): Failure | null {
   const errno = libc.errno();
   if (errno === EINPROGRESS) return null;
   const noAddress = errno === EADDRNOTAVAIL && !hasAddressFor(target);
-  return failureOf(errno, noAddress ? () => "unreachable" : meaningOnConnect);
+  return failureOf(errno, noAddress ? () => "no_such_address" : meaningOnConnect);
 }
 
 /**
