@@ -120,7 +120,7 @@ function refuserOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" 
 const NO_ROUTE = ["ENETUNREACH", "EACCES", "EINVAL", "ENETDOWN", "ENOTFOUND", "EAFNOSUPPORT"];
 
 function unreachableWords(context: Context): Words {
-  const { seen, failure, connects } = context;
+  const { seen, flow, failure, connects } = context;
   const { icmp, detail, code } = failure;
   const word = detail === "" ? "" : ` (${detail})`;
   if (code === "no_such_address") return addressWords(context);
@@ -143,8 +143,9 @@ function unreachableWords(context: Context): Words {
     return { says, ...tellerOf(context, icmp), next };
   }
   const says = `${connects} found no way there${word}`;
-  const likely = "this machine has no route there";
-  if (NO_ROUTE.includes(detail)) return { says, likely, where: "this_machine", next };
+  const likely = "this machine has no route there, or one that forbids it";
+  // Where a route of this machine forbids it there is no end here either, whatever the error.
+  if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";
   return { says, likely: gone, where: "path", next };
 }
