@@ -29,7 +29,10 @@ export type FailureCode =
   | "no_descriptors_here"
   /** The kernel has no room for the bytes now: they were not sent. */
   | "no_buffers_here"
-  /** The source address that was asked for is not one of this machine, or of another family than the target. */
+  /**
+   * The source address that was asked for is not one of this machine, or of another family than the target. Where none
+   * was asked for: this machine has no address of the target's family.
+   */
   | "no_such_address"
   /** This machine does not allow it: a privileged port, a local firewall. */
   | "not_permitted_here"

@@ -37,9 +37,12 @@ const SERVER = "Server: ";
 const CLIENT = "Client: ";
 /** Of an address in brackets with its zone, and a port: `[ffff:…:ffff%fifteen-letters]:65535`. */
 const ENDPOINT_CHARACTERS_MAX = 64;
-/** A further line, whole or its beginning: a word that starts with a capital, a colon, a text without control characters. */
-const FIELD_PREFIX = /^[A-Z][A-Za-z-]*(?:: ?[^\p{Cc}]*)?$/u;
-const FIELD = /^([A-Z][A-Za-z-]*): ([^\p{Cc}]+)$/u;
+/**
+ * A further line, whole or its beginning: a word that starts with a capital, a colon, a text that takes up its place when
+ * it is shown. Nothing in it may move a terminal's cursor, turn a line around or be invisible: it comes from a stranger.
+ */
+const FIELD_PREFIX = /^[A-Z][A-Za-z-]*(?:: ?[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*)?$/u;
+const FIELD = /^([A-Z][A-Za-z-]*): ([^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+)$/u;
 
 /**
  * Tells a banner from an echo, on bytes as they come: cut anywhere, and with the echo glued on. It decides at the

@@ -137,6 +137,9 @@ describe("no banner", () => {
     FULL.replace("Node", "Pod"),
     FULL.replace("Node: n1", "Node:"),
     FULL.replace("n1", "n\u00001"),
+    FULL.replace("n1", "n\u202e1"), // turns the rest of a line around
+    FULL.replace("n1", "n\u200b1"), // is not seen
+    FULL.replace("n1", "n\u20281"), // ends a line
   ];
   for (const [at, payload] of wrong.entries()) {
     test(`is what is almost one, ${at}`, () => {

@@ -39,7 +39,9 @@ export const ONCE: readonly string[] = [
 ];
 
 const PROJECT = dirname(dirname(MAIN));
-const ORDINARY = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
+/** What makes an ordinary user of root. */
+export const ORDINARY =
+  "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all";
 
 let made: string | undefined;
 

@@ -65,6 +65,7 @@ export class Lab implements AsyncDisposable {
       echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
       echo 50 > /proc/sys/net/ipv4/neigh/toserver1/retrans_time_ms
       echo 50 > /proc/sys/net/ipv6/neigh/toserver1/retrans_time_ms`);
+    await this.client.configure("echo 50 > /proc/sys/net/ipv4/neigh/eth0/retrans_time_ms");
     for (const server of [this.server1, this.server2]) {
       await server.configure(`
         echo 0 > /proc/sys/net/ipv4/icmp_ratelimit

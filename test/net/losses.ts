@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { checkOne, noteOf, notesOf, ONCE, problemOf, problemsOf, QUICK } from "./check.ts";
 import { ip6tables, iptables } from "./faults.ts";
 import { CLIENT, type Lab, ROUTER, SERVER1 } from "./lab.ts";
-import { relay, socat } from "./serve.ts";
+import { badServer, relay, socat } from "./serve.ts";
 
 /** What becomes of datagrams: lost, doubled, out of order, changed, crossed, from elsewhere; each counted exactly. */
 
@@ -112,6 +112,14 @@ export function lossTests(lab: () => Lab): void {
       expect(problem.flow).toMatch(/^udp 10\.97\.3\.2:\d+ > 10\.97\.1\.3:7$/);
       const right = await checkOne(lab().client, [`udp://${SERVER1.v4}:7`, ...QUICK]);
       expect(problemsOf(right)).toEqual([]);
+    });
+
+    test("from the right address and another port", async () => {
+      const args = ["elsewhere", SERVER1.v4, "7007"];
+      await using _server = await badServer(lab().server1, "udp", 7007, "liar", ...args);
+      const result = await checkOne(lab().client, [`udp://${SERVER1.v4}:7007`, ...QUICK]);
+      expect(problemsOf(result)).toEqual(["other_address"]);
+      expect(problemOf(result, "other_address").from).toBe(`${SERVER1.v4}:7008`);
     });
 
     test("is not said of ours, which answers from where it was asked", async () => {

@@ -52,6 +52,14 @@ export function refusalTests(lab: () => Lab): void {
       expect(problemOf(result, "refused")).toMatchObject({ by: ROUTER[family], where: "path" });
     });
 
+    test("by a rule of this machine", async () => {
+      const rule = `-A OUTPUT -p tcp -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
+      await using _reject = await iptables(lab().client, rule);
+      const result = await checkOne(lab().client, [tcp, ...ONCE]);
+      expect(problemsOf(result)).toEqual(["refused"]);
+      expect(problemOf(result, "refused")).toMatchObject({ by: CLIENT.v4, where: "this_machine" });
+    });
+
     test("by a router's reset", async () => {
       await using _reject = await reject(lab().router, "v4", "tcp", "tcp-reset");
       const result = await checkOne(lab().client, [tcp, ...ONCE]);
@@ -90,6 +98,38 @@ export function refusalTests(lab: () => Lab): void {
       const result = await checkOne(lab().client, [`${protocol}://${NOBODY.v4}`, ...ONCE, "--timeout", "3s"]);
       expect(problemsOf(result)).toEqual(["unreachable"]);
       expect(problemOf(result, "unreachable")).toMatchObject({ by: ROUTER.v4, where: "path" });
+    });
+
+    test.each(["tcp", "udp"])("over %s: a neighbour of this machine does not answer", async (protocol) => {
+      const result = await checkOne(lab().client, [`${protocol}://10.97.3.9`, ...ONCE, "--timeout", "3s"]);
+      expect(problemsOf(result)).toEqual(["unreachable"]);
+      // Whose kernel says so, of somebody who is not there.
+      expect(problemOf(result, "unreachable")).toMatchObject({ by: CLIENT.v4, where: "far_end" });
+    });
+
+    test.each(["tcp", "udp"])("over %s: the far end forbids it", async (protocol) => {
+      const rule = `-A INPUT -p ${protocol} -i eth0 -j REJECT --reject-with icmp-admin-prohibited`;
+      await using _reject = await iptables(lab().server1, rule);
+      const result = await checkOne(lab().client, [`${protocol}://${SERVER1.v4}`, ...ONCE]);
+      expect(problemsOf(result)).toEqual(["unreachable"]);
+      expect(problemOf(result, "unreachable")).toMatchObject({ by: SERVER1.v4, where: "far_end" });
+    });
+
+    test.each(["tcp", "udp"])("over %s: the source that was asked for is nobody's here", async (protocol) => {
+      const args = [`${protocol}://${SERVER1.v4}`, ...ONCE, "--source", "10.9.9.9"];
+      const result = await checkOne(lab().client, args);
+      expect(problemsOf(result)).toEqual(["unreachable"]);
+      expect(problemOf(result, "unreachable")).toMatchObject({ by: null, where: "this_machine" });
+      expect(problemOf(result, "unreachable").says).toContain("10.9.9.9");
+    });
+
+    test("over UDP: a rule of this machine lets nothing leave", async () => {
+      const rule = `-A OUTPUT -p udp -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
+      await using _reject = await iptables(lab().client, rule);
+      const result = await checkOne(lab().client, [udp, ...ONCE]);
+      expect(problemsOf(result)).toEqual(["unreachable"]);
+      expect(problemOf(result, "unreachable")).toMatchObject({ by: null, where: "this_machine" });
+      expect(result.sent).toBe(0);
     });
 
     test.each([

@@ -1,6 +1,6 @@
 /**
- * Sends datagrams that nobody asked for, until it is killed: `stranger.ts HOST PORT BYTES`. Every thousandth it gives way, so that it is
- * loud and not all there is.
+ * Sends datagrams that nobody asked for, until it is killed: `stranger.ts HOST PORT BYTES`. Some tens of thousands
+ * a second: loud, and not all there is.
  */
 const [host, port, bytes] = process.argv.slice(2) as [string, string, string];
 const socket = await Bun.udpSocket({
@@ -14,7 +14,7 @@ for (let sent = 1; ; sent++) {
   } catch {
     // The port is not there yet, or no more: ICMP says so, and it goes on.
   }
-  if (sent % 1000 === 0) await Bun.sleep(1);
+  if (sent % 20 === 0) await Bun.sleep(1);
 }
 
 export {};

@@ -4,11 +4,14 @@ import { type Endpoint, isLinkLocal } from "../../net/endpoint.ts";
 import {
   AF_INET,
   AF_INET6,
+  EADDRNOTAVAIL,
   EINPROGRESS,
   IPPROTO_TCP,
+  IPPROTO_UDP,
   loadLibc,
   SO_REUSEADDR,
   SOCK_CLOEXEC,
+  SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
@@ -49,7 +52,22 @@ export function connectSocket(fd: number, target: Endpoint): Failure | null {
   const libc = loadLibc();
   if (libc.connect(fd, ...sockaddr(target)) === 0) return null;
   const errno = libc.errno();
-  return errno === EINPROGRESS ? null : failureOf(errno, meaningOnConnect);
+  if (errno === EINPROGRESS) return null;
+  const noAddress = errno === EADDRNOTAVAIL && !hasAddressFor(target);
+  return failureOf(errno, noAddress ? () => "no_such_address" : meaningOnConnect);
+}
+
+/**
+ * Whether this machine has an address from which that end can be reached. EADDRNOTAVAIL of connect(2) means that it has
+ * none, of IPv6 say, and that it has no port left as well; of a UDP socket it means the first alone.
+ */
+function hasAddressFor(target: Endpoint): boolean {
+  const libc = loadLibc();
+  const fd = libc.socket(familyOf(target), SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (fd < 0) return true;
+  const lacks = libc.connect(fd, ...sockaddr(target)) !== 0 && libc.errno() === EADDRNOTAVAIL;
+  libc.close(fd);
+  return !lacks;
 }
 
 function bindTcp(fd: number, source: Source, target: Endpoint): Failure | null {

@@ -1,4 +1,4 @@
-import { networkInterfaces } from "node:os";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { type Address, parseAddress, sameAddress } from "../../net/address.ts";
 
 /** The largest packet that an IPv4 header can name; the loopback interface says it has 65,536. */
@@ -21,13 +21,22 @@ interface Interface {
 }
 
 function interfaceOf(own: Address): Interface | null {
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+  for (const [name, addresses] of interfaces()) {
     for (const { address, mac } of addresses ?? []) {
       const parsed = parseAddress(address);
       if (parsed !== null && sameAddress(parsed, own)) return { name, mac };
     }
   }
   return null;
+}
+
+/** All of them; none where the system does not say: getifaddrs(3) needs a descriptor. */
+function interfaces(): [string, NetworkInterfaceInfo[] | undefined][] {
+  try {
+    return Object.entries(networkInterfaces());
+  } catch {
+    return [];
+  }
 }
 
 /**

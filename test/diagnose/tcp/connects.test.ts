@@ -91,6 +91,11 @@ test("no way there points at this machine, at the link, or at who says so", () =
   }
 });
 
+test("a route of this machine that forbids it points here: there is no end that it would leave from", () => {
+  const forbidden = unconnected(0, new Failure("unreachable", 0, "EHOSTUNREACH"), { own: null });
+  expect(only(problemsOf(seen([forbidden])))).toMatchObject({ where: "this_machine", flow: null });
+});
+
 test("nothing at all is a timeout, after 8 s whatever the timeout", () => {
   const flows = ten((number) => (number < 4 ? unconnected(number, new Failure("timeout")) : null));
   expect(only(problemsOf(seen(flows)))).toMatchObject({

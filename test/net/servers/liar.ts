@@ -11,6 +11,8 @@ interface Client {
   message: number;
   /** Sends, or forgets what the kernel has no room for. Below 0 where nobody is there. */
   send(bytes: Uint8Array): number;
+  /** Sends from another port, where that can be. */
+  sendFromElsewhere(bytes: Uint8Array): void;
 }
 
 type Answer = (client: Client, bytes: Uint8Array) => void;
@@ -71,6 +73,10 @@ const KINDS: Readonly<Record<string, Answer>> = {
   everySecond(client, bytes) {
     if (client.number % 2 === 0) client.send(bytes);
   },
+  /** Answers from another port than it was asked at, over UDP. */
+  elsewhere(client, bytes) {
+    client.sendFromElsewhere(bytes);
+  },
   /** An empty message for each. */
   empties(client) {
     client.send(new Uint8Array(0));
@@ -86,6 +92,8 @@ function take(client: Client, bytes: Uint8Array): void {
   answer(client, bytes);
 }
 
+const elsewhere = await Bun.udpSocket({ hostname, port: Number(port) + 1, socket: { error() {} } });
+
 await Bun.udpSocket({
   hostname,
   port: Number(port),
@@ -99,7 +107,8 @@ await Bun.udpSocket({
           return -1; // ICMP says that the client has gone
         }
       };
-      const client = clients.get(name) ?? { number: clients.size + 1, message: 0, send };
+      const sendFromElsewhere = (datagram: Uint8Array): void => void elsewhere.send(datagram, fromPort, from);
+      const client = clients.get(name) ?? { number: clients.size + 1, message: 0, send, sendFromElsewhere };
       clients.set(name, client);
       take(client, bytes);
     },
@@ -113,7 +122,8 @@ Bun.listen<Client>({
   port: Number(port),
   socket: {
     open(socket) {
-      socket.data = { number: ++sessions, message: 0, send: (bytes) => socket.write(bytes) };
+      const send = (bytes: Uint8Array): number => socket.write(bytes);
+      socket.data = { number: ++sessions, message: 0, send, sendFromElsewhere: send };
     },
     data: (socket, bytes) => take(socket.data, bytes),
     error() {},

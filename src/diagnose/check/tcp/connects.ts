@@ -151,8 +151,8 @@ function unreachableWords(context: Context): Words {
     return { says, ...tellerOf(context, icmp), next };
   }
   const says = `${connects} found no way there${word}`;
-  const likely = "this machine has no route there";
-  // A way that a route of this machine forbids has no end here either.
+  const likely = "this machine has no route there, or one that forbids it";
+  // Where a route of this machine forbids it there is no end here either, whatever the error.
   if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";
   return { says, likely: gone, where: "path", next };
