@@ -13,7 +13,7 @@ export interface ClockReading {
 }
 
 /** A reading that took longer is no moment: the thread was taken off its core in between. */
-const BRACKET_MS_MAX = 0.02;
+const BRACKET_MS_MAX = 0.002;
 const TRIES = 4;
 
 /** Reads both clocks, the wall clock between two looks at the other one; the closest of some tries, where it must be. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { runTask, type TaskOptions } from "../../src/diagnose/thread.ts";
 import type { UdpAnswer } from "../../src/diagnose/udp-ask-task.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
@@ -50,6 +51,28 @@ for (const bySystemCalls of [true, false]) {
     });
   });
 }
+
+/** What a task in a thread comes to where something is broken on purpose. */
+async function askBroken(preload: string, ...args: string[]): Promise<string> {
+  const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+  const command = [
+    process.execPath,
+    "--preload",
+    file(`../preloads/${preload}.ts`),
+    file("./ask-in-thread.ts"),
+  ];
+  const child = Bun.spawn([...command, ...args], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  expect(await child.exited).toBe(0);
+  return (await child.stdout.text()).trim();
+}
+
+test("a thread that dies is an error with its reason", async () => {
+  expect(await askBroken("throw-in-thread")).toBe("thrown fault of a test");
+});
+
+test("an epoll set that cannot be waited on any more is a failure of its sockets, and no error", async () => {
+  expect(await askBroken("break-epoll", "--signal")).toBe("failure fault");
+});
 
 test("many threads in turn, well, aborted and failed, leave neither descriptors nor memory behind", async () => {
   using mute = await udpServer(() => {});
