@@ -124,6 +124,7 @@ export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
+export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 /** When a packet came, as the kernel's wall clock had it: a `struct timespec`. Also the type of the control message. */
 export const SO_TIMESTAMPNS = 35;

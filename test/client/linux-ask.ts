@@ -23,6 +23,9 @@ export interface Ask {
   /** How much is to come of each datagram. Default: one thing. */
   readonly expect?: number;
   readonly timeoutMs?: number;
+  /** Echoes of a TCP session, and the pause before each but the first. Default: one. */
+  readonly echoes?: number;
+  readonly pauseMs?: number;
 }
 
 /** What came, in text and numbers. */
@@ -49,12 +52,17 @@ async function askUdp(text: string, ask: Ask): Promise<Came[]> {
   return came;
 }
 
-async function askTcp(text: string, { timeoutMs = TIMEOUT_MS }: Ask): Promise<Came[]> {
+async function askTcp(text: string, ask: Ask): Promise<Came[]> {
+  const { timeoutMs = TIMEOUT_MS, echoes = 1, pauseMs = 0 } = ask;
   const options = { connectTimeoutMs: timeoutMs, dial: sockets.dial };
   const session = await TcpSession.open(endpoint(text), options);
   if (session instanceof Failure) return [told(session)];
   held.push(session);
-  const echo = await session.echo(message(0), timeoutMs);
+  let echo = await session.echo(message(0), timeoutMs);
+  for (let number = 1; number < echoes && !(echo instanceof Failure); number++) {
+    await sleep(pauseMs);
+    echo = await session.echo(message(number), timeoutMs);
+  }
   const { mss = null, pathMtu = null, retransmits = null } = session.info ?? {};
   return [echo instanceof Failure ? told(echo) : { code: "well", mss, pathMtu, retransmits }];
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { Host } from "../clients/network.ts";
 import { requireTools } from "../clients/tools.ts";
-import type { EchoServer } from "../harness.ts";
+import { type EchoServer, until } from "../harness.ts";
 import type { Ask, Came } from "./linux-ask.ts";
 
 /**
@@ -16,11 +16,12 @@ const ASK = fileURLToPath(new URL("./linux-ask.ts", import.meta.url));
 
 const stack = new AsyncDisposableStack();
 let client: Host;
+let router: Host;
 let server: EchoServer;
 
 beforeAll(async () => {
   client = stack.use(await Host.make());
-  const router = stack.use(await Host.make(client));
+  router = stack.use(await Host.make(client));
   const far = stack.use(await Host.make(client));
   await client.link("eth0", router, "client", {
     here: ["10.1.0.2/24", "10.1.0.3/24", "fd01::2/64", "fd01::3/64"],
@@ -126,14 +127,14 @@ describe("an ICMP is told with who sent it, of TCP and UDP:", () => {
 
   test("a router with a link too narrow for a datagram that may not be cut", async () => {
     const [v4, v6] = await ask(
-      { udp: "10.2.0.3:5678", dontFragment: true, sizes: [1372, 1373, 1472, 1373, 1473] },
-      { udp: "[fd02::3]:5678", dontFragment: true, sizes: [1352, 1353, 1452, 1353, 1453] },
+      { udp: "10.2.0.3:5678", dontFragment: true, sizes: [1372, 1473, 1373, 1472, 1373] },
+      { udp: "[fd02::3]:5678", dontFragment: true, sizes: [1352, 1453, 1353, 1452, 1353] },
     );
     const narrow = { code: "too_big", by: "10.1.0.1", to: "10.2.0.3:5678", mtu: 1400 };
     const here = { code: "too_big", by: null, to: null, mtu: null, sent: 0 };
-    expect(v4).toEqual([expect.objectContaining({ bytes: 1372 }), narrow, narrow, narrow, here]);
+    expect(v4).toEqual([expect.objectContaining({ bytes: 1372 }), here, narrow, narrow, narrow]);
     const narrow6 = { ...narrow, by: "fd01::1", to: "[fd02::3]:5678" };
-    expect(v6).toEqual([expect.objectContaining({ bytes: 1352 }), narrow6, narrow6, narrow6, here]);
+    expect(v6).toEqual([expect.objectContaining({ bytes: 1352 }), here, narrow6, narrow6, narrow6]);
   });
 
   test("and one that may be cut passes, after the first was lost for it", async () => {
@@ -143,6 +144,21 @@ describe("an ICMP is told with who sent it, of TCP and UDP:", () => {
       expect.objectContaining({ bytes: 1472 }),
     ]);
   });
+});
+
+test("an established connection outlives an ICMP that a plain program would not hear of", async () => {
+  const heard = async (): Promise<number> => {
+    const [names, values] = (await client.run("grep", "^Icmp:", "/proc/net/snmp")).split("\n");
+    return Number(values!.split(" ")[names!.split(" ").indexOf("InDestUnreachs")]);
+  };
+  const before = await heard();
+  const asking = ask({ tcp: "10.2.0.2:1234", echoes: 60, pauseMs: 50 });
+  // The client has no other connection: it is there, and asks on while the way is closed again and again.
+  await until("it is connected", async () => (await client.run("ss", "-Htn")).includes("10.2.0.2:1234"));
+  await router.configure(`for time in 1 2 3; do
+    ip route add prohibit 10.2.0.2/32; sleep 0.3; ip route del prohibit 10.2.0.2/32; sleep 0.3; done`);
+  expect(await asking).toMatchObject([[{ code: "well" }]]);
+  expect(await heard()).toBeGreaterThan(before);
 });
 
 test("a connection's path is known: its MTU, its MSS", async () => {

@@ -20,6 +20,7 @@ import {
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_SNDBUF,
+  SO_SNDBUFFORCE,
   SO_TIMESTAMPNS,
   SOL_SOCKET,
 } from "../../sys/libc.ts";
@@ -27,7 +28,10 @@ import { setOption } from "../../sys/socket.ts";
 import { Failure } from "../failure.ts";
 import type { UdpSocketOptions } from "../udp-socket.ts";
 
-/** Room in the kernel for some sixty of the largest datagrams, each way; it gives what it allows (net.core.rmem_max). */
+/**
+ * Room in the kernel for some sixty of the largest datagrams, each way; it gives what it allows (net.core.rmem_max,
+ * wmem_max).
+ */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** What a socket will tell of its datagrams that not every kernel can. */
@@ -42,11 +46,13 @@ type Cutting = Pick<UdpSocketOptions, "dontFragment" | "cuttable">;
  * Has the kernel tell all that it knows of datagrams and of errors, and sets who may cut one (ip(7), IP_MTU_DISCOVER).
  */
 export function setUdpOptions(fd: number, { address }: Endpoint, cutting: Cutting): Tells | Failure {
-  // The first of the two is allowed to root alone, and then has no bound.
-  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)) {
-    setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
+  // The first of each two is allowed to root alone (CAP_NET_ADMIN), and then has no bound.
+  for (const options of [
+    [SO_RCVBUFFORCE, SO_RCVBUF],
+    [SO_SNDBUFFORCE, SO_SNDBUF],
+  ] as const) {
+    options.some((option) => setOption(fd, SOL_SOCKET, option, BUFFER_BYTES));
   }
-  setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
   setOption(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
   return isIPv4(address) ? setIPv4(fd, cutting) : setIPv6(fd, cutting);
 }
