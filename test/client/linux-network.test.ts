@@ -155,8 +155,9 @@ test("an established connection outlives an ICMP that a plain program would not 
   const asking = ask({ tcp: "10.2.0.2:1234", echoes: 60, pauseMs: 50 });
   // The client has no other connection: it is there, and asks on while the way is closed again and again.
   await until("it is connected", async () => (await client.run("ss", "-Htn")).includes("10.2.0.2:1234"));
-  await router.configure(`for time in 1 2 3; do
-    ip route add prohibit 10.2.0.2/32; sleep 0.3; ip route del prohibit 10.2.0.2/32; sleep 0.3; done`);
+  // Long enough for a segment to be sent again: the ICMP that answers a send itself finds the socket busy.
+  await router.configure(`for time in 1 2; do
+    ip route add prohibit 10.2.0.2/32; sleep 1; ip route del prohibit 10.2.0.2/32; sleep 0.2; done`);
   expect(await asking).toMatchObject([[{ code: "well" }]]);
   expect(await heard()).toBeGreaterThan(before);
 });

@@ -159,15 +159,17 @@ export class LinuxConnection implements Connection, Watcher {
   }
 
   #tryConnected(): void {
-    const errno = takeError(this.#fd);
-    if (errno === ECONNRESET || errno === EPIPE) {
-      this.#reset = wordOf(errno); // of an established connection: a SYN that is answered by a reset is refused
+    const error = takeError(this.#fd);
+    if (error === ECONNRESET || error === EPIPE) {
+      this.#reset = wordOf(error); // of an established connection: a SYN that is answered by a reset is refused
       this.#connected();
-    } else if (errno !== 0) {
-      this.#fail(failureOf(errno, meaningOnConnect, this.#icmp()));
-    } else if (isConnected(this.#fd)) {
-      this.#connected();
+      return;
     }
+    // ICMP that comes while connect(2) still has the socket lies in the queue alone: without it, the next SYN's would end it.
+    const news = this.#news();
+    const errno = error === 0 ? (news?.errno ?? 0) : error;
+    if (errno !== 0) this.#fail(failureOf(errno, meaningOnConnect, news?.icmp ?? null));
+    else if (isConnected(this.#fd)) this.#connected();
   }
 
   #fail(failure: Failure): void {
@@ -194,12 +196,12 @@ export class LinuxConnection implements Connection, Watcher {
   }
 
   /** What ICMP said of the SYN, where it was ICMP. */
-  #icmp(): Icmp | null {
+  #news(): { readonly errno: number; readonly icmp: Icmp } | null {
     received ??= new MessageMemory(PIECE_BYTES);
     while (received.receive(this.#fd, MSG_ERRQUEUE) >= 0) {
       const { error } = received.said();
-      if (error !== null && error.offender !== null)
-        return { by: error.offender, to: this.#target, mtu: null };
+      if (error === null || error.offender === null) continue;
+      return { errno: error.errno, icmp: { by: error.offender, to: this.#target, mtu: null } };
     }
     return null;
   }
