@@ -24,13 +24,13 @@ export class FlowBook {
   readonly messages: FlowMessages;
   banner: Banner | null = null;
   heard = false;
+  /** Why a message did not leave, the first time. */
+  notSent: Failure | null = null;
   /** When a message was answered at last, right or changed, by the clock of the arrivals; null before the first. */
   echoAtMs: number | null = null;
   readonly #target: Endpoint;
   readonly #crossed: (flow: number) => void;
   #crossedCount = 0;
-  #unsent = 0;
-  #notSent: Failure | null = null;
   #firstBack: number | null = null;
   #to: Address | null = null;
   #ttl: number | null = null;
@@ -49,12 +49,6 @@ export class FlowBook {
   /** Whether ICMP told that it does not arrive. */
   get hasNews(): boolean {
     return this.#news.size > 0;
-  }
-
-  /** The message booked last did not leave. */
-  unsent(failure: Failure): void {
-    this.#unsent++;
-    this.#notSent ??= failure;
   }
 
   /** Something came, from whomever. */
@@ -94,8 +88,7 @@ export class FlowBook {
     return {
       own: ownEnd(local, this.#to ?? way, this.#target),
       counts: { ...this.messages.counts },
-      unsent: this.#unsent,
-      notSent: this.#notSent,
+      notSent: this.notSent,
       astray,
       crossed: this.#crossedCount,
       firstBack: this.#firstBack,
