@@ -38,8 +38,8 @@ class Booked {
     return this;
   }
 
-  seen(): UdpFlowSeen {
-    return this.book.seen(end("0.0.0.0:40112"), at("10.244.3.9"), 0, 0);
+  seen(droppedByKernel: number | null = null): UdpFlowSeen {
+    return this.book.seen(end("0.0.0.0:40112"), at("10.244.3.9"), { dropped: 0, droppedByKernel });
   }
 }
 
@@ -67,7 +67,9 @@ describe("an answer", () => {
       heard: false,
       firstBack: null,
     });
-    expect(new Booked(1).book.seen(end("0.0.0.0:40112"), null, 0, 0).own).toBeNull();
+    expect(
+      new Booked(1).book.seen(end("0.0.0.0:40112"), null, { dropped: 0, droppedByKernel: null }).own,
+    ).toBeNull();
   });
 
   test("that is late in order tells which the first was that came back", () => {
@@ -148,5 +150,18 @@ describe("news", () => {
     const booked = new Booked(1);
     for (let host = 1; host <= 200; host++) booked.fail("refused", `10.1.1.${host}`);
     expect(booked.seen().news).toHaveLength(8);
+  });
+});
+
+describe("what the kernel threw away", () => {
+  test("was more than it had room for, where much came", () => {
+    const booked = new Booked(1);
+    for (let number = 0; number < 200; number++) booked.take("hello", { from: end("10.96.0.8:1") });
+    expect(booked.seen(7)).toMatchObject({ dropped: 7, damaged: 0 });
+  });
+
+  test("had a wrong checksum, where little came", () => {
+    expect(new Booked(1).take(message(0)).seen(7)).toMatchObject({ dropped: 0, damaged: 7 });
+    expect(new Booked(1).seen(null)).toMatchObject({ dropped: 0, damaged: 0 });
   });
 });

@@ -204,6 +204,12 @@ describe("lost", () => {
     expect(result.problems.map(({ code }) => code)).toEqual(["foreign"]);
   });
 
+  test("with a wrong checksum is said to be so", () => {
+    const problems = problemsOf([flow({ answered: 7, lost: 3 }, { damaged: 3 })]);
+    expect(problems).toMatchObject([{ code: "lost", count: 3, next: "nstat -az UdpInCsumErrors" }]);
+    expect(problems[0]?.likely).toStartWith("3 came with a wrong checksum");
+  });
+
   test("is none that this program did not read", () => {
     const result = resultOf(seen([flow({ answered: 7, lost: 3 }, { dropped: 5 })]));
     expect(result).toMatchObject({ lost: 0, problems: [] });

@@ -132,7 +132,7 @@ class FlowRun {
     if (end === "interrupted") this.interrupted = true;
     else book.messages.tracker.finish();
     this.roundTrips.addAll(book.messages.roundTrips);
-    return { key, seen: book.seen(flow.local, this.#way, flow.dropped, 0) };
+    return { key, seen: book.seen(flow.local, this.#way, flow) };
   }
 
   #notOpened(failure: Failure): null {
