@@ -38,7 +38,19 @@ export class FlowMessages {
 
   /** The next message, booked as sent. */
   next(nowMs: number): Uint8Array {
-    return makePayload(this.#key, this.tracker.send(nowMs), this.#size);
+    const message = this.upcoming();
+    this.sent(nowMs);
+    return message;
+  }
+
+  /** The next message: made, and not booked, so that its time can be taken when it leaves. */
+  upcoming(): Uint8Array {
+    return makePayload(this.#key, this.counts.sent, this.#size);
+  }
+
+  /** Books the upcoming message as sent. */
+  sent(nowMs: number): void {
+    this.tracker.send(nowMs);
   }
 
   /** What a payload is, of the messages sent so far; nothing is booked. */

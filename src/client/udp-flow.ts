@@ -80,6 +80,11 @@ export class UdpFlow implements AsyncDisposable {
     return this.#inbox.dropped;
   }
 
+  /** Datagrams that came and the kernel threw away, as `UdpSocket.dropped` has them; null where it does not say. */
+  get droppedByKernel(): number | null {
+    return this.#socket.dropped?.() ?? null;
+  }
+
   /**
    * Sends one datagram of 0 to 65,507 bytes. Null, or why it did not leave: `no_buffers_here` may pass, try again later.
    * @param to someone else than the target; only where the flow is not connected

@@ -51,6 +51,8 @@ export class UdpInbox {
 
   /** The next item; `timeout` when there is none by then. */
   async next(patience: Patience): Promise<Datagram | Failure> {
+    const here = this.#take();
+    if (here !== null) return here; // where more comes than is asked for, each costs little
     const item = await this.#wake.until(() => this.#take() ?? this.#end, patience);
     return item ?? new Failure("timeout");
   }

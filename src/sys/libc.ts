@@ -126,6 +126,7 @@ export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SO_MEMINFO = 55;
 /** When a packet came, as the kernel's wall clock had it: a `struct timespec`. Also the type of the control message. */
 export const SO_TIMESTAMPNS = 35;
 export const IPPROTO_IP = 0;

@@ -8,6 +8,7 @@ import {
   SO_ERROR,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_MEMINFO,
   SOL_SOCKET,
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
@@ -54,6 +55,23 @@ export function takeError(fd: number): number {
   const [value, length] = [memory.address + 96, memory.address + 100] as [Pointer, Pointer];
   loadLibc().getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length);
   return memory.view.getInt32(96, true);
+}
+
+/** Words of SO_MEMINFO, and the one that counts what was thrown away (linux/sock_diag.h, SK_MEMINFO_DROPS). */
+const MEMINFO_WORDS = 9;
+const MEMINFO_DROPS = 8;
+
+/**
+ * Datagrams that the kernel threw away when they came to a socket: its buffer was full, or the checksum wrong. 0 where it
+ * does not say.
+ */
+export function droppedAt(fd: number): number {
+  const { view, address } = socketScratch();
+  view.setInt32(64, 4 * MEMINFO_WORDS, true);
+  const [value, length] = [address, address + 64] as [Pointer, Pointer];
+  const result = loadLibc().getsockopt(fd, SOL_SOCKET, SO_MEMINFO, value, length);
+  const told = result === 0 && view.getInt32(64, true) > 4 * MEMINFO_DROPS;
+  return told ? view.getUint32(4 * MEMINFO_DROPS, true) : 0;
 }
 
 /** Has the kernel ask a silent peer whether it is still there, and end the connection where it is not (tcp(7)). */

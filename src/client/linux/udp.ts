@@ -19,6 +19,7 @@ import {
 import { type NativeMemory, nativeMemory } from "../../sys/memory.ts";
 import { MessageMemory, type Said } from "../../sys/message.ts";
 import { writeSockaddr } from "../../sys/sockaddr.ts";
+import { droppedAt } from "../../sys/socket.ts";
 import { Failure, type FailureCode, meaningOf, meaningOnConnect } from "../failure.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketEvents, UdpSocketOptions } from "../udp-socket.ts";
 import { Arrivals } from "./arrival.ts";
@@ -81,6 +82,7 @@ class LinuxUdpSocket implements UdpSocket, Watcher {
   readonly #events: UdpSocketEvents;
   readonly #arrivals = new Arrivals();
   #isOpen = true;
+  #dropped = 0;
 
   constructor(
     fd: number,
@@ -119,8 +121,14 @@ class LinuxUdpSocket implements UdpSocket, Watcher {
     }
   }
 
+  dropped(): number {
+    if (this.#isOpen) this.#dropped = droppedAt(this.#fd);
+    return this.#dropped;
+  }
+
   close(): void {
     if (!this.#isOpen) return;
+    this.dropped();
     this.#isOpen = false;
     this.#reactor.remove(this.#fd);
     loadLibc().close(this.#fd);

@@ -20,18 +20,20 @@ export async function checkUdp(asked: Asked, context: CheckContext): Promise<Che
     ...context,
     progress: (share) => context.progress(from + share / 2),
   });
-  const result = resultOf(await askFlows(asked, halved(0)));
-  return withSizes(result, result.flowsAnswered > 0 ? await probeMtu(asked, halved(0.5)) : notAnswered());
+  const seen = await askFlows(asked, halved(0));
+  const heard = seen.flows.some((flow) => flow.heard); // if only of a banner: smaller ones may pass
+  return withSizes(resultOf(seen), heard ? await probeMtu(asked, halved(0.5)) : notAnswered());
 }
 
-/** The result with what was found of the sizes. */
+/** The result with what was found of the sizes, which knows more of them than the flows do. */
 function withSizes(result: CheckResult, { mtu, problems, notes }: MtuFindings): CheckResult {
+  const others = result.notes.filter(({ code }) => mtu === null || code !== "mtu_reduced");
   return {
     ...result,
     mtu,
     ok: result.ok && problems.length === 0,
     problems: [...result.problems, ...problems],
-    notes: [...result.notes, ...notes],
+    notes: [...others, ...notes],
   };
 }
 

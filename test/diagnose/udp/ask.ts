@@ -2,6 +2,7 @@ import { bunSockets } from "../../../src/client/bun-sockets.ts";
 import type { Asked, CheckContext, CheckSettings } from "../../../src/diagnose/check/plan.ts";
 import { checkUdp } from "../../../src/diagnose/check/udp.ts";
 import type { CheckResult, Problem } from "../../../src/diagnose/result.ts";
+import { runTask } from "../../../src/diagnose/thread.ts";
 import { formatEndpoint } from "../../../src/net/endpoint.ts";
 import { end } from "../fixtures.ts";
 
@@ -39,18 +40,15 @@ export const askByBun: Ask = (target, asking = {}) => {
   return checkUdp(askedFor(target), context);
 };
 
-/** By system calls, in a thread of its own; it can neither be given up nor tell how far it is. */
-export const askByCalls: Ask = async (target, asking = {}) => {
-  const worker = new Worker(new URL("./linux-worker.ts", import.meta.url).href);
-  try {
-    const { promise, resolve, reject } = Promise.withResolvers<CheckResult>();
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage({ asked: askedFor(target), settings: { ...SETTINGS, ...asking.settings } });
-    return await promise;
-  } finally {
-    worker.terminate();
-  }
+/** By system calls, in a thread of its own. */
+export const askByCalls: Ask = async (target, { settings, signal, progress } = {}) => {
+  const input = { asked: [askedFor(target)], settings: { ...SETTINGS, ...settings } };
+  const [result] = await runTask("check", input, {
+    signal: signal ?? new AbortController().signal,
+    onEvent: ({ share }) => progress?.(share),
+    bySystemCalls: true,
+  });
+  return result!;
 };
 
 /** Every way of asking that there is on this machine. */

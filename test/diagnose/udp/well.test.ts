@@ -3,7 +3,7 @@ import { freePort } from "../../client/servers.ts";
 import { startServer, until } from "../../harness.ts";
 import { startUdp } from "../../net/servers/udp.ts";
 import { end } from "../fixtures.ts";
-import { askByBun, askByCalls, problemOf, SETTINGS, said, WAYS } from "./ask.ts";
+import { askByCalls, problemOf, SETTINGS, said, WAYS } from "./ask.ts";
 
 /** What is measured of right servers, and that nothing is said of them; where flows come from. */
 
@@ -141,28 +141,30 @@ for (const [way, ask] of WAYS) {
       expect(problemOf(result)).toMatchObject({ by: null, where: "this_machine", next: "ip address" });
     });
   });
-}
 
-test("given up by its owner, it ends at once, and what is under way is not lost", async () => {
-  using server = await startUdp("silent");
-  const abort = new AbortController();
-  let sent = 0;
-  const asking = askByBun(server.port, {
-    settings: { timeoutMs: 60_000 },
-    signal: abort.signal,
-    progress: () => void sent++,
+  describe(`by ${way}`, () => {
+    test("given up by its owner, it ends at once, and what is under way is not lost", async () => {
+      using server = await startUdp("silent");
+      const abort = new AbortController();
+      let sent = 0;
+      const asking = ask(server.port, {
+        settings: { timeoutMs: 60_000 },
+        signal: abort.signal,
+        progress: () => void sent++,
+      });
+      await until("it has sent something", () => sent > 0);
+      abort.abort();
+      const result = await asking;
+      expect(result).toMatchObject({ ok: false, received: 0, lost: 0, problems: [] });
+      expect(result.notes.map(({ says }) => says).join("\n")).toContain("interrupted");
+    });
+
+    test("it tells how far it is, up to the end", async () => {
+      using server = await startUdp("none");
+      const shares: number[] = [];
+      await ask(server.port, { progress: (share) => void shares.push(share) });
+      expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+      expect(shares.at(-1)).toBe(1);
+    });
   });
-  await until("it has sent something", () => sent > 0);
-  abort.abort();
-  const result = await asking;
-  expect(result).toMatchObject({ ok: false, received: 0, lost: 0, problems: [] });
-  expect(result.notes.map(({ says }) => says).join("\n")).toContain("interrupted");
-});
-
-test("it tells how far it is, up to the end", async () => {
-  using server = await startUdp("none");
-  const shares: number[] = [];
-  await askByBun(server.port, { progress: (share) => void shares.push(share) });
-  expect(shares).toEqual(shares.toSorted((a, b) => a - b));
-  expect(shares.at(-1)).toBe(1);
-});
+}

@@ -63,15 +63,22 @@ async function takeNext(flow: UdpFlow, book: FlowBook, timeoutMs: number): Promi
   return true;
 }
 
-/** Sends the next message; where the kernel has no room now, again when it may have. Null, or why it did not leave. */
+/**
+ * Sends the next message; where the kernel has no room now, again when it may have. Its time is taken when it leaves.
+ * Null, or why it did not.
+ */
 async function send(flow: UdpFlow, book: FlowBook, timeoutMs: number): Promise<Failure | null> {
   const patience = new Patience(timeoutMs);
-  const message = book.messages.next(performance.now());
+  const message = book.messages.upcoming();
   for (;;) {
+    const nowMs = performance.now();
     const failure = flow.send(message);
-    if (failure === null) return null;
+    if (failure === null) {
+      book.messages.sent(nowMs);
+      return null;
+    }
     if (failure.code !== "no_buffers_here" || patience.leftMs <= 0) {
-      book.unsent(failure);
+      book.notSent ??= failure;
       return failure;
     }
     await sleep(BUFFERS_RETRY_MS);

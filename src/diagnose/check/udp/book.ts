@@ -10,8 +10,21 @@ import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./seen.ts"
 /** Who sends news or answers for others: so many are told apart, and what any more of them send is left out. */
 const SENDERS_MAX = 8;
 
+/**
+ * A socket's buffer, of 200 KB or more, is filled by so many unasked datagrams, or by some of this size (socket(7),
+ * net.core.rmem_default); by less than either it is not.
+ */
+const FLOOD = 100;
+const LARGE_BYTES = 16 * 1024;
+
 /** A banner is text: its first byte is below, that of any payload of this program is not. */
 const NO_TEXT = 0x80;
+
+/** What was thrown away on this machine, as `UdpFlow` has it. */
+export interface Dropped {
+  readonly dropped: number;
+  readonly droppedByKernel: number | null;
+}
 
 /** What a flow's messages are like. */
 export interface BookOptions {
@@ -24,13 +37,16 @@ export class FlowBook {
   readonly messages: FlowMessages;
   banner: Banner | null = null;
   heard = false;
+  /** Why a message did not leave, the first time. */
+  notSent: Failure | null = null;
   /** When a message was answered at last, right or changed, by the clock of the arrivals; null before the first. */
   echoAtMs: number | null = null;
   readonly #target: Endpoint;
+  readonly #size: number;
   readonly #crossed: (flow: number) => void;
   #crossedCount = 0;
-  #unsent = 0;
-  #notSent: Failure | null = null;
+  /** What came of strangers and is nobody's business. */
+  #noise = 0;
   #firstBack: number | null = null;
   #to: Address | null = null;
   #ttl: number | null = null;
@@ -43,6 +59,7 @@ export class FlowBook {
   constructor(key: FlowKey, target: Endpoint, options: BookOptions, crossed: (flow: number) => void) {
     this.messages = new FlowMessages(key, options.size, options.timeoutMs);
     this.#target = target;
+    this.#size = options.size;
     this.#crossed = crossed;
   }
 
@@ -51,16 +68,13 @@ export class FlowBook {
     return this.#news.size > 0;
   }
 
-  /** The message booked last did not leave. */
-  unsent(failure: Failure): void {
-    this.#unsent++;
-    this.#notSent ??= failure;
-  }
-
   /** Something came, from whomever. */
   take(datagram: Datagram): void {
     const asked = isFrom(datagram, this.#target);
-    if (!this.#takeBanner(datagram) && !this.#takePayload(datagram, asked)) return;
+    if (!this.#takeBanner(datagram) && !this.#takePayload(datagram, asked)) {
+      this.#noise++;
+      return;
+    }
     const { to, ttl } = datagram;
     this.heard = true;
     this.#to ??= to;
@@ -89,14 +103,16 @@ export class FlowBook {
    * What is known of the flow now.
    * @param local this end as its socket has it
    * @param way this end's address as the system would choose it; null where it does not say
+   * @returns where `astray` is 0: other flows know of that
    */
-  seen(local: Endpoint, way: Address | null, dropped: number, astray: number): UdpFlowSeen {
+  seen(local: Endpoint, way: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
+    const thrownAway = droppedByKernel ?? 0;
+    const overrun = this.#mayOverrun();
     return {
       own: ownEnd(local, this.#to ?? way, this.#target),
       counts: { ...this.messages.counts },
-      unsent: this.#unsent,
-      notSent: this.#notSent,
-      astray,
+      notSent: this.notSent,
+      astray: 0,
       crossed: this.#crossedCount,
       firstBack: this.#firstBack,
       heard: this.heard,
@@ -106,8 +122,15 @@ export class FlowBook {
       strangers: [...this.#strangers].map(([from, count]): StrangerSeen => ({ from, count })),
       news: [...this.#news.values()],
       narrow: this.#narrow,
-      dropped,
+      dropped: dropped + (overrun ? thrownAway : 0),
+      damaged: overrun ? 0 : thrownAway,
     };
+  }
+
+  /** Whether so much came that the kernel may have had no room for more. */
+  #mayOverrun(): boolean {
+    const { duplicated, foreign } = this.messages.counts;
+    return this.#noise + duplicated + foreign >= FLOOD || this.#size >= LARGE_BYTES;
   }
 
   /** A stranger's too: it is that of the server that answers in the place of the one asked. */

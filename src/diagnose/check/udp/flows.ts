@@ -15,8 +15,7 @@ const FLOWS_AT_ONCE = 10;
 /** The first ones begin spread over an interval, and over so long at most. */
 const SPREAD_MS_MAX = 1000;
 
-/** So many flows at most are asked again for their banner, from so many other source ports each. */
-const ASKED_AGAIN_MAX = 10;
+/** So many other source ports are tried at most for a flow that has no banner. */
 const PORTS_MAX = 3;
 
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
@@ -105,7 +104,7 @@ class FlowRun {
     const without = this.#done.flatMap((each, index) =>
       each !== undefined && each.seen.banner === null && isFlawless(each.seen) ? [index] : [],
     );
-    for (const index of without.slice(0, ASKED_AGAIN_MAX)) await this.#askAgain(index);
+    await Promise.all(without.slice(0, FLOWS_AT_ONCE).map((index) => this.#askAgain(index)));
   }
 
   async #askAgain(index: number): Promise<void> {
@@ -133,7 +132,7 @@ class FlowRun {
     if (end === "interrupted") this.interrupted = true;
     else book.messages.tracker.finish();
     this.roundTrips.addAll(book.messages.roundTrips);
-    return { key, seen: book.seen(flow.local, this.#way, flow.dropped, 0) };
+    return { key, seen: book.seen(flow.local, this.#way, flow) };
   }
 
   #notOpened(failure: Failure): null {

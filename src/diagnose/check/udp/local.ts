@@ -4,14 +4,14 @@ import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
 import { routeTo } from "../commands.ts";
-import { nameOf, sentOf, type UdpSeen } from "./seen.ts";
+import { nameOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of what kept this machine from sending. */
 
 type Local = Pick<Problem, "code" | "says" | "likely" | "next">;
 
 export function localProblems(seen: UdpSeen): Problem[] {
-  const stopped = seen.flows.find((flow) => sentOf(flow) === 0 && flow.notSent !== null);
+  const stopped = seen.flows.find((flow) => flow.notSent !== null && flow.news.length === 0);
   const failure = seen.notOpened ?? stopped?.notSent ?? null;
   if (failure === null) return [];
   const by = { by: null };

@@ -38,9 +38,7 @@ export interface UdpFlowSeen {
   /** This end; null where its address is not known. */
   readonly own: Endpoint | null;
   readonly counts: Readonly<Counts>;
-  /** Of those counted as sent: what the system refused to send. */
-  readonly unsent: number;
-  /** Why it refused; null where it never did. */
+  /** Why this machine did not send a message, which is not counted then; null where it sent all. */
   readonly notSent: Failure | null;
   /** Messages of this flow that came to another one. */
   readonly astray: number;
@@ -60,6 +58,8 @@ export interface UdpFlowSeen {
   readonly narrow: NarrowSeen | null;
   /** What came here and was thrown away because nobody read it in time. */
   readonly dropped: number;
+  /** What came here and was thrown away though there was room for it: its checksum was wrong. */
+  readonly damaged: number;
 }
 
 export interface UdpSeen {
@@ -89,7 +89,7 @@ export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
   const sum = (of: (flow: UdpFlowSeen) => number): number =>
     flows.reduce((total, flow) => total + of(flow), 0);
   return {
-    sent: sum(sentOf),
+    sent: sum(({ counts }) => counts.sent),
     received: sum(receivedOf),
     lost: sum(lostOf),
     duplicated: sum(({ counts }) => counts.duplicated),
@@ -97,11 +97,6 @@ export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
     corrupted: sum(({ counts }) => counts.corrupted),
     foreign: sum(({ counts }) => counts.foreign),
   };
-}
-
-/** Messages that left this machine. */
-export function sentOf({ counts, unsent }: UdpFlowSeen): number {
-  return counts.sent - unsent;
 }
 
 /** Messages whose whole echo came, late ones too. */
@@ -115,11 +110,11 @@ export function isAnswered(flow: UdpFlowSeen): boolean {
 }
 
 /**
- * Messages that left and did not come back, to no flow. What came to another flow is counted there, as foreign; where
+ * Messages that did not come back, to no flow. What came to another flow is counted there, as foreign; where
  * something foreign came in its place here, it is none of the lost already.
  */
-export function lostOf({ counts, unsent, astray, dropped }: UdpFlowSeen): number {
-  return Math.max(0, counts.lost - unsent - Math.max(0, astray - counts.replaced) - dropped);
+export function lostOf({ counts, astray, dropped }: UdpFlowSeen): number {
+  return Math.max(0, counts.lost - Math.max(0, astray - counts.replaced) - dropped);
 }
 
 /** Whether all that a flow sent came back right, once, in time and from where it was asked, and nothing else came. */
@@ -131,7 +126,7 @@ export function isFlawless({ counts, strangers, news, narrow }: UdpFlowSeen): bo
 
 /** Whether what a flow sent was neither answered nor refused. */
 export function isSilent(flow: UdpFlowSeen): boolean {
-  return sentOf(flow) > 0 && !flow.heard && flow.news.length === 0;
+  return flow.counts.sent > 0 && !flow.heard && flow.news.length === 0;
 }
 
 /** A flow's two ends; null where this end is not known. */
