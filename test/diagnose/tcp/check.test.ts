@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { closeLinuxSockets } from "../../../src/client/linux/sockets.ts";
 import type { Sockets } from "../../../src/client/sockets.ts";
-import type { CheckSettings } from "../../../src/diagnose/check/plan.ts";
+import type { CheckContext, CheckSettings } from "../../../src/diagnose/check/plan.ts";
 import { checkTcp } from "../../../src/diagnose/check/tcp.ts";
 import type { CheckResult, Problem, ProblemCode } from "../../../src/diagnose/result.ts";
 import { type Endpoint, formatEndpoint } from "../../../src/net/endpoint.ts";
@@ -41,6 +41,7 @@ function check(
   target: Endpoint,
   sockets: Sockets,
   changed: Partial<CheckSettings> = {},
+  { signal = new AbortController().signal, progress = () => {} }: Partial<CheckContext> = {},
 ): Promise<CheckResult> {
   const asked = {
     target: `tcp://${formatEndpoint(target)}`,
@@ -49,12 +50,7 @@ function check(
     endpoint: target,
     resolveMs: null,
   };
-  const context = {
-    settings: { ...SETTINGS, ...changed },
-    sockets,
-    signal: new AbortController().signal,
-    progress() {},
-  };
+  const context = { settings: { ...SETTINGS, ...changed }, sockets, signal, progress };
   return checkTcp(asked, context);
 }
 
@@ -222,7 +218,7 @@ for (const [way, sockets] of SOCKETS) {
     });
 
     for (const { fault, bytes, code, facts = {}, says, settings } of FOUND) {
-      test(`a server that ${fault}${bytes === undefined ? "" : ` after ${bytes} bytes`}: ${code}`, async () => {
+      test.concurrent(`a server that ${fault}${bytes === undefined ? "" : ` after ${bytes} bytes`}: ${code}`, async () => {
         await using server = await startFaulty(fault, bytes);
         const result = await check(server.endpoint, sockets, settings);
         const problem = only(result.problems);
@@ -294,6 +290,32 @@ for (const [way, sockets] of SOCKETS) {
       const problem = only(result.problems);
       expect(problem).toMatchObject({ code: "no_ports_here", where: "this_machine" });
       expect(problem.says).toContain(`source port ${taken.port} is not free`);
+    });
+
+    test("whoever has had enough gets what there is by then, and that it is not all", async () => {
+      await using server = await startServer();
+      const controller = new AbortController();
+      const shares: number[] = [];
+      const progress = (share: number): void => {
+        shares.push(share);
+        if (shares.length === 2) controller.abort();
+      };
+      const target = end(`127.0.0.1:${server.tcpPort}`);
+      const result = await check(target, sockets, {}, { signal: controller.signal, progress });
+      expect(shares).toEqual([0.25, 0.5]);
+      expect(result).toMatchObject({ flows: 2, flowsAnswered: 2, sent: 12, received: 12, problems: [] });
+      expect(result.notes.map(({ says }) => says)).toContain("the rest: not measured (interrupted)");
+      const silent = await startFaulty("silent");
+      await using _ = silent;
+      const startMs = performance.now();
+      const stopped = check(
+        silent.endpoint,
+        sockets,
+        { timeoutMs: 60_000 },
+        { signal: AbortSignal.timeout(200) },
+      );
+      expect(await stopped).toMatchObject({ ok: false, flows: 0, problems: [] });
+      expect(performance.now() - startMs).toBeLessThan(30_000);
     });
 
     test("no bulk: the half-close is made all the same, and a bulk of 0 bytes is null", async () => {

@@ -23,7 +23,8 @@ export async function startFaulty(
   enter: readonly string[] = [],
 ): Promise<FaultyProcess> {
   const args = [name, address, "0", ...(bytes === undefined ? [] : [String(bytes)])];
-  const child = Bun.spawn([...enter, process.execPath, PROGRAM, ...args], {
+  const own = ["setpriv", "--pdeathsig", "KILL"]; // it ends with the tests, however these do
+  const child = Bun.spawn([...enter, ...own, process.execPath, PROGRAM, ...args], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
