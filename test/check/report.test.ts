@@ -11,7 +11,7 @@ function wordsOf(report: CheckReport): string {
 }
 
 function widest(text: string): number {
-  return Math.max(...text.split("\n").map((line) => Bun.stringWidth(line)));
+  return Math.max(...text.split("\n").map((line) => line.length));
 }
 
 describe("in words", () => {
@@ -96,7 +96,10 @@ describe("in JSON", () => {
 
 describe("whatever a check finds", () => {
   // What came over the network (names of Pods, of nodes) may be anything.
-  const text = fc.oneof(fc.string({ unit: "binary", maxLength: 300 }), fc.lorem({ maxCount: 30 }));
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 150, size: "max" }),
+    fc.lorem({ maxCount: 30 }),
+  );
   const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(arbitrary);
   const count = fc.nat();
   const ms = fc.double({ min: 0, max: 1e7, noNaN: true });
@@ -165,19 +168,19 @@ describe("whatever a check finds", () => {
       fc.property(fc.array(result, { minLength: 1, maxLength: 3 }), (results) => {
         const words = wordsOf(reportOf(results));
         expect(widest(words)).toBeLessThanOrEqual(WIDTH);
-        expect(words).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]|(?!\n)\p{Cc}/u);
+        expect(words).not.toMatch(/[^ -~\n]/);
         expect(words).not.toMatch(/undefined|NaN|\[object/);
         for (const { problems } of results)
-          for (const { code } of problems) expect(words).toContain(`  ${code}: `);
+          for (const { code } of problems) expect(words).toMatch(new RegExp(`^ {2}${code}:( |$)`, "m"));
       }),
-      { numRuns: 300 },
+      { numRuns: 100, endOnFailure: true }, // a smaller one is not easier to read
     );
   });
 
   test("what is wrapped is all there, in its order", () => {
     fc.assert(
       fc.property(
-        fc.string({ unit: "grapheme-ascii", maxLength: 500 }),
+        fc.string({ unit: "grapheme-ascii", maxLength: 500, size: "max" }),
         fc.constantFrom("", "  head  "),
         (text, head) => {
           const lines = wrap(text, head);
