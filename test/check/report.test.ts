@@ -6,8 +6,8 @@ import type { CheckReport, CheckResult, Note, Problem } from "../../src/diagnose
 import { PROBLEMS, reportOf, WELL } from "./results.ts";
 import { NOTE_CODES, PROBLEM_CODES, REPORT } from "./schema.ts";
 
-function wordsOf(report: CheckReport): string {
-  return textOf(reportLines(report), false);
+function wordsOf(report: CheckReport, mtu = false): string {
+  return textOf(reportLines(report, { mtu }), false);
 }
 
 function widest(text: string): number {
@@ -47,12 +47,18 @@ describe("in words", () => {
   });
 
   test("colours are added to the same words", () => {
-    const lines = reportLines(reportOf([WELL[0]!, PROBLEMS.lost]));
+    const lines = reportLines(reportOf([WELL[0]!, PROBLEMS.lost]), { mtu: false });
     const coloured = textOf(lines, true);
     expect(coloured).toContain("\x1b[1;32mtcp 10.96.0.7:1234 (echo-server): well\x1b[0m");
     expect(coloured).toContain("\x1b[1;31mudp 10.244.1.2:5678: lost\x1b[0m");
     expect(Bun.stripANSI(coloured)).toBe(textOf(lines, false));
     expect(textOf(lines, false)).not.toContain("\x1b");
+  });
+
+  test("sizes are said not to be asked for where they were not", () => {
+    const says = "sizes (--mtu was not asked for)";
+    expect(wordsOf(reportOf([WELL[2]!]))).toContain(says);
+    expect(wordsOf(reportOf([WELL[2]!]), true)).not.toContain(says);
   });
 
   test("what is going on while it waits", () => {

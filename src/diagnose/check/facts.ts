@@ -52,13 +52,9 @@ function answered({ servers, flows }: CheckResult): Fact | null {
 
 /** `server1-abc on node1, 10.244.1.2:5678` */
 function whoText({ server, pod, node }: ServerSeen): string {
-  const place =
-    pod === null
-      ? node === null
-        ? null
-        : `a server on ${node}`
-      : `${pod}${node === null ? "" : ` on ${node}`}`;
-  return [place, server ?? "who did not say"].filter((part) => part !== null).join(", ");
+  const where = node === null ? "" : ` on ${node}`;
+  const place = pod === null && node === null ? [] : [`${pod ?? "a server"}${where}`];
+  return [...place, server ?? "who did not say"].join(", ");
 }
 
 /** One line where nothing is changed on the way; else the notes say what is. */
