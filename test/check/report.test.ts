@@ -198,6 +198,15 @@ describe("whatever a check finds", () => {
     );
   });
 
+  test("a command that is longer than a line stays one command", () => {
+    const command = `kubectl get endpointslices ${"-l a=b ".repeat(30)}`.trim();
+    const lines = wrap(command, "    next  ", "            ", " \\");
+    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.slice(0, -1).every((line) => line.endsWith(" \\") && line.length <= WIDTH)).toBe(true);
+    const pasted = Bun.spawnSync(["sh", "-c", lines.join("\n").replace("    next  ", "echo ")]);
+    expect(pasted.stdout.toString()).toBe(`${command}\n`);
+  });
+
   test("columns stand under their heads", () => {
     expect(
       align([
