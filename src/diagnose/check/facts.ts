@@ -26,6 +26,7 @@ const SECONDS_FROM_MS = 10_000;
 /** All that is known, in the order of the report. */
 export function factsOf(result: CheckResult): Fact[] {
   return [
+    resolved(result),
     answered(result),
     translation(result),
     times(result),
@@ -35,6 +36,12 @@ export function factsOf(result: CheckResult): Fact[] {
     hops(result),
     mtu(result),
   ].filter((fact) => fact !== null);
+}
+
+/** Five seconds here are a lost packet between this machine and its name server. */
+function resolved({ name, address, resolveMs }: CheckResult): Fact | null {
+  if (address === null || resolveMs === null) return null;
+  return { label: "resolved", lines: [`${name} to ${address} in ${timeText(resolveMs)}`] };
 }
 
 function answered({ servers, flows }: CheckResult): Fact | null {
