@@ -157,7 +157,7 @@ export const check: Command<typeof ROWS, CheckTask> = {
     return { targets, family, addressesMax, settings: settingsOf(options), waitMs, engine, json };
   },
 
-  async run({ json, ...question }, { env, shutdown }) {
+  async run({ json, ...question }, { env, shutdown, onExit }) {
     const [{ check: ask }, { jsonText, reportLines, stepText }, { textOf }, { Progress }] = await Promise.all(
       [
         import("../diagnose/check/check.ts"),
@@ -167,10 +167,11 @@ export const check: Command<typeof ROWS, CheckTask> = {
       ],
     );
     const progress = new Progress(isatty(STDERR));
+    onExit(() => progress.stop()); // the bar has told the terminal not to wrap lines
     const report = await ask(question, shutdown, (step) => progress.show(step.share, stepText(step)));
     progress.stop();
     if (report === null) return { exitCode: INTERRUPTED };
-    const text = json ? jsonText(report) : textOf(reportLines(report), wantsColours(env));
+    const text = json ? jsonText(report) : textOf(reportLines(report, question.settings), wantsColours(env));
     return { exitCode: report.ok ? 0 : 1, text };
   },
 };

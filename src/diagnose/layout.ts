@@ -44,7 +44,7 @@ export function wrap(text: string, head = "", indent = " ".repeat(head.length), 
   let line = head;
   let empty = true;
   for (const word of words) {
-    if (!empty && widthOf(line) + 1 + widthOf(word) > room) {
+    if (!empty && line.length + 1 + word.length > room) {
       lines.push(line + end);
       line = indent;
       empty = true;
@@ -57,11 +57,11 @@ export function wrap(text: string, head = "", indent = " ".repeat(head.length), 
 
 /** Rows of cells in columns: the first flush left, the others right. */
 export function align(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => widthOf(row[column]!))));
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row
       .map((cell, column) => {
-        const space = " ".repeat(widths[column]! - widthOf(cell));
+        const space = " ".repeat(widths[column]! - cell.length);
         return column === 0 ? cell + space : space + cell;
       })
       .join("  ")
@@ -69,24 +69,19 @@ export function align(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** What came over the network may hold what moves a cursor or turns the direction of writing. */
+/**
+ * On one line, of characters that take one column each. What came over the network may hold others: what moves a cursor
+ * or turns the direction of writing, and what is as wide as each terminal thinks. Names of hosts and Pods have none.
+ */
 function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
+  return text
+    .replace(/\s+/g, " ")
+    .replace(/[^ -~]/gu, "?")
+    .trim();
 }
 
 function cut(word: string, room: number): string[] {
   const pieces: string[] = [];
-  let piece = "";
-  for (const character of word) {
-    if (piece !== "" && widthOf(piece + character) > room) {
-      pieces.push(piece);
-      piece = "";
-    }
-    piece += character;
-  }
-  return [...pieces, piece];
-}
-
-function widthOf(text: string): number {
-  return Bun.stringWidth(text);
+  for (let at = 0; at < word.length; at += room) pieces.push(word.slice(at, at + room));
+  return pieces;
 }

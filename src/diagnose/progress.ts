@@ -24,7 +24,7 @@ export class Progress {
     this.#bar?.update(share, this.#words());
   }
 
-  /** Takes the bar away. */
+  /** Takes the bar away; again, it does nothing. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#bar?.stop();

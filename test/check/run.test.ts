@@ -242,23 +242,28 @@ describe("--wait", () => {
 });
 
 describe("on a terminal", () => {
-  /** All that a terminal shows of a command. */
-  async function shown(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  /** A command on a terminal, and all that this shows of it. */
+  function start(args: readonly string[], env: Record<string, string> = {}) {
     const decoder = new TextDecoder();
-    let text = "";
+    const shown = { text: "" };
     const child = Bun.spawn([process.execPath, MAIN, "check", ...args], {
       env: { ...cleanEnvironment({ NO_COLOR: undefined, TERM: "xterm", ...env }) },
       terminal: {
         cols: 120,
         rows: 40,
         data(_terminal, bytes) {
-          text += decoder.decode(bytes, { stream: true });
+          shown.text += decoder.decode(bytes, { stream: true });
         },
       },
     });
+    return { child, shown };
+  }
+
+  async function shown(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+    const { child, shown } = start(args, env);
     await child.exited;
-    await until("the last line is shown", () => /(all well|not well): [^\n]*\n/.test(text));
-    return text;
+    await until("the last line is shown", () => /(all well|not well): [^\n]*\n/.test(shown.text));
+    return shown.text;
   }
 
   test("the words are in colour, but not where somebody said no", async () => {
@@ -276,6 +281,16 @@ describe("on a terminal", () => {
     expect(text).toMatch(/\d+ % {2}\d+ s {2}attempt \d+, before: reset/);
     const left = text.slice(text.lastIndexOf(", before: reset"));
     expect(left).toContain("\x1b[2Ktcp 127.0.0.1"); // the bar's line is cleared for the report
+  });
+
+  test("who has enough of it finds the terminal as it was", async () => {
+    using silent = deaf("wait");
+    const { child, shown } = start([`tcp://127.0.0.1:${silent.port}`, "-W", "1h"]);
+    await until("there is a bar", () => shown.text.includes("%"));
+    expect(shown.text).toContain("\x1b[?7l"); // lines do not wrap
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    await until("lines wrap again", () => shown.text.endsWith("\x1b[?7h\x1b8\x1b[1G\x1b[2K"));
   });
 
   test("who does not, sees no bar", async () => {

@@ -26,6 +26,7 @@ const SECONDS_FROM_MS = 10_000;
 /** All that is known, in the order of the report. */
 export function factsOf(result: CheckResult): Fact[] {
   return [
+    resolved(result),
     answered(result),
     translation(result),
     times(result),
@@ -35,6 +36,12 @@ export function factsOf(result: CheckResult): Fact[] {
     hops(result),
     mtu(result),
   ].filter((fact) => fact !== null);
+}
+
+/** Five seconds here are a lost packet between this machine and its name server. */
+function resolved({ name, address, resolveMs }: CheckResult): Fact | null {
+  if (address === null || resolveMs === null) return null;
+  return { label: "resolved", lines: [`${name} to ${address} in ${timeText(resolveMs)}`] };
 }
 
 function answered({ servers, flows }: CheckResult): Fact | null {
@@ -52,13 +59,9 @@ function answered({ servers, flows }: CheckResult): Fact | null {
 
 /** `server1-abc on node1, 10.244.1.2:5678` */
 function whoText({ server, pod, node }: ServerSeen): string {
-  const place =
-    pod === null
-      ? node === null
-        ? null
-        : `a server on ${node}`
-      : `${pod}${node === null ? "" : ` on ${node}`}`;
-  return [place, server ?? "who did not say"].filter((part) => part !== null).join(", ");
+  const where = node === null ? "" : ` on ${node}`;
+  const place = pod === null && node === null ? [] : [`${pod ?? "a server"}${where}`];
+  return [...place, server ?? "who did not say"].join(", ");
 }
 
 /** One line where nothing is changed on the way; else the notes say what is. */

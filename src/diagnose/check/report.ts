@@ -3,6 +3,7 @@ import type { CheckReport, CheckResult, Note, Problem, Where } from "../result.t
 import { countText, plural, timeText } from "../words.ts";
 import type { Step } from "./check.ts";
 import { type Fact, factsOf, isTranslation } from "./facts.ts";
+import type { CheckSettings } from "./plan.ts";
 import { unmeasured } from "./unmeasured.ts";
 
 /** What a check found, in words: first the verdict, then what it is made of, and at the end all in one line. */
@@ -16,9 +17,13 @@ const WHERE: Readonly<Record<Where, string>> = {
   this_machine: "this machine",
 };
 
-/** A report in lines of at most `WIDTH` columns. Works on any report, whatever its figures. */
-export function reportLines(report: CheckReport): Line[] {
-  return [...report.results.flatMap((result) => [...resultLines(result), blank]), ...summary(report)];
+/**
+ * A report in lines of at most `WIDTH` columns. Works on any report, whatever its figures.
+ * @param asked what of it was asked for, where the results do not say so themselves
+ */
+export function reportLines(report: CheckReport, asked: Pick<CheckSettings, "mtu">): Line[] {
+  const results = report.results.flatMap((result) => [...resultLines(result, asked.mtu), blank]);
+  return [...results, ...summary(report)];
 }
 
 /** A report for scripts. Times are told to a tenth of a microsecond: the digits after that are of no clock. */
@@ -34,7 +39,7 @@ export function stepText({ attempt, last }: Step): string {
 }
 
 /** One address by one protocol. */
-function resultLines(result: CheckResult): Line[] {
+function resultLines(result: CheckResult, mtuAsked: boolean): Line[] {
   const notes = result.notes.filter((note) => !isTranslation(note));
   const open = notes.filter(({ code }) => code === "not_measured").map(withoutLabel);
   const told = notes.filter(({ code }) => code !== "not_measured").map(({ says }) => says);
@@ -43,7 +48,7 @@ function resultLines(result: CheckResult): Line[] {
     ...result.problems.flatMap(problemLines),
     ...factsOf(result).flatMap(factLines),
     ...toned(labelled("note", told), "note"),
-    ...toned(labelled("not measured", [...open, ...unmeasured(result)]), "faint"),
+    ...toned(labelled("not measured", [...open, ...unmeasured(result, mtuAsked)]), "faint"),
   ];
 }
 

@@ -64,15 +64,15 @@ function askedOf(
 
 /**
  * The addresses of a name that are checked, and what is said of the others. Those of an IP version that this machine
- * has not are left out as long as there are others and nobody asked for that version.
+ * has not are left out as long as there are others.
  */
 function choose(
   host: string,
   addresses: readonly Endpoint[],
-  { family, addressesMax, here }: Choice,
+  { addressesMax, here }: Choice,
 ): { chosen: readonly Endpoint[]; notes: readonly Note[] } {
   const usable = addresses.filter(({ address }) => here.has(familyOf(address)));
-  const tried = family !== null || usable.length === 0 ? addresses : usable;
+  const tried = usable.length === 0 ? addresses : usable;
   const chosen = tried.slice(0, addressesMax);
   const notes: Note[] = [];
   const left = addresses.filter((address) => !tried.includes(address));
