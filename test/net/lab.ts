@@ -48,6 +48,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async #connect(): Promise<void> {
+    // No address waits to be found unique: an IPv6 host would not answer in its first two seconds.
+    for (const host of [this.client, this.router, this.server1, this.server2]) {
+      await host.configure("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
+    }
     await this.#attach(
       "toserver1",
       this.server1,
