@@ -90,9 +90,13 @@ export class Lab implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    const ports = ["--tcp-port", "1234", "--banner-fields", "pod,node"];
-    this.#echo1 = await this.server1.startServer(ports, { ECHO_POD_NAME: POD.pod, ECHO_NODE_NAME: POD.node });
-    this.#echo2 = await this.server2.startServer(ports.slice(0, 2));
+    // A UDP session soon ends, or a later test's flow that has the port by chance would get no banner.
+    const ports = ["--tcp-port", "1234", "--udp-idle-timeout", "500ms"];
+    this.#echo1 = await this.server1.startServer([...ports, "--banner-fields", "pod,node"], {
+      ECHO_POD_NAME: POD.pod,
+      ECHO_NODE_NAME: POD.node,
+    });
+    this.#echo2 = await this.server2.startServer(ports);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
