@@ -48,6 +48,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async #connect(): Promise<void> {
+    // No address waits to be found unique: an IPv6 host would not answer in its first two seconds.
+    for (const host of [this.client, this.router, this.server1, this.server2]) {
+      await host.configure("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
+    }
     await this.#attach(
       "toserver1",
       this.server1,
@@ -86,9 +90,13 @@ export class Lab implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    const ports = ["--tcp-port", "1234", "--banner-fields", "pod,node"];
-    this.#echo1 = await this.server1.startServer(ports, { ECHO_POD_NAME: POD.pod, ECHO_NODE_NAME: POD.node });
-    this.#echo2 = await this.server2.startServer(ports.slice(0, 2));
+    // A UDP session soon ends, or a later test's flow that has the port by chance would get no banner.
+    const ports = ["--tcp-port", "1234", "--udp-idle-timeout", "500ms"];
+    this.#echo1 = await this.server1.startServer([...ports, "--banner-fields", "pod,node"], {
+      ECHO_POD_NAME: POD.pod,
+      ECHO_NODE_NAME: POD.node,
+    });
+    this.#echo2 = await this.server2.startServer(ports);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

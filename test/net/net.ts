@@ -1,49 +1,28 @@
-import { afterAll, beforeAll, describe } from "bun:test";
+import { describe } from "bun:test";
 import { adversaryTests } from "./adversary.ts";
-import { cleanUp } from "./check.ts";
 import { endingTests } from "./endings.ts";
-import { Lab } from "./lab.ts";
 import { limitTests } from "./limits.ts";
 import { lossTests } from "./losses.ts";
 import { mannerTests } from "./manners.ts";
 import { nameTests } from "./names.ts";
-import { requireLab } from "./needs.ts";
 import { refusalTests } from "./refusals.ts";
-import { sessionTests } from "./sessions.ts";
-import { tcpPathTests } from "./tcp-paths.ts";
-import { transcriptTests } from "./transcripts.ts";
 import { translationTests } from "./translation.ts";
 import { wellTests } from "./well.ts";
+import { withLab } from "./with-lab.ts";
 
 /**
- * `check` against real faults, in a network that is made for it: every verdict where it must be said, and near it where it must not.
- * Linux and root: `bun run test:net`.
+ * `check` against real faults, in a network that is made for it: every verdict where it must be said, and near it where it
+ * must not. Linux and root: `bun run test:net`, which runs this file, `net-tcp.ts` and `net-sizes.ts` side by side.
  */
 
-await requireLab();
+const lab = await withLab();
 
-let lab: Lab | undefined;
-
-beforeAll(async () => {
-  lab = await Lab.make();
-});
-
-afterAll(async () => {
-  await lab?.[Symbol.asyncDispose]();
-  cleanUp();
-});
-
-const theLab = (): Lab => lab!;
-
-describe("well", () => wellTests(theLab));
-describe("translation", () => translationTests(theLab));
-describe("refusals", () => refusalTests(theLab));
-describe("losses", () => lossTests(theLab));
-describe("sessions", () => sessionTests(theLab));
-describe("large segments and half-closes over TCP", () => tcpPathTests(theLab));
-describe("names", () => nameTests(theLab));
-describe("limits", () => limitTests(theLab));
-describe("manners", () => mannerTests(theLab));
-describe("endings", () => endingTests(theLab));
-describe("adversaries", () => adversaryTests(theLab));
-describe("documentation", () => transcriptTests());
+describe("well", () => wellTests(lab));
+describe("translation", () => translationTests(lab));
+describe("refusals", () => refusalTests(lab));
+describe("losses", () => lossTests(lab));
+describe("names", () => nameTests(lab));
+describe("limits", () => limitTests(lab));
+describe("manners", () => mannerTests(lab));
+describe("endings", () => endingTests(lab));
+describe("adversaries", () => adversaryTests(lab));
