@@ -8,8 +8,10 @@ import { udpFiguresOf } from "./udp-figures.ts";
 const SESSIONS = 200;
 
 /**
- * New UDP sessions, of a thousand, whose banner was lost or overtaken: UDP may do that to any datagram. That the servers
- * sent it is known by their own figures. None in 100,000 was seen to be, on two busy cores and through many a roll, so more are a fault.
+ * New UDP sessions, of a thousand, whose banner was lost or overtaken on its way: UDP may do that to any datagram, and
+ * rarely does. Of 100,000 from ports that nobody had before, through 22 rolls on two busy cores, none was; one in a run
+ * was seen three times in some fifty runs, from ports that the system chose. That a server held no banner back is
+ * known by its own figures.
  */
 const STRAY_BANNERS_MAX = 2;
 
@@ -53,13 +55,14 @@ export function rollingTests(renderer: () => Renderer): void {
     const place = ({ instance, node }: Pod): string => `${instance} on ${node}`;
     const after = await fleetReady(30);
     expect(after.map(place).sort()).toEqual(before.map(place).sort());
-    for (const server of after) {
-      const { opened, banners, withheld } = await udpFiguresOf(server);
-      expect({ banners, withheld }).toEqual({
-        banners: opened,
-        withheld: { suppressed: 0, sessionless: 0, notSent: 0 },
-      });
-      expect(opened).toBeGreaterThan(50);
-    }
+    for (const server of after) await eachSessionHadItsBanner(server);
   });
+}
+
+/** As the server itself has counted it, since it began. */
+async function eachSessionHadItsBanner(server: Pod): Promise<void> {
+  const { opened, banners, withheld } = await udpFiguresOf(server);
+  expect(withheld).toEqual({ suppressed: 0, sessionless: 0, notSent: 0 });
+  expect(banners).toBe(opened);
+  expect(opened).toBeGreaterThan(50);
 }
