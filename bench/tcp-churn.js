@@ -5,11 +5,11 @@
 //
 // RATE new sessions a second for DURATION, by at most VUS at once. The close is k6's, so its end of each connection
 // stays in TIME-WAIT for a minute: towards one address and port the 28,000 local ports last for about 470 a second.
-// TIMEOUT, BANNER, NAT: k6-session.js. JSON: k6-report.js.
+// TIMEOUT, BANNER, NAT: k6/session.js. JSON: k6/report.js.
 
-import { report } from "./k6-report.js";
-import { gracefulStop, size, summaryTrendStats, thresholds, withSession } from "./k6-session.js";
-import { duration, whole } from "./k6-settings.js";
+import { report } from "./k6/report.js";
+import { gracefulStop, size, summaryTrendStats, thresholds, withSession } from "./k6/session.js";
+import { duration, whole } from "./k6/settings.js";
 
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 50 });
 const RATE = whole("RATE", { least: 1, most: 10_000, fallback: 100 });

@@ -6,12 +6,12 @@
 // VUS sessions, open for the whole of DURATION; RATE messages of SIZE bytes a second over all of them, evenly.
 // A session that is lost is counted, and opened again. Keep VUS / RATE, the seconds that a session is silent, below
 // the server's --tcp-idle-timeout.
-// TIMEOUT, BANNER, NAT: k6-session.js. JSON: k6-report.js.
+// TIMEOUT, BANNER, NAT: k6/session.js. JSON: k6/report.js.
 
 import exec from "k6/execution";
-import { report } from "./k6-report.js";
-import { gracefulStop, pause, size, summaryTrendStats, thresholds, withSession } from "./k6-session.js";
-import { duration, whole } from "./k6-settings.js";
+import { report } from "./k6/report.js";
+import { gracefulStop, pause, size, summaryTrendStats, thresholds, withSession } from "./k6/session.js";
+import { duration, whole } from "./k6/settings.js";
 
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 50 });
 const RATE = whole("RATE", { least: 1, most: 10_000, fallback: 50 });

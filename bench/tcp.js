@@ -6,11 +6,11 @@
 // `ramp`: VUS sessions at once, up over a quarter of DURATION, held for half of it, and down.
 // `rate`: RATE new sessions a second for DURATION, however long each takes, by at most VUS at once.
 // A session: connect, banner, MESSAGES messages of SIZE bytes one after the other, close.
-// TIMEOUT, BANNER, NAT: k6-session.js. JSON: k6-report.js.
+// TIMEOUT, BANNER, NAT: k6/session.js. JSON: k6/report.js.
 
-import { report } from "./k6-report.js";
-import { gracefulStop, size, summaryTrendStats, thresholds, withSession } from "./k6-session.js";
-import { duration, whole, word } from "./k6-settings.js";
+import { report } from "./k6/report.js";
+import { gracefulStop, size, summaryTrendStats, thresholds, withSession } from "./k6/session.js";
+import { duration, whole, word } from "./k6/settings.js";
 
 const SCENARIO = word("SCENARIO", ["both", "ramp", "rate"]);
 const VUS = whole("VUS", { least: 1, most: 10_000, fallback: 10 });

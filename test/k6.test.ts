@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { findKustomize, K8S, type KubernetesObject, PROJECT, parseObjects, Renderer } from "./k8s/render.ts";
 
@@ -37,10 +37,23 @@ const pod = z.looseObject({
   containerSecurityContext: restricted.runner,
 });
 
+const volume = z.looseObject({
+  name: z.string(),
+  configMap: z
+    .strictObject({
+      name: z.string(),
+      items: z.array(z.strictObject({ key: z.string(), path: z.string() })),
+    })
+    .optional(),
+});
+
+type TestRun = z.infer<typeof testRun>;
 const testRun = z.strictObject({
   parallelism: z.int().min(2),
-  script: z.strictObject({ configMap: z.strictObject({ name: z.string(), file: z.string() }) }),
+  script: z.strictObject({ localFile: z.string() }),
   runner: pod.extend({
+    volumes: z.array(volume),
+    volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })),
     env: z.array(z.strictObject({ name: z.string(), value: z.string() })),
     resources: z.strictObject({
       requests: z.strictObject({ cpu: z.string(), memory: z.string() }),
@@ -50,6 +63,16 @@ const testRun = z.strictObject({
   starter: pod,
 });
 
+/** What is in a runner's file system of the ConfigMap's `data`, by path: what the operator mounts is what the TestRun says. */
+function filesIn({ runner }: TestRun, data: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  return new Map(
+    runner.volumeMounts.flatMap(({ name, mountPath }) => {
+      const items = runner.volumes.find((volume) => volume.name === name)?.configMap?.items ?? [];
+      return items.map(({ key, path }) => [join(mountPath, path), data[key]!] as const);
+    }),
+  );
+}
+
 /** Each with what it aims at. */
 const OVERLAYS: [string, string][] = [
   ["load", "echo-server.echo-server.svc.cluster.local:1234"],
@@ -58,8 +81,9 @@ const OVERLAYS: [string, string][] = [
 
 describe.each(OVERLAYS)("overlays/%s", (overlay, target) => {
   let objects: readonly KubernetesObject[];
-  let spec: z.infer<typeof testRun>;
-  let scripts: Readonly<Record<string, string>>;
+  let spec: TestRun;
+  /** Every script and module by its path in a runner. */
+  let files: ReadonlyMap<string, string>;
 
   const find = (kind: string): KubernetesObject => {
     const found = objects.filter((object) => object.kind === kind);
@@ -72,7 +96,7 @@ describe.each(OVERLAYS)("overlays/%s", (overlay, target) => {
     if (build.exitCode !== 0) throw new Error(build.stderr.toString());
     objects = parseObjects(build.stdout.toString());
     spec = testRun.parse(find("TestRun").spec);
-    scripts = find("ConfigMap").data!;
+    files = filesIn(spec, find("ConfigMap").data!);
   }, 300_000); // the first time builds kustomize
 
   test("is a TestRun with its scripts in a namespace of its own", () => {
@@ -80,25 +104,29 @@ describe.each(OVERLAYS)("overlays/%s", (overlay, target) => {
     expect(find("Namespace").metadata.name).toBe("echo-load");
     expect(find("TestRun").metadata.namespace).toBe("echo-load");
     expect(find("ConfigMap").metadata.namespace).toBe("echo-load");
-    expect(spec.script.configMap.name).toBe(find("ConfigMap").metadata.name);
-    expect(Object.keys(scripts)).toContain(spec.script.configMap.file);
+    const mounted = spec.runner.volumes.flatMap(({ configMap }) => configMap?.name ?? []);
+    expect(mounted).toEqual([find("ConfigMap").metadata.name]);
+    expect([...files.keys()]).toContain(spec.script.localFile);
   });
 
-  test("carries every script whole, and all that they import", async () => {
-    const files = await Array.fromAsync(new Bun.Glob("{tcp,tcp-*,k6-*}.js").scan(BENCH));
-    expect(Object.keys(scripts).sort()).toEqual(files.sort());
-    for (const [name, text] of Object.entries(scripts)) {
-      expect(text).toBe(await Bun.file(join(BENCH, name)).text());
-      for (const [, imported] of text.matchAll(/^import .* from "\.\/(.*)";$/gm)) {
-        expect(Object.keys(scripts)).toContain(imported!);
+  test("puts every script and module, whole, where it is in bench/, and what each imports where it looks", async () => {
+    const root = dirname(spec.script.localFile);
+    const wanted = ["tcp*.js", "k6/*.js"].flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(BENCH)]);
+    expect([...files.keys()].sort()).toEqual(wanted.map((name) => join(root, name)).sort());
+    for (const [path, text] of files) {
+      expect(text).toBe(await Bun.file(join(BENCH, relative(root, path))).text());
+      for (const [, imported] of text.matchAll(/^import .* from "(\..*)";$/gm)) {
+        expect([...files.keys()]).toContain(join(dirname(path), imported!));
       }
     }
   });
 
   test("gives its script settings that it has, and enough VUs for every runner", () => {
     const read = new Set<string>();
-    for (const name of [spec.script.configMap.file, "k6-session.js", "k6-report.js"]) {
-      const calls = scripts[name]!.matchAll(/\b(?:whole|word|duration|addresses|path)\(\s*"([A-Z]+)"/g);
+    for (const name of [basename(spec.script.localFile), "k6/session.js", "k6/report.js"]) {
+      const calls = files
+        .get(join(dirname(spec.script.localFile), name))!
+        .matchAll(/\b(?:whole|word|duration|addresses|path)\(\s*"([A-Z]+)"/g);
       for (const [, setting] of calls) read.add(setting!);
     }
     const env = new Map(spec.runner.env.map(({ name, value }) => [name, value]));

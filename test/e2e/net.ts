@@ -11,7 +11,7 @@ import { type Endpoint, endpointOf, formatEndpoint, parseEndpoint } from "../../
 /** Clients of the echo server on a cluster, as strict as one can be: every byte that comes back is looked at. */
 
 /** No answer within this time is a failure: a lost SYN alone costs a second. */
-const PATIENCE_MS = 5000;
+export const PATIENCE_MS = 5000;
 
 const STREAM_BYTES = 64;
 const RUN = newRun();
@@ -66,40 +66,25 @@ export async function tcpEcho(target: Target, payload: string, header = ""): Pro
   }
 }
 
-/** An answer from another address than was asked, as `DatagramStream` tells. */
-export class AstrayEcho extends Error {}
-
 /**
  * One new UDP session: a datagram from a port of its own, the banner, the echo.
- * @param held keeps the socket, to be closed by its owner: a port that is given back comes again with another socket,
- *   and that one's first datagram is then none of a new session
  * @throws when anything else comes, or not both in time
  */
-export async function udpEcho(target: Target, payload: string, held?: Closable[]): Promise<Said> {
-  const flow = good(target, await UdpFlow.open(endpointAt(target)));
+export async function udpEcho(target: Target, payload: string): Promise<Said> {
+  await using flow = good(target, await UdpFlow.open(endpointAt(target)));
   const receive = async (): Promise<Datagram> => {
     const came = good(target, await flow.receive(PATIENCE_MS));
-    if (!flow.isFromTarget(came))
-      throw new AstrayEcho(`not from ${target.host}:${target.port}: ${textOf(came)}`);
+    if (!flow.isFromTarget(came)) throw new Error(`not from ${target.host}:${target.port}: ${textOf(came)}`);
     return came;
   };
-  held?.push({ close: () => flow.end() });
-  try {
-    const unsent = flow.send(Buffer.from(payload));
-    if (unsent !== null) throw new Error(`not sent to ${target.host}:${target.port}: ${unsent}`);
-    const first = await receive();
-    const banner = readBanner(first.bytes);
-    if (banner === null) throw new Error(`no banner but ${textOf(first)}`);
-    const echo = textOf(await receive());
-    if (echo !== payload) throw new Error(`not the echo of ${payload}: ${echo}`);
-    return saidBy(banner);
-  } finally {
-    if (held === undefined) flow.end();
-  }
-}
-
-export interface Closable {
-  close(): void;
+  const unsent = flow.send(Buffer.from(payload));
+  if (unsent !== null) throw new Error(`not sent to ${target.host}:${target.port}: ${unsent}`);
+  const first = await receive();
+  const banner = readBanner(first.bytes);
+  if (banner === null) throw new Error(`no banner but ${textOf(first)}`);
+  const echo = textOf(await receive());
+  if (echo !== payload) throw new Error(`not the echo of ${payload}: ${echo}`);
+  return saidBy(banner);
 }
 
 /** How a session that was held open came to its end. */
@@ -228,21 +213,15 @@ export class DatagramStream {
   }
 }
 
-/** New sessions, one after the other, on every address in turn, until `stop`. */
-export class Newcomers {
+/** New TCP sessions, one after the other, on every address in turn, until `stop`. */
+export class TcpNewcomers {
   opened = 0;
-  /** Those whose flow was moved to another Pod while they were served (`DatagramStream`). */
-  astray = 0;
   readonly failures: string[] = [];
   #running = true;
   readonly #done: Promise<void>;
 
-  constructor(
-    targets: readonly Target[],
-    echo: (target: Target, payload: string) => Promise<unknown>,
-    everyMs: number,
-  ) {
-    this.#done = this.#run(targets, echo, everyMs);
+  constructor(targets: readonly Target[], everyMs: number) {
+    this.#done = this.#run(targets, everyMs);
   }
 
   async stop(): Promise<void> {
@@ -250,35 +229,22 @@ export class Newcomers {
     await this.#done;
   }
 
-  async #run(
-    targets: readonly Target[],
-    echo: (target: Target, payload: string) => Promise<unknown>,
-    everyMs: number,
-  ): Promise<void> {
+  async #run(targets: readonly Target[], everyMs: number): Promise<void> {
     for (let turn = 0; this.#running; turn++) {
       const target = targets[turn % targets.length]!;
       try {
-        await echo(target, `newcomer ${turn}`);
+        await tcpEcho(target, `newcomer ${turn}`);
         this.opened++;
       } catch (error) {
-        if (error instanceof AstrayEcho) this.astray++;
-        else this.failures.push(`${new Date().toISOString()} ${target.host}:${target.port} ${error}`);
+        this.failures.push(`${new Date().toISOString()} ${target.host}:${target.port} ${error}`);
       }
       await Bun.sleep(everyMs);
     }
   }
 }
 
-/**
- * Packets that this machine's kernel has thrown away because a core had too many waiting (softnet_stat, column 2):
- * loss of the machine, which a datagram on its way may be part of.
- */
-export async function packetsDroppedHere(): Promise<number> {
-  const rows = (await Bun.file("/proc/net/softnet_stat").text()).trim().split("\n");
-  return rows.reduce((sum, row) => sum + Number.parseInt(row.split(/\s+/)[1]!, 16), 0);
-}
-
-function endpointAt({ host, port }: Target): Endpoint {
+/** @throws where the host is no address */
+export function endpointAt({ host, port }: Target): Endpoint {
   const endpoint = endpointOf(host, port);
   if (endpoint === null) throw new Error(`${host} is no address`);
   return endpoint;
@@ -298,7 +264,7 @@ function textOf({ bytes }: Datagram): string {
 }
 
 /** What is no failure. @throws with the failure, and where it was met */
-function good<T>({ host, port }: Target, value: T | Failure): T {
+export function good<T>({ host, port }: Target, value: T | Failure): T {
   if (!(value instanceof Failure)) return value;
   const came = value.received === null ? "" : `, got ${Buffer.from(value.received)}`;
   throw new Error(`${host}:${port}: ${value}${came}`);

@@ -3,8 +3,17 @@ import type { Renderer } from "../k8s/render.ts";
 import { fleetReady, kubectl, nodeAddresses, type Pod, rolledOut } from "./kubectl.ts";
 import { Stopwatch, say } from "./shell.ts";
 import { Traffic } from "./traffic.ts";
+import { udpFiguresOf } from "./udp-figures.ts";
 
 const SESSIONS = 200;
+
+/**
+ * New UDP sessions, of a thousand, whose banner was lost or overtaken on its way: UDP may do that to any datagram, and
+ * rarely does. Of 100,000 from ports that nobody had before, through 22 rolls on two busy cores, none was; one in a run
+ * was seen three times in some fifty runs, from ports that the system chose. That a server held no banner back is
+ * known by its own figures.
+ */
+const STRAY_BANNERS_MAX = 2;
 
 /** A new image under load. Expects dev with NodePort to be there, one server on each node. */
 export function rollingTests(renderer: () => Renderer): void {
@@ -31,6 +40,7 @@ export function rollingTests(renderer: () => Renderer): void {
       `UDP streams: ${report.datagramsLost} of ${report.datagramsSent} datagrams lost, ${report.datagramsAstray} echoed from a Pod's own address`,
     );
     say(`packets that this machine dropped meanwhile: ${report.droppedHere}`);
+    for (const line of [...report.newUdpOvertaken, ...report.newUdpUnannounced]) say(`UDP: ${line}`);
 
     expect(report.tcpFailures).toEqual([]);
     // A datagram may be lost where the machine itself is overrun by something else; a TCP session may not.
@@ -40,7 +50,19 @@ export function rollingTests(renderer: () => Renderer): void {
     expect(report.inside).toBeGreaterThan(20);
     expect(report.endings).toEqual({ fin: SESSIONS });
     expect(report.wrong).toEqual([]);
+    const stray = [...report.newUdpOvertaken, ...report.newUdpUnannounced];
+    if (stray.length > STRAY_BANNERS_MAX) expect(stray).toEqual([]);
     const place = ({ instance, node }: Pod): string => `${instance} on ${node}`;
-    expect((await fleetReady(30)).map(place).sort()).toEqual(before.map(place).sort());
+    const after = await fleetReady(30);
+    expect(after.map(place).sort()).toEqual(before.map(place).sort());
+    for (const server of after) await eachSessionHadItsBanner(server);
   });
+}
+
+/** As the server itself has counted it, since it began. */
+async function eachSessionHadItsBanner(server: Pod): Promise<void> {
+  const { opened, banners, withheld } = await udpFiguresOf(server);
+  expect(withheld).toEqual({ suppressed: 0, sessionless: 0, notSent: 0 });
+  expect(banners).toBe(opened);
+  expect(opened).toBeGreaterThan(50);
 }

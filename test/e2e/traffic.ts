@@ -1,16 +1,9 @@
+import { packetsDroppedHere, udpErrorsHere } from "./here.ts";
 import { inClient } from "./kubectl.ts";
-import {
-  type Closable,
-  DatagramStream,
-  type Ending,
-  HeldSession,
-  Newcomers,
-  packetsDroppedHere,
-  type Target,
-  tcpEcho,
-  udpEcho,
-} from "./net.ts";
+import { DatagramStream, type Ending, HeldSession, type Target, TcpNewcomers } from "./net.ts";
 import { eventually } from "./shell.ts";
+import { udpFiguresAt } from "./udp-figures.ts";
+import { UdpNewcomers } from "./udp-newcomers.ts";
 
 /** Newcomers through the Service inside the cluster, four at a time, for 40 seconds; a line of three counts each. */
 const INSIDE = `
@@ -32,6 +25,9 @@ export interface TrafficReport {
   readonly newTcp: number;
   readonly newUdp: number;
   readonly newUdpAstray: number;
+  /** New UDP sessions whose banner came after the echo, and those whose banner did not come: a line each. */
+  readonly newUdpOvertaken: readonly string[];
+  readonly newUdpUnannounced: readonly string[];
   /** Of each protocol, through the Service. */
   readonly inside: number;
   readonly tcpFailures: readonly string[];
@@ -55,9 +51,8 @@ export interface TrafficReport {
 export class Traffic implements AsyncDisposable {
   readonly #held: readonly HeldSession[];
   readonly #streams: readonly DatagramStream[];
-  readonly #udpSockets: Closable[] = [];
-  readonly #newTcp: Newcomers;
-  readonly #newUdp: Newcomers;
+  readonly #newTcp: TcpNewcomers;
+  readonly #newUdp: UdpNewcomers;
   readonly #inside = inClient(INSIDE);
   readonly #droppedBefore: number;
 
@@ -71,12 +66,10 @@ export class Traffic implements AsyncDisposable {
     this.#held = held;
     this.#streams = streams;
     this.#droppedBefore = droppedBefore;
-    this.#newTcp = new Newcomers(tcp, tcpEcho, 20);
-    this.#newUdp = new Newcomers(
-      udp,
-      (endpoint, payload) => udpEcho(endpoint, payload, this.#udpSockets),
-      20,
-    );
+    this.#newTcp = new TcpNewcomers(tcp, 20);
+    const explain = async (server: string): Promise<string> =>
+      `${await udpFiguresAt(server)}; of this machine: ${await udpErrorsHere()}`;
+    this.#newUdp = new UdpNewcomers(udp, explain, 20);
     this.#inside.catch(() => {}); // awaited later, and thrown there
   }
 
@@ -118,6 +111,8 @@ export class Traffic implements AsyncDisposable {
       newTcp: this.#newTcp.opened,
       newUdp: this.#newUdp.opened,
       newUdpAstray: this.#newUdp.astray,
+      newUdpOvertaken: this.#newUdp.overtaken,
+      newUdpUnannounced: this.#newUdp.unannounced,
       inside: inside(0),
       tcpFailures: [...this.#newTcp.failures, ...told(1)],
       udpFailures: [...this.#newUdp.failures, ...told(2)],
@@ -132,6 +127,6 @@ export class Traffic implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#newTcp.stop(), this.#newUdp.stop()]);
-    for (const each of [...this.#held, ...this.#streams, ...this.#udpSockets]) each.close();
+    for (const each of [...this.#held, ...this.#streams, this.#newUdp]) each.close();
   }
 }

@@ -1,8 +1,8 @@
 /// <reference types="k6" />
 // What a run found: a table for people, and JSON (`-e JSON=path`) for everything else.
 
-import { REASONS } from "./k6-session.js";
-import { path, settings } from "./k6-settings.js";
+import { REASONS } from "./session.js";
+import { path, settings } from "./settings.js";
 
 const JSON_PATH = path("JSON");
 

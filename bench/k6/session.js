@@ -1,5 +1,5 @@
 /// <reference types="k6" />
-/// <reference path="./k6-tcp.d.ts" />
+/// <reference path="./tcp.d.ts" />
 // One TCP session with the echo server, checked byte by byte: what the k6 scripts have in common.
 //
 //     connect > banner > (write a message > wait for its echo > compare digests) ... > destroy
@@ -9,7 +9,7 @@ import exec from "k6/execution";
 import { Counter, Rate, Trend } from "k6/metrics";
 import { setTimeout } from "k6/timers";
 import { Socket } from "k6/x/tcp";
-import { addresses, duration, whole, word } from "./k6-settings.js";
+import { addresses, duration, whole, word } from "./settings.js";
 
 const TARGETS = addresses("TARGET", "localhost:1234");
 /** How long the server may be silent while an answer is due. */
@@ -135,7 +135,7 @@ class Session {
     this.#socket.setTimeout(TIMEOUT_MS);
   }
 
-  /** @param {import("./k6-settings.js").Address} target */
+  /** @param {import("./settings.js").Address} target */
   async open({ host, port }) {
     const startMs = now();
     // The banner may come before this code runs again, so it is listened for first.
