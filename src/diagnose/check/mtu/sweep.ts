@@ -32,16 +32,28 @@ export async function sweep(
     const asked = sizes.length > 0 ? sizes : doubtful;
     if (asked.length === 0) return known;
     if (known.size + sizes.length > SIZES_MAX) return null;
-    await Promise.all(asked.map(async (size) => learn(known, await lookAt(probe, size))));
+    await Promise.all(
+      asked.map(async (size) => learn(known, await lookAt(probe, size, canBeCut(known, kind)))),
+    );
     if (limits.isOver()) return null;
     sizes = nextSizes(known, kind);
     limits.progress(1 - sizes.length / (known.size + sizes.length));
   }
 }
 
-async function lookAt(probe: Probe, size: number): Promise<Sized> {
+/**
+ * Whether a datagram that fits the interface and may be cut fares otherwise than one that may not. Over IPv6 nobody but
+ * the sender cuts, and one who was told nothing sends what fits as it is.
+ */
+function canBeCut(known: ReadonlyMap<number, Sized>, { ipv6 }: PathKind): boolean {
+  return !ipv6 || lowestTold(known.values()) !== null;
+}
+
+async function lookAt(probe: Probe, size: number, canBeCut: boolean): Promise<Sized> {
   const whole = await probe(size, { dontFragment: true });
-  const cuttable = whole.there === "passed" ? null : await probe(size, { dontFragment: false });
+  const { there } = whole;
+  const isSame = !canBeCut && (there === "lost" || there === "unknown");
+  const cuttable = there === "passed" || isSame ? null : await probe(size, { dontFragment: false });
   return { size, whole, cuttable };
 }
 
