@@ -1,6 +1,6 @@
 import { findingsOf, type MtuFindings } from "../../src/diagnose/check/mtu/findings.ts";
-import type { Look, Probe, Sized } from "../../src/diagnose/check/mtu/look.ts";
-import { sweep } from "../../src/diagnose/check/mtu/sweep.ts";
+import type { Look, Probe } from "../../src/diagnose/check/mtu/look.ts";
+import { type Swept, sweep } from "../../src/diagnose/check/mtu/sweep.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { endpoint } from "../client/fixtures.ts";
 
@@ -117,7 +117,15 @@ export class Model {
   };
 
   #look(look: Partial<Look>): Look {
-    return { there: "unknown", back: "unknown", fragmentBytes: 0, told: null, flow: "udp a > b", ...look };
+    return {
+      there: "unknown",
+      back: "unknown",
+      fragmentBytes: 0,
+      told: null,
+      failed: 0,
+      flow: "udp a > b",
+      ...look,
+    };
   }
 
   #there(size: number, dontFragment: boolean): Passage | "here" {
@@ -140,8 +148,10 @@ export class Model {
   }
 }
 
+const NOTHING: Swept = { known: new Map(), measurableUpTo: 65_507, loss: { packets: 0, lost: 0 } };
+
 export interface Found extends MtuFindings {
-  readonly known: ReadonlyMap<number, Sized> | null;
+  readonly swept: Swept | null;
   /** Each size asked, as often as it was asked. */
   readonly sizes: readonly number[];
   readonly asked: number;
@@ -166,13 +176,8 @@ export async function find(
     sizes.push(size);
     return change(await model.probe(size, how), size);
   };
-  const known = await sweep(probe, kind, hint === undefined ? path.client : hint, limits);
+  const swept = await sweep(probe, kind, hint === undefined ? path.client : hint, limits);
   const ends = { own: endpoint("10.0.0.9:0"), target: endpoint("10.0.0.7:5678") };
-  const findings = findingsOf(
-    known ?? new Map(),
-    kind,
-    { banners: path.banners, tellsFragments: true },
-    ends,
-  );
-  return { ...findings, known, sizes, asked: sizes.length };
+  const findings = findingsOf(swept ?? NOTHING, kind, { banners: path.banners, tellsFragments: true }, ends);
+  return { ...findings, swept, sizes, asked: sizes.length };
 }

@@ -98,7 +98,8 @@ function prober(network: FakeNetwork): Prober {
   return new Prober(ASKED, network.context(), () => false);
 }
 
-const DF = { dontFragment: true };
+const DF = { dontFragment: true, tries: 3 };
+const CUTTABLE = { dontFragment: false, tries: 3 };
 
 describe("a size", () => {
   test("that is answered at once costs one datagram, and its socket is closed", async () => {
@@ -148,7 +149,7 @@ describe("a size", () => {
 
   test("is cut where its echo came in fragments", async () => {
     const network = new FakeNetwork((sent) => void sent.echo(sent.bytes, 1396));
-    const look = await prober(network).probe(2000, { dontFragment: false });
+    const look = await prober(network).probe(2000, CUTTABLE);
     expect(look).toMatchObject({ there: "passed", back: "cut", fragmentBytes: 1396 });
     expect(network.sent[0]!.options).toMatchObject({ dontFragment: false, cuttable: true });
   });
@@ -162,7 +163,7 @@ describe("a size", () => {
 
   test("that may be cut is sent again once this machine was told how", async () => {
     const network = new FakeNetwork((sent) => void (sent.number === 0 ? sent.tooBig(1400) : sent.echo()));
-    expect(await prober(network).probe(2000, { dontFragment: false })).toMatchObject({ there: "passed" });
+    expect(await prober(network).probe(2000, CUTTABLE)).toMatchObject({ there: "passed" });
     expect(network.sent.length).toBe(2);
   });
 
@@ -174,7 +175,7 @@ describe("a size", () => {
 
   test("of which only the beginning comes back is shortened at the far end", async () => {
     const network = new FakeNetwork((sent) => void sent.echo(sent.bytes.subarray(0, 8192)));
-    const look = await prober(network).probe(16_000, { dontFragment: false });
+    const look = await prober(network).probe(16_000, CUTTABLE);
     expect(look).toMatchObject({ there: "passed", back: "shortened" });
   });
 
@@ -249,7 +250,7 @@ test("sizes under way are few: the largest alone, small ones eight at a time", a
   });
   const { probe } = prober(network);
   const sizes = [65_507, 65_507, ...new Array<number>(20).fill(100), 32_000, 32_000];
-  const looks = await Promise.all(sizes.map((size) => probe(size, { dontFragment: false })));
+  const looks = await Promise.all(sizes.map((size) => probe(size, CUTTABLE)));
   expect(looks.every(({ there }) => there === "passed")).toBe(true);
   expect(most).toBeLessThanOrEqual(65_536);
   expect(most).toBeGreaterThanOrEqual(65_507);

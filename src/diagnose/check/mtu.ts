@@ -15,6 +15,7 @@ const PATIENCE_MS = 60_000;
 
 /** A datagram that any path takes and that is long enough for a banner to be no amplification. */
 const FIRST_BYTES = 512;
+const FIRST_TRIES = 3;
 
 /**
  * Finds out which sizes of datagrams pass, each way by itself.
@@ -37,13 +38,14 @@ export async function probeMtu(asked: Asked, context: CheckContext): Promise<Mtu
   }
   const hint = prober.own === null ? null : await interfaceMtu(prober.own);
   const limits = { progress: (share: number) => context.progress(share), isOver };
-  const known = await sweep(prober.probe, kind, hint, limits);
+  const swept = await sweep(prober.probe, kind, hint, limits);
   if (prober.failure !== null) return nothing(`${prober.failure}`);
   if (context.signal.aborted) return nothing("interrupted");
-  if (known === null) return nothing("sizes fare too differently from one time to the next");
+  if (swept === null) return nothing("sizes fare too differently from one time to the next");
+  if (swept.measurableUpTo === 0) return nothing("the path loses too many datagrams at random");
   const own =
     prober.own === null ? null : { address: prober.own, port: 0, ...(zone === undefined ? {} : { zone }) };
-  return findingsOf(known, kind, prober, { own, target: asked.endpoint });
+  return findingsOf(swept, kind, prober, { own, target: asked.endpoint });
 }
 
 /**
@@ -53,7 +55,7 @@ export async function probeMtu(asked: Asked, context: CheckContext): Promise<Mtu
 async function isThere(prober: Prober): Promise<boolean> {
   let isThere = false;
   for (const size of [FIRST_BYTES, SIZE_MIN, FIRST_BYTES]) {
-    const { there } = await prober.probe(size, { dontFragment: true });
+    const { there } = await prober.probe(size, { dontFragment: true, tries: FIRST_TRIES });
     if (there === "passed") isThere = true;
     if (isThere && prober.banners) break;
   }

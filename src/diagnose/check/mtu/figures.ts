@@ -132,8 +132,8 @@ function largestOn(way: "there" | "back", stretches: readonly Stretch[]): number
     way === "there" ? stretch.arrived === true : passesOn("back", stretch);
   const edge = endOfLast(stretches, arrives);
   const next = stretches.find(({ from }) => from > edge);
-  if (edge === SIZE_MAX || next === undefined) return edge;
-  return isLostOn(way, next) ? edge : null;
+  if (edge === SIZE_MAX) return edge;
+  return next !== undefined && isLostOn(way, next) ? edge : null;
 }
 
 function holesOn(way: Way, stretches: readonly Stretch[]): Hole[] {

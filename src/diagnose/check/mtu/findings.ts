@@ -1,8 +1,10 @@
 import type { MtuResult, Note, Problem } from "../../result.ts";
-import { countText } from "../../words.ts";
+import { countText, plural } from "../../words.ts";
 import { attribute, figuresOf, type Picture } from "./figures.ts";
-import { arrivedOf, type Sized } from "./look.ts";
+import { arrivedOf, SIZE_MAX } from "./look.ts";
+import type { Loss } from "./loss.ts";
 import { lowestTold, type PathKind, stretchesOf } from "./stretches.ts";
+import type { Swept } from "./sweep.ts";
 import { largestEcho, reducedOf, verdictsOf } from "./verdicts.ts";
 import { type Ends, notMeasured, problemOf, reducedNote } from "./words.ts";
 
@@ -23,7 +25,7 @@ export interface Teller {
 
 /** Judges a path by all sizes that were looked at. */
 export function findingsOf(
-  known: ReadonlyMap<number, Sized>,
+  { known, measurableUpTo, loss }: Swept,
   kind: PathKind,
   teller: Teller,
   ends: Omit<Ends, "flowOf">,
@@ -46,12 +48,20 @@ export function findingsOf(
   return {
     mtu: figuresOf(picture),
     problems: verdicts.map((verdict) => problemOf(verdict, picture, { ...ends, flowOf })),
-    notes: [...(reduced === null ? [] : [reducedNote(reduced, picture)]), ...unmeasured(picture)],
+    notes: [
+      ...(reduced === null ? [] : [reducedNote(reduced, picture)]),
+      ...unmeasured(picture, measurableUpTo, loss),
+    ],
   };
 }
 
-function unmeasured(picture: Picture): Note[] {
+function unmeasured(picture: Picture, measurableUpTo: number, { packets, lost }: Loss): Note[] {
   const notes: Note[] = [];
+  if (measurableUpTo < SIZE_MAX) {
+    const what = `sizes of more than ${plural(measurableUpTo, "byte")}`;
+    const share = `${countText(lost)} of ${countText(packets)}`;
+    notes.push(notMeasured(what, `the path loses packets at random, about ${share}`));
+  }
   if (picture.stretches.some(({ back }) => back === "shortened")) {
     const largest = countText(largestEcho(picture));
     notes.push(

@@ -29,15 +29,22 @@ export interface Look {
   /** IP packet bytes of the largest fragment of a `cut` echo, else 0. */
   readonly fragmentBytes: number;
   readonly told: Told | null;
+  /** Tries that nothing came of, before the one that was answered. */
+  readonly failed: number;
   /** The flow of its latest try; null where nothing was sent. */
   readonly flow: string | null;
 }
 
-/**
- * Tries one payload size on the path.
- * @param dontFragment whether nobody may cut it; if not, routers and this machine may
- */
-export type Probe = (size: number, how: { readonly dontFragment: boolean }) => Promise<Look>;
+/** How a size is asked. */
+export interface Asking {
+  /** Whether nobody may cut it; if not, routers and this machine may. */
+  readonly dontFragment: boolean;
+  /** Tries without an answer until it counts as lost. */
+  readonly tries: number;
+}
+
+/** Asks the path about one payload size. */
+export type Probe = (size: number, asking: Asking) => Promise<Look>;
 
 /** What is known of one size. */
 export interface Sized {

@@ -7,10 +7,7 @@ import { flowText } from "../../words.ts";
 import type { Asked, CheckContext } from "../plan.ts";
 import { Attempt } from "./attempt.ts";
 import { Gate } from "./gate.ts";
-import type { Look, Probe } from "./look.ts";
-
-/** So often a size is tried, each time from another port, before it counts as lost. */
-const TRIES = 3;
+import type { Asking, Look, Probe } from "./look.ts";
 
 /**
  * Bytes under way at once, and the least that a size counts for: eight small ones, or one of the largest, so that the
@@ -23,7 +20,14 @@ const COST_MIN = UNDER_WAY_BYTES / 8;
 const PATIENCE_MIN_MS = 200;
 const ROUND_TRIPS = 4;
 
-const NOTHING: Look = { there: "lost", back: "unknown", fragmentBytes: 0, told: null, flow: null };
+const NOTHING: Look = {
+  there: "lost",
+  back: "unknown",
+  fragmentBytes: 0,
+  told: null,
+  failed: 0,
+  flow: null,
+};
 
 /**
  * Asks a path about sizes. Each try is a new session from a port of its own: of a server with banners two datagrams
@@ -58,16 +62,16 @@ export class Prober {
     return this.#own ?? this.#context.settings.source.address ?? null;
   }
 
-  readonly probe: Probe = (size, { dontFragment }) =>
-    this.#gate.pass(Math.max(size, COST_MIN), () => this.#ask(size, dontFragment));
+  readonly probe: Probe = (size, asking) =>
+    this.#gate.pass(Math.max(size, COST_MIN), () => this.#ask(size, asking));
 
-  async #ask(size: number, dontFragment: boolean): Promise<Look> {
+  async #ask(size: number, { dontFragment, tries }: Asking): Promise<Look> {
     const wake = new Wake();
     const attempts: Attempt[] = [];
     const news = (): void => wake.notify();
     this.#context.signal.addEventListener("abort", news);
     try {
-      while (attempts.length < TRIES && !this.#isOver() && this.failure === null) {
+      while (attempts.length < tries && !this.#isOver() && this.failure === null) {
         const attempt = this.#attempt(size, news);
         attempts.push(attempt);
         const notSent = await attempt.send(this.#context.sockets.openUdp, this.#options(dontFragment));
@@ -119,8 +123,11 @@ export class Prober {
   #lookOf(attempts: readonly Attempt[], size: number): Look {
     const flow = this.#flowOf(attempts.at(-1)?.local ?? null);
     this.banners ||= attempts.some(({ banner }) => banner);
-    const echoed = attempts.find(({ echo }) => echo !== null);
-    if (echoed !== undefined) return { ...this.#learn(echoed, size), flow };
+    const echoed = attempts.findIndex(({ echo }) => echo !== null);
+    if (echoed !== -1) {
+      const failed = attempts.slice(0, echoed).filter(({ told }) => told === null).length;
+      return { ...this.#learn(attempts[echoed]!, size), failed, flow };
+    }
     if (attempts.some(({ shortened }) => shortened)) {
       return { ...NOTHING, there: "passed", back: "shortened", flow };
     }
@@ -131,7 +138,7 @@ export class Prober {
   }
 
   /** What an echo tells, of its size and of the path. */
-  #learn(attempt: Attempt, size: number): Omit<Look, "flow"> {
+  #learn(attempt: Attempt, size: number): Omit<Look, "flow" | "failed"> {
     const { fragmentBytes, atMs, to } = attempt.echo!;
     const roundTripMs = Math.max(0, atMs - attempt.sentAtMs);
     if (size < SMALL_BYTES) this.#slowestMs = Math.max(this.#slowestMs, roundTripMs);

@@ -1,0 +1,76 @@
+import { arrivedOf, SIZE_MAX, type Sized } from "./look.ts";
+import { fragmentData, largestFragmentOf } from "./sizes.ts";
+import type { PathKind } from "./stretches.ts";
+
+/**
+ * Paths that lose packets at random. A datagram in 45 fragments dies with any one of them, so such a path loses large
+ * ones again and again, and no size can be blamed for it.
+ */
+
+/** Packets of sizes that pass, each way, and tries that failed of them before one was answered. */
+export interface Loss {
+  readonly packets: number;
+  readonly lost: number;
+}
+
+/** So often a size is tried before it counts as lost; on a path that loses at random more often. */
+const TRIES = 3;
+const TRIES_ON_LOSS = 6;
+
+/** From this share of packets on a path loses at random. */
+const RANDOM_LOSS = 0.002;
+
+/** A size may be called lost by mere chance so often; it is, with its neighbours, asked twice over. */
+const CHANCE_MAX = 1e-5;
+const ASKED = 2;
+
+/** The share is measured of few packets, and several that die at once count once. */
+const MARGIN = 1.5;
+
+/**
+ * What was lost of sizes that pass.
+ * @param fits largest payload that the interface takes whole
+ */
+export function lossOf(sizes: Iterable<Sized>, fits: number, { headers, ipv6 }: PathKind): Loss {
+  const full = largestFragmentOf(fits + headers, ipv6);
+  let packets = 0;
+  let lost = 0;
+  for (const sized of sizes) {
+    const look = arrivedOf(sized);
+    if (look === null || (look.back !== "whole" && look.back !== "cut")) continue;
+    // Fragments are smaller than ours: the first tries may have died to tell the server so.
+    if (look.back === "cut" && (sized.size <= fits || look.fragmentBytes < full)) continue;
+    packets += (look.failed + 1) * packetsOf(sized.size, fits, { headers, ipv6 });
+    lost += look.failed;
+  }
+  return { packets, lost };
+}
+
+/** Tries that it takes to call a size lost. */
+export function triesFor(loss: Loss): number {
+  return shareOf(loss) > RANDOM_LOSS ? TRIES_ON_LOSS : TRIES;
+}
+
+/** The largest payload of which "lost" would not be mere chance; 0 where that cannot be said of any. */
+export function measurableUpTo(loss: Loss, fits: number, kind: PathKind): number {
+  const data = fragmentData(fits + kind.headers, kind.ipv6);
+  const isMeasurable = (size: number): boolean => {
+    const dies = 1 - (1 - shareOf(loss)) ** packetsOf(size, fits, kind);
+    return dies ** (ASKED * triesFor(loss)) <= CHANCE_MAX;
+  };
+  if (isMeasurable(SIZE_MAX)) return SIZE_MAX;
+  for (let fragments = Math.floor(SIZE_MAX / data); fragments >= 2; fragments--) {
+    const size = fragments * data - 8;
+    if (size > fits && isMeasurable(size)) return size;
+  }
+  return isMeasurable(fits) ? fits : 0;
+}
+
+/** Packets of a datagram and of its echo. */
+function packetsOf(size: number, fits: number, { headers, ipv6 }: PathKind): number {
+  return size <= fits ? 2 : 2 * Math.ceil((size + 8) / fragmentData(fits + headers, ipv6));
+}
+
+function shareOf({ packets, lost }: Loss): number {
+  return lost === 0 ? 0 : Math.min(1, (MARGIN * lost) / packets);
+}
