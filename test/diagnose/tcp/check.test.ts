@@ -37,6 +37,8 @@ const ECHO_BYTES = SETTINGS.count * SETTINGS.size;
 const BULK_END = ECHO_BYTES + SETTINGS.bulkBytes;
 const TAIL_BYTES = 65_536;
 
+const FLOW = /^tcp 127\.0\.0\.1:\d+ > 127\.0\.0\.1:\d+$/;
+
 function check(
   target: Endpoint,
   sockets: Sockets,
@@ -224,7 +226,9 @@ for (const [way, sockets] of SOCKETS) {
         const problem = only(result.problems);
         expect(problem).toMatchObject({ code, ...facts });
         expect(problem.says).toContain(says);
-        expect(problem.flow).toMatch(/^tcp 127\.0\.0\.1:\d+ > 127\.0\.0\.1:\d+$/);
+        // Bun's sockets tell no port of a session that is reset before they say that it is there.
+        const told = sockets.bySystemCalls || problem.bytes !== 0;
+        expect(problem.flow).toMatch(told ? FLOW : /^tcp 127\.0\.0\.1(:\d+)? > 127\.0\.0\.1:\d+$/);
         expect(result.ok).toBe(false);
         const { sent, received, lost, corrupted, foreign, duplicated } = result;
         expect(received + lost + corrupted + foreign + duplicated).toBeGreaterThanOrEqual(sent);
