@@ -7,7 +7,7 @@ import type { CheckContext } from "../plan.ts";
 import { type FlowPlan, measureFlow } from "./flow.ts";
 import { type FlowSeen, isAnswered } from "./seen.ts";
 
-/** A session that fails and has taken longer than this has waited for nothing. */
+/** Who has waited in vain for longer than this is not waited for by the next one. */
 const VAIN_MS = 1000;
 
 /** Sessions that may wait side by side. */
@@ -38,16 +38,20 @@ export async function measureFlows(target: Endpoint, context: CheckContext): Pro
   while (flows.length < count && !signal.aborted) {
     const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, count - flows.length);
     const startMs = performance.now();
-    const batch = await measureSome(width, () => planOf(), context);
+    const batch = await measureSome(width, planOf, context);
     if (signal.aborted) break; // what was aborted says nothing of the address
     flows.push(...batch);
     context.progress(flows.length / count);
     if (batch.some(({ failure }) => failure !== null && HERE.includes(failure.code))) break;
     if (!patient && !batch.some(isAnswered)) break;
-    const failed = batch.some(({ failure }) => failure !== null);
-    if (failed && performance.now() - startMs > VAIN_MS) patient = false;
+    if (batch.some(hasWaited) && performance.now() - startMs > VAIN_MS) patient = false;
   }
   return flows;
+}
+
+/** Whether it ended with waiting for what did not come: a connection, or an echo. */
+function hasWaited({ connectMs, failure }: FlowSeen): boolean {
+  return failure !== null && (connectMs === null || failure.code === "silent" || failure.code === "timeout");
 }
 
 /** Some sessions side by side, begun `--interval` apart. */
