@@ -82,6 +82,13 @@ const FAULTS: Expected[] = [
     counts: { received: SENT - 4, lost: 0, foreign: 4 },
   },
   {
+    fault: "misdelivers",
+    code: "foreign",
+    facts: { count: 2, where: "far_end" },
+    says: /^2 answers held what the flow did not send, 2 of them what another flow sent$/,
+    counts: { received: SENT - 2, lost: 0, foreign: 2 },
+  },
+  {
     fault: "foreign",
     code: "foreign",
     facts: { count: SENT, where: "far_end" },

@@ -149,6 +149,7 @@ describe("timeout", () => {
     expect(problemsOf([silent(), flow()]).map(({ code }) => code)).toEqual(["lost"]);
     const given = silent({ counts: { ...silent().counts, lost: 0 } });
     expect(problemsOf([given], { interrupted: true })).toEqual([]);
+    expect(problemsOf([flow(), silent()], { interrupted: true })).toEqual([]);
   });
 
   test("after news that they are too big: fragments are dropped", () => {
@@ -201,7 +202,10 @@ describe("lost", () => {
     const taken = flow({ foreign: 1 }, { crossed: 1 });
     const result = resultOf(seen([given, taken]));
     expect(result).toMatchObject({ sent: 20, received: 19, lost: 0, foreign: 1 });
-    expect(result.problems.map(({ code }) => code)).toEqual(["foreign"]);
+    expect(result.problems).toMatchObject([{ code: "foreign" }]);
+    expect(result.problems[0]?.likely).toContain("gives one client another's answers");
+    const more = flow({ answered: 8, lost: 1, foreign: 1, replaced: 1 }, { astray: 1, crossed: 1 });
+    expect(resultOf(seen([more]))).toMatchObject({ received: 8, lost: 1, foreign: 1 });
   });
 
   test("with a wrong checksum is said to be so", () => {

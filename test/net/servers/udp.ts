@@ -18,9 +18,11 @@ export interface Client {
 /** What a server does with a datagram. */
 type Answer = (client: Client, bytes: Uint8Array, server: Memory) => void;
 
-/** A datagram that is kept for later, and whose it is. */
+/** A server's memory: a datagram that is kept for later, and who its clients are. */
 interface Memory {
   kept: { readonly client: Client; readonly bytes: Uint8Array } | null;
+  /** By number, as each was last seen. */
+  readonly clients: Map<number, Client>;
 }
 
 /** A fault that shows now and then shows in each of a client's datagrams whose number is three more than a multiple. */
@@ -75,6 +77,12 @@ export const FAULTS = {
       server.kept = null;
     }
   },
+  /** Gives the third of every second client to the one before it, which gets its own as well. */
+  misdelivers(client, bytes, server) {
+    const other = server.clients.get(client.number - 1);
+    if (client.message === 3 && client.number % 2 === 0) other?.send(bytes);
+    else client.send(bytes);
+  },
   elsewhere: (client, bytes) => client.sendFromElsewhere(bytes),
   foreign: (client) => client.send(new TextEncoder().encode(FOREIGN)),
   /** Says the banner to each new client, and echoes nothing. */
@@ -108,7 +116,7 @@ export interface FaultyServer extends Disposable {
 export async function startUdp(name: FaultName, address = "127.0.0.1", port = 0): Promise<FaultyServer> {
   const error = (): void => {}; // ICMP of clients that are gone
   const clients = new Map<string, { readonly number: number; message: number }>();
-  const memory: Memory = { kept: null };
+  const memory: Memory = { kept: null, clients: new Map() };
   const answer: Answer = FAULTS[name];
   const other = await Bun.udpSocket({ hostname: address, socket: { error } });
   const socket = await Bun.udpSocket({
@@ -124,15 +132,13 @@ export async function startUdp(name: FaultName, address = "127.0.0.1", port = 0)
         const send = (by: typeof own, bytes: Uint8Array): void => {
           if (!by.closed) by.send(bytes, from, host);
         };
-        answer(
-          {
-            ...client,
-            send: (bytes) => send(own, bytes),
-            sendFromElsewhere: (bytes) => send(other, bytes),
-          },
-          Uint8Array.from(datagram),
-          memory,
-        );
+        const seen: Client = {
+          ...client,
+          send: (bytes) => send(own, bytes),
+          sendFromElsewhere: (bytes) => send(other, bytes),
+        };
+        memory.clients.set(client.number, seen);
+        answer(seen, Uint8Array.from(datagram), memory);
       },
     },
   });
