@@ -23,6 +23,10 @@ export interface ModelPath {
   /** Payload sizes that are lost whatever happens. */
   readonly holesThere: readonly (readonly [number, number])[];
   readonly holesBack: readonly (readonly [number, number])[];
+  /** Share of packets that are lost at random, each way. */
+  readonly loss: number;
+  /** Of what is random, 1 to 2^31 - 2. */
+  readonly seed: number;
 }
 
 export const WELL: ModelPath = {
@@ -39,6 +43,8 @@ export const WELL: ModelPath = {
   fragmentsBack: true,
   holesThere: [],
   holesBack: [],
+  loss: 0,
+  seed: 1,
 };
 
 const ROUTER = parseAddress("10.0.0.1")!;
@@ -85,36 +91,52 @@ export class Model {
   readonly path: ModelPath;
   #clientKnows = false;
   #serverKnows = false;
+  #state: number;
 
   constructor(path: ModelPath) {
     this.path = path;
+    this.#state = path.seed;
   }
 
-  readonly probe: Probe = async (size, { dontFragment }) => {
+  readonly probe: Probe = async (size, { dontFragment, tries }) => {
     await Promise.resolve();
-    let look: Look = this.#look({ there: "unknown" });
+    let told = false;
     let banner = false;
-    for (let tries = 0; tries < 3; tries++) {
+    let failed = 0;
+    for (let tried = 0; tried < tries; tried++) {
       const there = this.#there(size, dontFragment);
       if (there === "here") return this.#look({ there });
       if (there === "told") {
+        told = true;
         this.#clientKnows = true;
-        const told = { mtu: this.path.there, by: ROUTER };
-        look = this.#look({ there, told });
-        if (dontFragment) return look;
+        if (dontFragment) break;
         continue;
       }
-      if (there === "lost") continue;
+      failed++;
+      if (there === "lost" || this.#hasBadLuck(size)) continue;
       banner ||= this.path.banners;
       const back = this.#back(size);
       if (back === "told") this.#serverKnows = true;
-      if (typeof back === "number") {
-        return this.#look({ there: "passed", back: back === 0 ? "whole" : "cut", fragmentBytes: back });
-      }
+      if (typeof back === "string" || this.#hasBadLuck(size)) continue;
+      const came = { back: back === 0 ? "whole" : "cut", fragmentBytes: back } as const;
+      return this.#look({ there: "passed", ...came, failed: failed - 1 });
     }
-    if (banner) return this.#look({ there: "passed", back: "lost" });
-    return look.there === "unknown" && this.path.banners ? this.#look({ there: "lost" }) : look;
+    if (banner) return this.#look({ there: "passed", back: "lost", failed });
+    if (told) return this.#look({ there: "told", told: { mtu: this.path.there, by: ROUTER }, failed });
+    return this.#look({ there: this.path.banners ? "lost" : "unknown", failed });
   };
+
+  /** Whether one of a datagram's packets is lost at random. */
+  #hasBadLuck(size: number): boolean {
+    const packets = Math.ceil((size + headersOf(this.path)) / this.path.client);
+    return this.#random() >= (1 - this.path.loss) ** packets;
+  }
+
+  /** 0 to 1: Park and Miller, 1988. */
+  #random(): number {
+    this.#state = (this.#state * 48_271) % 2_147_483_647;
+    return this.#state / 2_147_483_647;
+  }
 
   #look(look: Partial<Look>): Look {
     return {

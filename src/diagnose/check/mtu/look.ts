@@ -29,7 +29,7 @@ export interface Look {
   /** IP packet bytes of the largest fragment of a `cut` echo, else 0. */
   readonly fragmentBytes: number;
   readonly told: Told | null;
-  /** Tries that nothing came of, before the one that was answered. */
+  /** Tries that no echo came of; of a size that passes those before the one that was answered. */
   readonly failed: number;
   /** The flow of its latest try; null where nothing was sent. */
   readonly flow: string | null;
@@ -53,6 +53,8 @@ export interface Sized {
   readonly whole: Look;
   /** Without; null where that was not asked: it passed with, or could not fare otherwise. */
   readonly cuttable: Look | null;
+  /** How often it was looked at. */
+  readonly looks: number;
 }
 
 /** The look at the datagram that arrived, where one did. */

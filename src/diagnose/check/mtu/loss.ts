@@ -1,5 +1,5 @@
 import { arrivedOf, SIZE_MAX, type Sized } from "./look.ts";
-import { fragmentData, largestFragmentOf } from "./sizes.ts";
+import { fragmentData } from "./sizes.ts";
 import type { PathKind } from "./stretches.ts";
 
 /**
@@ -28,27 +28,47 @@ const ASKED = 2;
 const MARGIN = 1.5;
 
 /**
- * What was lost of sizes that pass.
+ * What was lost of sizes that pass. Of echoes in fragments only what was lost at a second look counts: at the first, a server
+ * may have had to be told that the way back is narrow, which costs the echo that it is told of.
  * @param fits largest payload that the interface takes whole
  */
-export function lossOf(sizes: Iterable<Sized>, fits: number, { headers, ipv6 }: PathKind): Loss {
-  const full = largestFragmentOf(fits + headers, ipv6);
+export function lossOf(sizes: Iterable<Sized>, fits: number, kind: PathKind): Loss {
   let packets = 0;
   let lost = 0;
   for (const sized of sizes) {
     const look = arrivedOf(sized);
-    if (look === null || (look.back !== "whole" && look.back !== "cut")) continue;
-    // Fragments are smaller than ours: the first tries may have died to tell the server so.
-    if (look.back === "cut" && (sized.size <= fits || look.fragmentBytes < full)) continue;
-    packets += (look.failed + 1) * packetsOf(sized.size, fits, { headers, ipv6 });
+    if (look?.back !== "whole" && !(look?.back === "cut" && sized.looks > 1)) continue;
+    packets += (look.failed + 1) * packetsOf(sized.size, fits, kind);
     lost += look.failed;
   }
   return { packets, lost };
 }
 
+/**
+ * Sizes to look at once more, to learn how much the path loses at random: all that come in fragments, once any datagram had
+ * to be sent again. They are many packets, and one that was lost by accident must not stand for a share.
+ */
+export function unsureSizes(sizes: readonly Sized[]): number[] {
+  const isPlain = sizes.every((sized) => !((arrivedOf(sized)?.failed ?? 0) > 0));
+  if (isPlain) return [];
+  return sizes
+    .filter((sized) => sized.looks === 1 && arrivedOf(sized)?.back === "cut")
+    .map(({ size }) => size);
+}
+
+/** Whether packets are lost at random, so that what is lost must be tried more often before anything follows from it. */
+export function isRandom(loss: Loss): boolean {
+  return shareOf(loss) > RANDOM_LOSS;
+}
+
+/** Tries after which a size that is lost is lost. */
+export function triesInAll(loss: Loss): number {
+  return ASKED * triesFor(loss);
+}
+
 /** Tries that it takes to call a size lost. */
 export function triesFor(loss: Loss): number {
-  return shareOf(loss) > RANDOM_LOSS ? TRIES_ON_LOSS : TRIES;
+  return isRandom(loss) ? TRIES_ON_LOSS : TRIES;
 }
 
 /** The largest payload of which "lost" would not be mere chance; 0 where that cannot be said of any. */
@@ -56,7 +76,7 @@ export function measurableUpTo(loss: Loss, fits: number, kind: PathKind): number
   const data = fragmentData(fits + kind.headers, kind.ipv6);
   const isMeasurable = (size: number): boolean => {
     const dies = 1 - (1 - shareOf(loss)) ** packetsOf(size, fits, kind);
-    return dies ** (ASKED * triesFor(loss)) <= CHANCE_MAX;
+    return dies ** triesInAll(loss) <= CHANCE_MAX;
   };
   if (isMeasurable(SIZE_MAX)) return SIZE_MAX;
   for (let fragments = Math.floor(SIZE_MAX / data); fragments >= 2; fragments--) {

@@ -124,21 +124,20 @@ export class Prober {
     const flow = this.#flowOf(attempts.at(-1)?.local ?? null);
     this.banners ||= attempts.some(({ banner }) => banner);
     const echoed = attempts.findIndex(({ echo }) => echo !== null);
-    if (echoed !== -1) {
-      const failed = attempts.slice(0, echoed).filter(({ told }) => told === null).length;
-      return { ...this.#learn(attempts[echoed]!, size), failed, flow };
-    }
+    const inVain = echoed === -1 ? attempts : attempts.slice(0, echoed);
+    const common = { ...NOTHING, failed: inVain.filter(({ told }) => told === null).length, flow };
+    if (echoed !== -1) return { ...common, ...this.#learn(attempts[echoed]!, size) };
     if (attempts.some(({ shortened }) => shortened)) {
-      return { ...NOTHING, there: "passed", back: "shortened", flow };
+      return { ...common, there: "passed", back: "shortened" };
     }
-    if (attempts.some(({ banner }) => banner)) return { ...NOTHING, there: "passed", back: "lost", flow };
+    if (attempts.some(({ banner }) => banner)) return { ...common, there: "passed", back: "lost" };
     const told = attempts.find((attempt) => attempt.told !== null)?.told ?? null;
-    if (told !== null) return { ...NOTHING, there: "told", told, flow };
-    return { ...NOTHING, there: this.banners ? "lost" : "unknown", flow };
+    if (told !== null) return { ...common, there: "told", told };
+    return { ...common, there: this.banners ? "lost" : "unknown" };
   }
 
   /** What an echo tells, of its size and of the path. */
-  #learn(attempt: Attempt, size: number): Omit<Look, "flow" | "failed"> {
+  #learn(attempt: Attempt, size: number): Pick<Look, "there" | "back" | "fragmentBytes"> {
     const { fragmentBytes, atMs, to } = attempt.echo!;
     const roundTripMs = Math.max(0, atMs - attempt.sentAtMs);
     if (size < SMALL_BYTES) this.#slowestMs = Math.max(this.#slowestMs, roundTripMs);
@@ -146,7 +145,7 @@ export class Prober {
     this.#own ??= to;
     if (fragmentBytes === null) this.tellsFragments = false;
     const back = fragmentBytes === null || fragmentBytes === 0 ? "whole" : "cut";
-    return { there: "passed", back, fragmentBytes: fragmentBytes ?? 0, told: null };
+    return { there: "passed", back, fragmentBytes: fragmentBytes ?? 0 };
   }
 
   #flowOf(local: Endpoint | null): string | null {

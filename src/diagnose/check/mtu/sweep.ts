@@ -1,10 +1,13 @@
 import { type Look, type Probe, SIZE_MAX, type Sized } from "./look.ts";
-import { type Loss, lossOf, measurableUpTo, triesFor } from "./loss.ts";
+import { isRandom, type Loss, lossOf, measurableUpTo, triesFor, triesInAll, unsureSizes } from "./loss.ts";
 import { firstSizes, isLost, nextSizes } from "./sizes.ts";
 import { lowestTold, type PathKind, stretchesOf } from "./stretches.ts";
 
 /** A path takes some 60 sizes, one with an edge and a hole each way some 200; one that loses at random would take all. */
 const SIZES_MAX = 500;
+
+/** A size is not looked at more often, whatever its looks counted for: ICMP's word is no lost try. */
+const LOOKS_MAX = 4;
 
 /** The person or the time says that it is enough. */
 export interface Limits {
@@ -35,7 +38,6 @@ export async function sweep(
   limits: Limits,
 ): Promise<Swept | null> {
   const known = new Map<number, Sized>();
-  const confirmed = new Set<number>();
   let asked = firstSizes(interfaceMtu, kind);
   for (;;) {
     if (known.size + asked.length > SIZES_MAX) return null;
@@ -46,10 +48,9 @@ export async function sweep(
     if (limits.isOver()) return null;
     const swept = sweptOf(known, kind);
     if (swept.measurableUpTo === 0) return swept;
-    asked = nextSizes(swept.known, kind).filter((size) => size <= swept.measurableUpTo);
-    limits.progress(1 - asked.length / (known.size + asked.length));
-    if (asked.length === 0) asked = doubtfulSizes(swept.known, confirmed, kind);
+    asked = toAsk(known, swept, kind);
     if (asked.length === 0) return swept;
+    limits.progress(1 - asked.length / (known.size + asked.length));
   }
 }
 
@@ -76,21 +77,38 @@ async function lookAt(probe: Probe, size: number, tries: number, canBeCut: boole
   const { there } = whole;
   const isSame = !canBeCut && (there === "lost" || there === "unknown");
   const cuttable = there === "passed" || isSame ? null : await probe(size, { dontFragment: false, tries });
-  return { size, whole, cuttable };
+  return { size, whole, cuttable, looks: 1 };
+}
+
+/** What to ask next; nothing where all is known. */
+function toAsk(all: ReadonlyMap<number, Sized>, swept: Swept, kind: PathKind): number[] {
+  const { known, measurableUpTo, loss } = swept;
+  const unsure = unsureSizes([...all.values()]);
+  if (unsure.length > 0) return unsure;
+  const doubtful = isRandom(loss) ? doubtfulSizes(known, [...known.keys()], triesInAll(loss), kind) : [];
+  if (doubtful.length > 0) return doubtful;
+  const next = nextSizes(known, kind).filter((size) => size <= measurableUpTo);
+  if (next.length > 0) return next;
+  const ends = stretchesOf(known.values(), kind).flatMap(({ from, to }) => [from, to]);
+  return doubtfulSizes(known, [...new Set(ends)], triesInAll(loss), kind);
 }
 
 /**
- * Both ends of everything lost, once each: a size may have had bad luck three times, and a server behind a Service may
- * have been the first of several to be told that the way back is narrow.
+ * Those that are lost and were not tried often enough. It is asked of both ends of everything lost: a size may have had
+ * bad luck, and a server behind a Service may have been the first of several to be told that the way back is narrow.
  */
-function doubtfulSizes(known: ReadonlyMap<number, Sized>, confirmed: Set<number>, kind: PathKind): number[] {
+function doubtfulSizes(
+  known: ReadonlyMap<number, Sized>,
+  sizes: readonly number[],
+  tries: number,
+  kind: PathKind,
+): number[] {
   const told = lowestTold(known.values());
-  const ends = stretchesOf(known.values(), kind).flatMap(({ from, to }) => [from, to]);
-  const doubtful = [...new Set(ends)].filter(
-    (size) => !confirmed.has(size) && isLost(known.get(size)!, told, kind),
-  );
-  for (const size of doubtful) confirmed.add(size);
-  return doubtful;
+  return sizes.filter((size) => {
+    const sized = known.get(size)!;
+    const failed = Math.max(sized.whole.failed, sized.cuttable?.failed ?? 0);
+    return isLost(sized, told, kind) && failed < tries && sized.looks < LOOKS_MAX;
+  });
 }
 
 function learn(known: Map<number, Sized>, sized: Sized): void {
@@ -100,17 +118,24 @@ function learn(known: Map<number, Sized>, sized: Sized): void {
 
 /** What was seen to pass once passes. */
 function better(before: Sized, after: Sized): Sized {
+  const { size } = before;
+  const looks = before.looks + after.looks;
   const whole = betterLook(before.whole, after.whole);
-  if (whole.there === "passed") return { size: before.size, whole, cuttable: null };
+  if (whole.there === "passed") return { size, whole, cuttable: null, looks };
   const [a, b] = [before.cuttable, after.cuttable];
-  return { size: before.size, whole, cuttable: a === null || b === null ? (b ?? a) : betterLook(a, b) };
+  return { size, whole, cuttable: a === null || b === null ? (b ?? a) : betterLook(a, b), looks };
 }
 
+/** The one that got farther, the later one of equals, with what failed lately; of one that is lost, with all that failed. */
 function betterLook(before: Look, after: Look): Look {
-  return rank(after) >= rank(before) ? after : before;
+  const better = rank(after) >= rank(before) ? after : before;
+  const isWell = rank(better) === RANK_MAX;
+  return { ...better, failed: isWell ? after.failed : before.failed + after.failed };
 }
+
+const RANK_MAX = 3;
 
 function rank({ there, back }: Look): number {
   if (there !== "passed") return there === "told" ? 1 : 0;
-  return back === "lost" ? 2 : 3;
+  return back === "lost" ? 2 : RANK_MAX;
 }
