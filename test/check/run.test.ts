@@ -106,6 +106,30 @@ describe("against a server that is well", () => {
   });
 });
 
+describe.if(LINUX)("many addresses", () => {
+  test("more than are asked at once, each told in its place", async () => {
+    const hosts = Array.from({ length: 40 }, (_, at) => `127.0.0.${at + 1}`);
+    const args = [...hosts.map((host) => `udp://${host}:${server.udpPort}`), ...QUICK, "--flows", "1"];
+    const { exitCode, report } = await json(args);
+    expect([exitCode, report.results.map(({ address }) => address)]).toEqual([0, hosts]);
+  });
+
+  test("from one source port: one after the other has it", async () => {
+    const free = await Bun.udpSocket({ hostname: "0.0.0.0" });
+    const { port } = free;
+    free.close();
+    const ends = [
+      `127.0.0.1:${server.udpPort}`,
+      `127.0.0.2:${server.udpPort}`,
+      `127.0.0.3:${server.udpPort}`,
+    ];
+    const args = [...ends.map((end) => `udp://${end}`), ...QUICK.slice(2), "--source-port", String(port)];
+    const { exitCode, report } = await json(args);
+    expect(exitCode).toBe(0);
+    expect(report.results.map(({ ok, flows }) => [ok, flows])).toEqual(ends.map(() => [true, 1]));
+  });
+});
+
 describe("how sockets are made", () => {
   test("by Bun alone: well, and what that leaves open is null and said", async () => {
     const { exitCode, report } = await json([...targets(), ...QUICK, "--engine", "bun"]);
