@@ -86,6 +86,10 @@ describe("an answer", () => {
     const booked = new Booked(1).take(message(0), { atMs: 10 }).take("220 mail", { atMs: 20 });
     booked.take(message(0), { atMs: 30 });
     expect(booked.book.echoAtMs).toBe(10);
+    const spoilt = message(0);
+    spoilt[SIZE - 1]! ^= 1;
+    booked.take(spoilt, { atMs: 40 }).take(spoilt, { atMs: 50 });
+    expect(booked.book.echoAtMs).toBe(40);
   });
 });
 

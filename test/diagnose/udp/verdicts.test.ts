@@ -152,6 +152,11 @@ describe("timeout", () => {
     expect(problemsOf([flow(), silent()], { interrupted: true })).toEqual([]);
   });
 
+  test("though something came, with a wrong checksum", () => {
+    const likely = "7 datagrams came with a wrong checksum: they are changed on the way";
+    expect(problemsOf([silent({ damaged: 7 })])).toMatchObject([{ code: "timeout", likely }]);
+  });
+
   test("after news that they are too big: fragments are dropped", () => {
     const narrow = { mtu: 1400, by: at("10.0.0.1"), count: 1 };
     expect(problemsOf([silent({ narrow })])[0]?.likely).toContain("fragments");

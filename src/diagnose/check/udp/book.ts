@@ -150,8 +150,10 @@ export class FlowBook {
       this.#crossedCount++;
       this.#crossed(flow);
     }
-    // A flood of doubles or of what nobody asked for is not waited for to end.
-    if (what === "answered" || what === "late" || what === "corrupted") this.echoAtMs = atMs;
+    // A flood, of doubles or of anything else that is more than was sent, is not waited for to end.
+    const { corrupted, sent } = this.messages.counts;
+    const answers = what === "answered" || what === "late" || (what === "corrupted" && corrupted <= sent);
+    if (answers) this.echoAtMs = atMs;
     if (number !== null) {
       this.#firstBack = Math.min(number, this.#firstBack ?? number);
       this.#fragmentBytes = largest(this.#fragmentBytes, datagram.fragmentBytes);

@@ -88,7 +88,9 @@ class FlowRun {
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
         const index = this.#begun++;
         const done = await this.#ask();
-        if (done !== null) this.#done[index] = done;
+        if (!(done instanceof Failure)) this.#done[index] = done;
+        else if (done.code === "aborted") this.interrupted = true;
+        else this.notOpened ??= done;
       }
     };
     await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
@@ -110,19 +112,19 @@ class FlowRun {
   async #askAgain(index: number): Promise<void> {
     for (let port = 0; port < PORTS_MAX && !this.interrupted; port++) {
       const done = await this.#ask();
-      if (done === null) return;
+      if (done instanceof Failure) return; // as many flows as were asked for there are
       if (done.seen.banner === null && isFlawless(done.seen)) continue;
       this.#done[index] = done;
       return;
     }
   }
 
-  /** One flow, from a new source port; null where there is none. */
-  async #ask(): Promise<Done | null> {
+  /** One flow, from a new source port, or why there is none. */
+  async #ask(): Promise<Done | Failure> {
     const { settings, signal, sockets } = this.#context;
     const options = { source: settings.source, signal, open: sockets.openUdp };
     const flow = await UdpFlow.open(this.#asked.endpoint, options);
-    if (flow instanceof Failure) return this.#notOpened(flow);
+    if (flow instanceof Failure) return flow;
     await using _ = flow;
     const key = this.#keys++;
     const book = new FlowBook({ run: this.#run, flow: key }, this.#asked.endpoint, settings, (other) =>
@@ -133,12 +135,6 @@ class FlowRun {
     else book.messages.tracker.finish();
     this.roundTrips.addAll(book.messages.roundTrips);
     return { key, seen: book.seen(flow.local, this.#way, flow) };
-  }
-
-  #notOpened(failure: Failure): null {
-    if (failure.code === "aborted") this.interrupted = true;
-    else this.notOpened ??= failure;
-    return null;
   }
 }
 

@@ -105,19 +105,26 @@ function timeout(seen: UdpSeen): Problem[] {
   const silent = seen.flows.filter(isSilent);
   if (silent.length === 0 || seen.interrupted || seen.flows.some(({ heard }) => heard)) return [];
   const sent = plural(totalsOf(silent).sent, "datagram");
-  const narrow = silent.some((flow) => flow.narrow !== null);
+  const patience = timeText(seen.settings.timeoutMs);
   return [
     {
       code: "timeout",
       flow: nameOf(seen, silent[0]),
-      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${timeText(seen.settings.timeoutMs)}`,
-      likely: narrow
-        ? "they go in fragments since a router said that they are too big, and fragments are dropped"
-        : "a firewall or a NetworkPolicy drops them, or nobody is at that address",
+      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${patience}`,
+      likely: whyNothing(silent),
       where: "path",
       next: watchUdp(seen.asked.endpoint.port),
     },
   ];
+}
+
+function whyNothing(silent: readonly UdpFlowSeen[]): string {
+  const damaged = silent.reduce((sum, flow) => sum + flow.damaged, 0);
+  if (damaged > 0)
+    return `${plural(damaged, "datagram")} came with a wrong checksum: they are changed on the way`;
+  return silent.some((flow) => flow.narrow !== null)
+    ? "they go in fragments since a router said that they are too big, and fragments are dropped"
+    : "a firewall or a NetworkPolicy drops them, or nobody is at that address";
 }
 
 /** `3 of 10 flows were`, `1 of 10 flows was` */
