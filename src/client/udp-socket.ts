@@ -14,8 +14,8 @@ export interface UdpSocket {
   send(datagram: Uint8Array, to: Endpoint): Failure | null;
   close(): void;
   /**
-   * Datagrams that came and that the kernel threw away: the socket's buffer was full, or their checksum was wrong. No
-   * such method where it does not say.
+   * Datagrams that came and that the kernel threw away: the socket's buffer was full (or, to some kernels, their checksum
+   * was wrong). No such method where it does not say.
    */
   dropped?(): number;
 }

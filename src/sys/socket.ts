@@ -62,8 +62,8 @@ const MEMINFO_WORDS = 9;
 const MEMINFO_DROPS = 8;
 
 /**
- * Datagrams that the kernel threw away when they came to a socket: its buffer was full, or the checksum wrong. 0 where it
- * does not say.
+ * Datagrams that the kernel threw away when they came to a socket: its buffer was full; some kernels count wrong
+ * checksums, too. 0 where it does not say.
  */
 export function droppedAt(fd: number): number {
   const { view, address } = socketScratch();

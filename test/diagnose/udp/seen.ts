@@ -32,7 +32,6 @@ export function flow(counts: Partial<Counts> = {}, more: Partial<UdpFlowSeen> = 
     news: [],
     narrow: null,
     dropped: 0,
-    damaged: 0,
     ...more,
   };
 }

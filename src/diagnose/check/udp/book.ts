@@ -106,8 +106,6 @@ export class FlowBook {
    * @returns where `astray` is 0: other flows know of that
    */
   seen(local: Endpoint, way: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
-    const thrownAway = droppedByKernel ?? 0;
-    const overrun = this.#mayOverrun();
     return {
       own: ownEnd(local, this.#to ?? way, this.#target),
       counts: { ...this.messages.counts },
@@ -122,12 +120,14 @@ export class FlowBook {
       strangers: [...this.#strangers].map(([from, count]): StrangerSeen => ({ from, count })),
       news: [...this.#news.values()],
       narrow: this.#narrow,
-      dropped: dropped + (overrun ? thrownAway : 0),
-      damaged: overrun ? 0 : thrownAway,
+      dropped: dropped + (this.#mayOverrun() ? (droppedByKernel ?? 0) : 0),
     };
   }
 
-  /** Whether so much came that the kernel may have had no room for more. */
+  /**
+   * Whether so much came that the kernel may have had no room for more. If not, what it threw away had a wrong checksum,
+   * which some kernels count as well, and is a loss of the path.
+   */
   #mayOverrun(): boolean {
     const { duplicated, foreign } = this.messages.counts;
     return this.#noise + duplicated + foreign >= FLOOD || this.#size >= LARGE_BYTES;

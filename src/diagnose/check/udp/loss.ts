@@ -121,14 +121,13 @@ function scattered(seen: UdpSeen, flows: readonly UdpFlowSeen[]): Problem[] {
   if (flows.length === 0) return [];
   const which =
     flows.length === 1 ? "some of one flow" : `here and there in ${countText(flows.length)} flows`;
-  const facts = lost(seen, flows, which);
-  const damaged = flows.reduce((sum, flow) => sum + flow.damaged, 0);
-  if (damaged > 0) {
-    const likely = `${countText(damaged)} came with a wrong checksum: a link or a network card changes what it carries`;
-    return [{ ...facts, likely, next: "nstat -az UdpInCsumErrors" }];
-  }
-  const likely = "a queue on the way overflows, a rate limit drops, or a link is bad";
-  return [{ ...facts, likely, next: traceUdp(seen.asked.endpoint) }];
+  return [
+    {
+      ...lost(seen, flows, which),
+      likely: "a queue on the way overflows, a rate limit drops, or a link is bad",
+      next: traceUdp(seen.asked.endpoint),
+    },
+  ];
 }
 
 /** What all verdicts of loss have alike. @param which of all datagrams it was */

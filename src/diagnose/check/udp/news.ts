@@ -119,9 +119,6 @@ function timeout(seen: UdpSeen): Problem[] {
 }
 
 function whyNothing(silent: readonly UdpFlowSeen[]): string {
-  const damaged = silent.reduce((sum, flow) => sum + flow.damaged, 0);
-  if (damaged > 0)
-    return `${plural(damaged, "datagram")} came with a wrong checksum: they are changed on the way`;
   return silent.some((flow) => flow.narrow !== null)
     ? "they go in fragments since a router said that they are too big, and fragments are dropped"
     : "a firewall or a NetworkPolicy drops them, or nobody is at that address";

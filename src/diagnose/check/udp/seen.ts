@@ -58,8 +58,6 @@ export interface UdpFlowSeen {
   readonly narrow: NarrowSeen | null;
   /** What came here and was thrown away because nobody read it in time. */
   readonly dropped: number;
-  /** What came here and was thrown away though there was room for it: its checksum was wrong. */
-  readonly damaged: number;
 }
 
 export interface UdpSeen {
