@@ -9,9 +9,9 @@ const SESSIONS = 200;
 
 /**
  * New UDP sessions, of a thousand, whose banner was lost or overtaken on its way: UDP may do that to any datagram, and
- * rarely does. Of 100,000 from ports that nobody had before, through 22 rolls on two busy cores, none was; one in a run
- * was seen three times in some fifty runs, from ports that the system chose. That a server held no banner back is
- * known by its own figures.
+ * rarely does. Of 100,000 from ports that nobody had before, through 22 rolls on two busy cores, none was. One in a run
+ * was seen three times in some fifty runs, from ports that the system chose: as it is where somebody had the port a
+ * minute ago. That no server held a banner back is known by its own figures.
  */
 const STRAY_BANNERS_MAX = 2;
 
