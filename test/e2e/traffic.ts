@@ -67,8 +67,9 @@ export class Traffic implements AsyncDisposable {
     this.#streams = streams;
     this.#droppedBefore = droppedBefore;
     this.#newTcp = new TcpNewcomers(tcp, 20);
+    const errorsBefore = udpErrorsHere();
     const explain = async (server: string): Promise<string> =>
-      `${await udpFiguresAt(server)}; of this machine: ${await udpErrorsHere()}`;
+      `${await udpFiguresAt(server)}; here: ${await udpErrorsHere()}, when it began: ${await errorsBefore}`;
     this.#newUdp = new UdpNewcomers(udp, explain, 20);
     this.#inside.catch(() => {}); // awaited later, and thrown there
   }
