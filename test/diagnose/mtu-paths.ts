@@ -47,6 +47,12 @@ export const WELL: ModelPath = {
   seed: 1,
 };
 
+/** A server of another kind: its sockets are as Linux makes them, and it sends a banner or none. */
+export const OTHER: Partial<ModelPath> = { serverSetsDf: true };
+export const PLAIN: Partial<ModelPath> = { ...OTHER, banners: false };
+/** Routers that say nothing. */
+export const SILENT: Partial<ModelPath> = { icmpThere: false, icmpBack: false };
+
 const ROUTER = parseAddress("10.0.0.1")!;
 
 export function headersOf({ ipv6 }: ModelPath): number {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import type { Look } from "../../src/diagnose/check/mtu/look.ts";
 import type { Hole, MtuResult, NoteCode, ProblemCode } from "../../src/diagnose/result.ts";
-import { find, type ModelPath } from "./mtu-paths.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { find, type ModelPath, OTHER, PLAIN, SILENT } from "./mtu-paths.ts";
 
 /** What is said of a path: every verdict of sizes where it must be, and near it where it must not. */
 
@@ -16,11 +18,6 @@ const WELL: MtuResult = {
   fragmentsBack: true,
 };
 const SWALLOWED: Hole[] = [[1373, 1472]];
-
-/** A server of another kind: its sockets are as Linux makes them, and it sends a banner or none. */
-const OTHER = { serverSetsDf: true };
-const PLAIN = { ...OTHER, banners: false };
-const SILENT = { icmpThere: false, icmpBack: false };
 
 type Problems = [ProblemCode, { direction: string | null; mtu?: number; holes?: Hole[] }][];
 type Notes = [NoteCode, { direction: string; mtu: number }][];
@@ -250,46 +247,32 @@ describe("of a path it is said", () => {
   });
 });
 
-describe("in words", () => {
-  test("a black hole has its sizes, its way and a command for the end that can see it", async () => {
-    const [there] = (await find({ there: 1400, ...SILENT })).problems;
-    expect(there).toMatchObject({
-      says: "payloads of 1,373 to 1,472 bytes vanish on the way there and nobody says so; larger ones pass in fragments; the largest packet that passes whole has 1,400 bytes",
-      likely:
-        "a link of 1,400 bytes on the way there, and the ICMP that says so (fragmentation needed) is filtered",
-      next: "ping -M do -c 3 -s 1373 10.0.0.7",
-    });
-    const [back] = (await find({ ...OTHER, ...SILENT, back: 1400 })).problems;
-    expect(back!.says).toContain("on the way back");
-    expect(back!.next).toBe("ping -M do -c 3 -s 1373 10.0.0.9  # at the far end");
+describe("of what ICMP tells", () => {
+  const told = (mtu: number): Partial<Look> => ({
+    there: "told",
+    told: { mtu, by: parseAddress("10.0.0.1")! },
   });
 
-  test("without a banner the way is not claimed, and what is likely is", async () => {
-    const [problem] = (await find({ ...PLAIN, ...SILENT, back: 1400 })).problems;
-    expect(problem!.says).toContain("on the way there or back");
-    expect(problem!.likely).toContain("on the way back");
+  test("a word on some sizes is one on all that are larger: routers say it so many times a second only", async () => {
+    const { problems, notes, mtu } = await find({ there: 1400 }, 1500, (look, size) =>
+      look.there === "told" && size % 3 !== 0 ? { ...look, there: "lost", told: null, failed: 3 } : look,
+    );
+    expect({ problems, mtu }).toEqual({ problems: [], mtu: { ...WELL, there: 1400 } });
+    expect(notes).toMatchObject([{ code: "mtu_reduced", direction: "there", mtu: 1400 }]);
   });
 
-  test("a hole of short last fragments is told from one of whole packets", async () => {
-    const tails = (await find({ holesBack: [[1473, 1475]] })).problems[0]!;
-    expect(tails.says).toBe(
-      "payloads of 1,473 to 1,475 bytes are lost on the way back; smaller and larger ones pass",
+  test("a word of a wider link does not excuse a narrower one behind it that is silent", async () => {
+    const { problems, mtu } = await find({ there: 1400, ...SILENT }, 1500, (look, size) =>
+      look.there === "lost" && size + 28 > 1450 ? { ...look, ...told(1450), failed: 0 } : look,
     );
-    expect(tails.likely).toContain("very short last fragments");
-    const whole = (await find({ holesThere: [[1300, 1380]] })).problems[0]!;
-    expect(whole.likely).toContain("packets of just these lengths");
+    expect(problems).toMatchObject([{ code: "mtu_black_hole", direction: "there", mtu: 1400 }]);
+    expect(mtu).toEqual({ ...WELL, there: 1400, holesThere: [[1373, 1422]] });
   });
 
-  test("a narrow path has both widths and who said it", async () => {
-    const says = async (path: Partial<ModelPath>): Promise<string> => (await find(path)).notes[0]!.says;
-    expect(await says({ there: 1400, back: 1400 })).toBe(
-      "1,400 bytes each way (10.0.0.1 says so), the interface has 1,500; larger ones pass in fragments",
+  test("less than what passes is not believed", async () => {
+    const { problems, mtu } = await find({ there: 1400 }, 1500, (look) =>
+      look.there === "told" ? { ...look, ...told(600) } : look,
     );
-    expect(await says({ there: 1450, back: 1400 })).toBe(
-      "1,450 bytes on the way there, 1,400 bytes on the way back (10.0.0.1 says so), the interface has 1,500; larger ones pass in fragments",
-    );
-    expect(await says({ back: 1400 })).toBe(
-      "1,400 bytes on the way back, the interface has 1,500; larger ones pass in fragments",
-    );
+    expect({ problems, mtu }).toEqual({ problems: [], mtu: { ...WELL, there: 1400 } });
   });
 });

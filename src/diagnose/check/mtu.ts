@@ -33,14 +33,12 @@ export async function probeMtu(asked: Asked, context: CheckContext): Promise<Mtu
   const ipv6 = !isIPv4(address);
   const kind = { ipv6, headers: ipv6 ? IPV6_HEADERS : IPV4_HEADERS };
   const prober = new Prober(asked, context, isOver);
-  if (!(await isThere(prober))) {
-    return prober.failure === null ? notAnswered() : nothing(`${prober.failure}`);
-  }
+  if (!(await isThere(prober))) return stopped(prober, context) ?? notAnswered();
   const hint = prober.own === null ? null : await interfaceMtu(prober.own);
   const limits = { progress: (share: number) => context.progress(share), isOver };
   const swept = await sweep(prober.probe, kind, hint, limits);
-  if (prober.failure !== null) return nothing(`${prober.failure}`);
-  if (context.signal.aborted) return nothing("interrupted");
+  const why = stopped(prober, context);
+  if (why !== null) return why;
   if (swept === null) return nothing("sizes fare too differently from one time to the next");
   if (swept.measurableUpTo === 0) return nothing("the path loses too many datagrams at random");
   const own =
@@ -60,6 +58,12 @@ async function isThere(prober: Prober): Promise<boolean> {
     if (isThere && prober.banners) break;
   }
   return isThere;
+}
+
+/** That it came to no end because it could not go on here, or was not to; null where that is not so. */
+function stopped({ failure }: Prober, { signal }: CheckContext): MtuFindings | null {
+  if (failure !== null) return nothing(`${failure}`);
+  return signal.aborted ? nothing("interrupted") : null;
 }
 
 /** What is known of the sizes where nobody answers at all. */

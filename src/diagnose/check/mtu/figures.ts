@@ -121,8 +121,9 @@ function thereMtu({ stretches, headers }: Picture): number | null {
 function backMtu({ stretches, headers }: Picture): number | null {
   const edge = largestWholeBack(stretches);
   const next = stretches.find(({ from }) => from > edge);
-  const isKnown =
-    next === undefined || next.back === "cut" || next.back === "lost" || edge === largestThatFits(stretches); // more than that no interface like ours would send
+  const isSeen = next === undefined || next.back === "cut" || next.back === "lost";
+  // More than its interface takes this machine would hardly get whole.
+  const isKnown = isSeen || edge === largestThatFits(stretches);
   return edge > 0 && isKnown ? edge + headers : null;
 }
 

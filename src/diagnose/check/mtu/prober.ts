@@ -1,5 +1,6 @@
 import type { Failure } from "../../../client/failure.ts";
 import { makePayload, newRun } from "../../../client/payload.ts";
+import type { UdpSocketOptions } from "../../../client/udp-socket.ts";
 import { Patience, Wake } from "../../../client/wake.ts";
 import type { Address } from "../../../net/address.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
@@ -19,6 +20,9 @@ const COST_MIN = UNDER_WAY_BYTES / 8;
 /** How long an answer is waited for before the next try: some round trips, and no less than a busy machine may need. */
 const PATIENCE_MIN_MS = 200;
 const ROUND_TRIPS = 4;
+
+/** Up to here a round trip says how far the far end is, beyond also how fast the links are. */
+const SMALL_BYTES = 600;
 
 const NOTHING: Look = {
   there: "lost",
@@ -92,12 +96,8 @@ export class Prober {
     return new Attempt(this.#asked.endpoint, payload, news);
   }
 
-  #options(dontFragment: boolean): {
-    source: { address?: Address };
-    connected: false;
-    dontFragment: boolean;
-    cuttable: boolean;
-  } {
+  /** Not the source port that was asked for: each try has its own. */
+  #options(dontFragment: boolean): UdpSocketOptions {
     const { address } = this.#context.settings.source;
     const source = address === undefined ? {} : { address };
     return { source, connected: false, dontFragment, cuttable: !dontFragment };
@@ -154,6 +154,3 @@ export class Prober {
     return flowText("udp", own === null ? local : { ...local, address: own }, this.#asked.endpoint);
   }
 }
-
-/** Up to here a round trip says how far the far end is, beyond also how fast the links are. */
-const SMALL_BYTES = 600;

@@ -1,4 +1,4 @@
-import { SIZE_MAX, SIZE_MIN, type Sized } from "./look.ts";
+import { SIZE_MAX, SIZE_MIN, type Sized, type Told } from "./look.ts";
 import {
   fateOf,
   largestThatFits,
@@ -12,6 +12,8 @@ import {
 
 /** MTUs that links and tunnels have, bytes: where to look first, so that little is left to be halved. */
 const USUAL_MTUS = [576, 1280, 1400, 1420, 1440, 1450, 1460, 1476, 1480, 1492, 1500, 4352, 8950, 9000];
+const UDP_HEADER = 8;
+
 const LARGE_SIZES = [2000, 16_000, 32_000, SIZE_MAX];
 
 /** Bytes round an edge that are looked at one by one: real paths lost payloads of 1,473 to 1,475 and nothing else. */
@@ -78,8 +80,6 @@ function fragmentEnds(stretches: readonly Stretch[], { headers, ipv6 }: PathKind
   });
 }
 
-const UDP_HEADER = 8;
-
 /** Bytes of a datagram, UDP header included, in a full fragment: in eights (RFC 791, 3.2; RFC 8200, 4.5). */
 export function fragmentData(mtu: number, ipv6: boolean): number {
   return Math.floor((mtu - fragmentHeaders(ipv6)) / 8) * 8;
@@ -102,7 +102,7 @@ function isPassing(stretches: readonly Stretch[], size: number): boolean {
 }
 
 /** Whether a size was lost, on any way and by any means. */
-export function isLost(sized: Sized, told: ReturnType<typeof lowestTold>, kind: PathKind): boolean {
+export function isLost(sized: Sized, told: Told | null, kind: PathKind): boolean {
   const { there, arrived, back } = fateOf(sized, told, kind);
   return there === "lost" || there === "either" || arrived !== true || back === "lost";
 }
