@@ -16,7 +16,8 @@ export async function serve(
   port: number,
   ...command: string[]
 ): Promise<Serving> {
-  const child = Bun.spawn(host.inside(...command), {
+  // It dies with the tests, however these end.
+  const child = Bun.spawn(host.inside("setpriv", "--pdeathsig", "KILL", ...command), {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
