@@ -84,13 +84,14 @@ export async function socatEcho(protocol: "TCP" | "UDP", options = ""): Promise<
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
+    detached: true, // in a process group of its own: what it forks ends with it
   });
   const port = await listeningPort(child.stderr);
   return {
     endpoint: endpoint(`127.0.0.1:${port}`),
     pid: child.pid,
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      process.kill(-child.pid, "SIGKILL");
       await child.exited;
     },
   };

@@ -86,7 +86,8 @@ export class Host implements AsyncDisposable {
       ...(engine === undefined ? [] : ["--engine", engine]),
       ...(workers === undefined ? [] : ["--workers", workers]),
     ];
-    const command = this.inside(process.execPath, MAIN);
+    // It dies with the test, however that ends.
+    const command = this.inside("setpriv", "--pdeathsig", "KILL", process.execPath, MAIN);
     const server = new EchoServer(["serve", ...ports, ...chosen, ...args], { command, env });
     try {
       await server.ready();

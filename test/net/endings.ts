@@ -31,6 +31,19 @@ export function endingTests(lab: () => Lab): void {
       expect(seen.filter((each) => !Bun.deepEquals(each, { ...each, ...INTERRUPTED }))).toEqual([]);
     });
 
+    test("while sizes are tried: the same", async () => {
+      await using large = await iptables(
+        lab().router,
+        "-A FORWARD -i toclient -p udp -m length --length 1000: -j DROP",
+      );
+      await using running = startCheck(lab().client, [`udp://${SERVER1.v4}`, ...ONCE, "--mtu", "--json"]);
+      await until("some sizes were tried", async () => (await large.packets()) > 5);
+      running.kill("SIGINT");
+      const code = await running.exited;
+      const { stdout, stderr } = running;
+      expect({ code, stdout, trace: TRACE.test(stderr) }).toEqual(INTERRUPTED);
+    });
+
     test("while packets are under way: the same", async () => {
       await using count = await iptables(
         lab().router,

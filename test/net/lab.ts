@@ -61,18 +61,19 @@ export class Lab implements AsyncDisposable {
     );
     await this.#attach("toserver2", this.server2, 2, [SERVER2.v4], [SERVER2.v6]);
     await this.#attach("toclient", this.client, 3, [CLIENT.v4], [CLIENT.v6]);
-    // ICMP is not rationed, so that every refusal of a test is told; who does not answer ARP is given up at once.
+    // ICMP is not rationed, so that every refusal of a test is told (a rate limit of 0 would not do: it takes the tokens
+    // that news of missing routes needs as well); who does not answer ARP is given up at once.
     await this.router.configure(`
       echo 1 > /proc/sys/net/ipv4/ip_forward
       echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
-      echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
+      echo 0 > /proc/sys/net/ipv4/icmp_ratemask
       echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
       echo 50 > /proc/sys/net/ipv4/neigh/toserver1/retrans_time_ms
       echo 50 > /proc/sys/net/ipv6/neigh/toserver1/retrans_time_ms`);
     await this.client.configure("echo 50 > /proc/sys/net/ipv4/neigh/eth0/retrans_time_ms");
     for (const server of [this.server1, this.server2]) {
       await server.configure(`
-        echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
+        echo 0 > /proc/sys/net/ipv4/icmp_ratemask
         echo 0 > /proc/sys/net/ipv6/icmp/ratelimit`);
     }
   }

@@ -16,7 +16,20 @@ export async function serve(
   port: number,
   ...command: string[]
 ): Promise<Serving> {
-  const child = Bun.spawn(host.inside(...command), { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  // It dies with the tests, however these end.
+  const child = Bun.spawn(host.inside("setpriv", "--pdeathsig", "KILL", ...command), {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    detached: true, // in a process group of its own: what it forks ends with it
+  });
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended, and all that it forked.
+    }
+  };
   let output = "";
   const collect = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
     const decoder = new TextDecoder();
@@ -27,7 +40,7 @@ export async function serve(
     pid: child.pid,
     output: () => output,
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      kill();
       await child.exited;
       await until(`port ${port} is free`, async () => !(await isBound(host, protocol, port)));
     },
@@ -38,7 +51,7 @@ export async function serve(
       return isBound(host, protocol, port);
     });
   } catch (error) {
-    child.kill("SIGKILL");
+    kill();
     await collected;
     throw error;
   }

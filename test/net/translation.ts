@@ -139,7 +139,8 @@ export function translationTests(lab: () => Lab): void {
         const backends = [`${SERVER1.v4}:${port}`, `${SERVER2.v4}:${port}`];
         await using _service = await service(lab().router, { protocol, address: VIRTUAL.v4, port, backends });
         await using _gone = await iptables(lab().server1, "-A INPUT -i eth0 -j DROP");
-        // Behind the router, which remembers nothing of what it drops itself. The first of two flows goes there; over TCP a connect waits 8 s at least.
+        // Behind the router, which remembers nothing of what it drops itself. The first of two flows goes there; over TCP
+        // a connect waits 8 s at least.
         const args = [
           "--flows",
           "2",

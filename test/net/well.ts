@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { CheckResult } from "../../src/diagnose/result.ts";
 import { check, checkOne, checkText, noteOf, notesOf, problemsOf, QUICK } from "./check.ts";
 import { CLIENT, type Lab, POD, SERVER1, SERVER2 } from "./lab.ts";
-import { socat } from "./serve.ts";
+import { badServer, socat } from "./serve.ts";
 
 /** Paths that are well: what is measured of them, and that nothing is claimed that is not so. */
 export function wellTests(lab: () => Lab): void {
@@ -82,7 +82,7 @@ export function wellTests(lab: () => Lab): void {
 
   test("a plain echo without a banner is well, and what only a banner tells is not known", async () => {
     await using _tcp = await socat(lab().server2, "TCP4-LISTEN:7,fork,reuseaddr");
-    await using _udp = await socat(lab().server2, "UDP4-RECVFROM:7,fork");
+    await using _udp = await badServer(lab().server2, "udp", 7, "other-echo", SERVER2.v4, "7");
     const { results } = await check(lab().client, [`${SERVER2.v4}:7`, ...QUICK]);
     expect(results.map(({ protocol }) => protocol)).toEqual(["tcp", "udp"]);
     for (const result of results) {
