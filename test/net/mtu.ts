@@ -14,7 +14,7 @@ import {
   together,
 } from "./faults.ts";
 import { CLIENT, type Lab, ROUTER, SERVER1 } from "./lab.ts";
-import { badServer, type Serving, socat } from "./serve.ts";
+import { badServer, type Serving } from "./serve.ts";
 
 /** The sizes that pass, each way by itself: narrow links, black holes, lost fragments, holes. */
 
@@ -220,7 +220,7 @@ export function mtuTests(lab: () => Lab): void {
   });
 
   test("a server that echoes only the beginning is not blamed on the path", async () => {
-    await using _echo = await socat(lab().server1, `UDP4-RECVFROM:7,fork,bind=${SERVER1.v4}`);
+    await using _echo = await badServer(lab().server1, "udp", 7, "liar", "cuts", SERVER1.v4, "7");
     const result = await checkSizes(lab(), targetOf("v4", 7));
     expect(problemsOf(result)).toEqual([]);
     expect(result.mtu).toEqual({ ...WELL, largestBack: null });

@@ -77,6 +77,10 @@ const KINDS: Readonly<Record<string, Answer>> = {
   elsewhere(client, bytes) {
     client.sendFromElsewhere(bytes);
   },
+  /** Echoes the beginning alone of what is long, as a program does whose buffer is short (socat's has 8,192 bytes). */
+  cuts(client, bytes) {
+    client.send(bytes.subarray(0, 8192));
+  },
   /** An empty message for each. */
   empties(client) {
     client.send(new Uint8Array(0));
