@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { CheckResult } from "../../src/diagnose/result.ts";
 import { check, checkOne, noteOf, notesOf, ONCE, problemOf, problemsOf, QUICK } from "./check.ts";
 import { destination, type Fault, forgetFlows, ip6tables, iptables, service, together } from "./faults.ts";
 import { CLIENT, type Lab, SERVER1, SERVER2, VIRTUAL } from "./lab.ts";
@@ -82,30 +83,37 @@ export function translationTests(lab: () => Lab): void {
     };
     const spread = (servers: readonly { server: string | null; flows: number }[] | null): object =>
       Object.fromEntries(servers!.map((each) => [each.server, each.flows]));
+    /**
+     * What check says of so many flows of which server 1 gets one in `every`. A source port may come that the server knows
+     * (once in some hundred runs): that flow is asked again, and the next one's turn is another. Then all is asked again.
+     */
+    const dealt = async (protocol: "tcp" | "udp", count: number, every: number): Promise<CheckResult> => {
+      const port = protocol === "tcp" ? 1234 : 5678;
+      const first = Math.ceil(count / every);
+      const planned = { [`${SERVER1.v4}:${port}`]: first, [`${SERVER2.v4}:${port}`]: count - first };
+      for (let tries = 3; ; tries--) {
+        await using _service = await both(protocol, every);
+        const result = await checkOne(lab().client, [`${protocol}://${VIRTUAL.v4}`, ...flows(count)]);
+        if (tries === 1 || Bun.deepEquals(spread(result.servers), planned)) {
+          expect(spread(result.servers)).toEqual(planned);
+          return result;
+        }
+      }
+    };
 
     test.each(["tcp", "udp"] as const)("is not said of ten and ten, over %s", async (protocol) => {
-      const port = protocol === "tcp" ? 1234 : 5678;
-      await using _service = await both(protocol, 2);
-      const result = await checkOne(lab().client, [`${protocol}://${VIRTUAL.v4}`, ...flows(20)]);
+      const result = await dealt(protocol, 20, 2);
       expect(problemsOf(result)).toEqual([]);
       expect(notesOf(result)).toEqual(["destination_translated"]);
-      expect(spread(result.servers)).toEqual({
-        [`${SERVER1.v4}:${port}`]: 10,
-        [`${SERVER2.v4}:${port}`]: 10,
-      });
     });
 
     test("is not said of 3 and 17, which chance gives once in 388 times", async () => {
-      await using _service = await both("udp", 7);
-      const result = await checkOne(lab().client, [`udp://${VIRTUAL.v4}`, ...flows(20)]);
-      expect(spread(result.servers)).toEqual({ [`${SERVER2.v4}:5678`]: 17, [`${SERVER1.v4}:5678`]: 3 });
+      const result = await dealt("udp", 20, 7);
       expect(notesOf(result)).toEqual(["destination_translated"]);
     });
 
     test("is said of 2 and 18, which it gives once in 2,485 times, and is no problem", async () => {
-      await using _service = await both("udp", 10);
-      const result = await checkOne(lab().client, [`udp://${VIRTUAL.v4}`, ...flows(20)]);
-      expect(spread(result.servers)).toEqual({ [`${SERVER2.v4}:5678`]: 18, [`${SERVER1.v4}:5678`]: 2 });
+      const result = await dealt("udp", 20, 10);
       expect(problemsOf(result)).toEqual([]);
       expect(notesOf(result).toSorted()).toEqual(["destination_translated", "uneven"]);
     });
@@ -114,13 +122,8 @@ export function translationTests(lab: () => Lab): void {
       "is said of 2 and 38, over %s, and is no problem",
       async (protocol) => {
         const port = protocol === "tcp" ? 1234 : 5678;
-        await using _service = await both(protocol, 20);
-        const result = await checkOne(lab().client, [`${protocol}://${VIRTUAL.v4}`, ...flows(40)]);
+        const result = await dealt(protocol, 40, 20);
         expect(problemsOf(result)).toEqual([]);
-        expect(spread(result.servers)).toEqual({
-          [`${SERVER2.v4}:${port}`]: 38,
-          [`${SERVER1.v4}:${port}`]: 2,
-        });
         expect(result.servers![0]!.server).toBe(`${SERVER2.v4}:${port}`); // the busiest first
         expect(notesOf(result).toSorted()).toEqual(["destination_translated", "uneven"]);
         expect(noteOf(result, "uneven").says).toMatch(/\b38\b/);
