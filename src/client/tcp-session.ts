@@ -1,9 +1,9 @@
 import { isIPv4 } from "../net/address.ts";
 import type { Banner } from "../net/banner.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import { dialByBun } from "./bun/dial.ts";
+import { adoptingDial } from "./bun/dial-adopted.ts";
 import type { Dial, Source, TcpInfo } from "./dial.ts";
-import { dialByBun } from "./dial-bun.ts";
-import { linuxDial } from "./dial-linux.ts";
 import { Failure } from "./failure.ts";
 import { TcpStream } from "./tcp-stream.ts";
 import { Patience } from "./wake.ts";
@@ -77,7 +77,7 @@ export class TcpSession implements AsyncDisposable {
     if (otherFamily) return new Failure("no_such_address");
     const stream = new TcpStream(target, preamble);
     if (signal !== undefined) stream.heed(signal);
-    preferredDial ??= linuxDial() ?? dialByBun;
+    preferredDial ??= adoptingDial() ?? dialByBun;
     const giveUp = (options.dial ?? preferredDial)(target, source, stream.events);
     const decided = (): true | null => (stream.wasConnected || stream.ended !== null ? true : null);
     await stream.wake.until(decided, new Patience(connectTimeoutMs));

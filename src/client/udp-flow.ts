@@ -1,8 +1,8 @@
 import { isIPv4, sameAddress } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import { openUdpByBun } from "./bun/udp.ts";
 import type { Source } from "./dial.ts";
 import { Failure } from "./failure.ts";
-import { openUdpByBun } from "./udp-bun.ts";
 import { type Datagram, UdpInbox } from "./udp-inbox.ts";
 import type { OpenUdpSocket, UdpSocket } from "./udp-socket.ts";
 import { Patience } from "./wake.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { bunSockets } from "../../src/client/bun-sockets.ts";
+import { bunSockets } from "../../src/client/bun/sockets.ts";
 import { Failure } from "../../src/client/failure.ts";
 import type { OpenUdpSocket, UdpSocketEvents, UdpSocketOptions } from "../../src/client/udp-socket.ts";
 import { Gate } from "../../src/diagnose/check/mtu/gate.ts";

@@ -1,4 +1,4 @@
-import { bunSockets } from "../../../src/client/bun-sockets.ts";
+import { bunSockets } from "../../../src/client/bun/sockets.ts";
 import { linuxSockets } from "../../../src/client/linux/sockets.ts";
 import type { Sockets } from "../../../src/client/sockets.ts";
 

@@ -1,4 +1,4 @@
-import { bunSockets } from "../../../src/client/bun-sockets.ts";
+import { bunSockets } from "../../../src/client/bun/sockets.ts";
 import type { Asked, CheckContext, CheckSettings } from "../../../src/diagnose/check/plan.ts";
 import { checkUdp } from "../../../src/diagnose/check/udp.ts";
 import type { CheckResult, Problem } from "../../../src/diagnose/result.ts";

@@ -1,16 +1,16 @@
-import type { Endpoint } from "../net/endpoint.ts";
-import { hasLibc, loadLibc } from "../sys/libc.ts";
-import { isConnected } from "../sys/socket.ts";
-import { tcpInfo } from "../sys/tcp-info.ts";
-import type { Connection, ConnectionEvents, Dial, Source, TcpInfo } from "./dial.ts";
-import { errorWord, Failure, meaningOnConnect } from "./failure.ts";
-import { connectSocket, openTcpSocket } from "./linux/connect.ts";
+import type { Endpoint } from "../../net/endpoint.ts";
+import { hasLibc, loadLibc } from "../../sys/libc.ts";
+import { isConnected } from "../../sys/socket.ts";
+import { tcpInfo } from "../../sys/tcp-info.ts";
+import type { Connection, ConnectionEvents, Dial, Source, TcpInfo } from "../dial.ts";
+import { errorWord, Failure, meaningOnConnect } from "../failure.ts";
+import { connectSocket, openTcpSocket } from "../linux/connect.ts";
 
 /**
  * Connects by system calls and hands the socket to Bun before it is connected, so that Bun tells the true error, and a
- * connect can be given up at any time. Null where libc cannot be loaded: see `dial-bun.ts`.
+ * connect can be given up at any time. Null where libc cannot be loaded: see `dial.ts`.
  */
-export function linuxDial(): Dial | null {
+export function adoptingDial(): Dial | null {
   return hasLibc() ? dial : null;
 }
 

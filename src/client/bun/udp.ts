@@ -1,8 +1,8 @@
-import { formatAddress, isIPv4 } from "../net/address.ts";
-import { type Endpoint, endpointOf, hostOf, isLinkLocal } from "../net/endpoint.ts";
-import type { Source } from "./dial.ts";
-import { errorWord, Failure, meaningOf, meaningOnBind, meaningOnConnect } from "./failure.ts";
-import type { OpenUdpSocket, UdpSocket, UdpSocketEvents } from "./udp-socket.ts";
+import { formatAddress, isIPv4 } from "../../net/address.ts";
+import { type Endpoint, endpointOf, hostOf, isLinkLocal } from "../../net/endpoint.ts";
+import type { Source } from "../dial.ts";
+import { errorWord, Failure, meaningOf, meaningOnBind, meaningOnConnect } from "../failure.ts";
+import type { OpenUdpSocket, UdpSocket, UdpSocketEvents } from "../udp-socket.ts";
 
 /** How often a send is tried that fails with the news of earlier datagrams. */
 const SEND_TRIES = 4;

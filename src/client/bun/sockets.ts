@@ -1,6 +1,6 @@
-import { dialByBun } from "./dial-bun.ts";
-import type { Sockets } from "./sockets.ts";
-import { openUdpByBun } from "./udp-bun.ts";
+import type { Sockets } from "../sockets.ts";
+import { dialByBun } from "./dial.ts";
+import { openUdpByBun } from "./udp.ts";
 
 /** Sockets of Bun's alone: they work wherever Bun runs, and do not tell who sent an ICMP, TTL, fragments or the path MTU. */
 export function bunSockets(): Sockets {

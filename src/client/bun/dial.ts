@@ -1,8 +1,8 @@
-import { type Address, formatAddress, isIPv4 } from "../net/address.ts";
-import { type Endpoint, hostOf } from "../net/endpoint.ts";
-import type { ConnectionEvents, Dial, Source } from "./dial.ts";
-import { errorWord, Failure, meaningOnConnect } from "./failure.ts";
-import { wayTo } from "./udp-flow.ts";
+import { type Address, formatAddress, isIPv4 } from "../../net/address.ts";
+import { type Endpoint, hostOf } from "../../net/endpoint.ts";
+import type { ConnectionEvents, Dial, Source } from "../dial.ts";
+import { errorWord, Failure, meaningOnConnect } from "../failure.ts";
+import { wayTo } from "../udp-flow.ts";
 
 /**
  * Connects by Bun's sockets, wherever Bun runs. Two things they cannot do. Bun says ECONNREFUSED for most failures: of
