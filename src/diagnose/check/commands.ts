@@ -1,5 +1,7 @@
 import { parseAddress } from "../../net/address.ts";
+import type { Banner } from "../../net/banner.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
+import type { Asked } from "./plan.ts";
 
 /** Commands that look further, for a problem's `next`: each one line, to be pasted into a shell. */
 
@@ -20,14 +22,42 @@ export function endpointSlicesOf(name: string): string | null {
   return `kubectl get endpointslices${where} -l kubernetes.io/service-name=${service}`;
 }
 
+/** Shows what the Pod that answered has to say; null where no banner names one. */
+export function logsOf(banner: Banner | null): string | null {
+  if (banner === null || banner.pod === null) return null;
+  const where = banner.namespace === null ? "" : ` -n ${banner.namespace}`;
+  return `kubectl logs${where} ${banner.pod} -c tcp --tail=50`;
+}
+
 /** Shows what of a UDP flow arrives and leaves, on any machine of its way. */
-export function watchUdp(port: number): string {
+export function captureUdp(port: number): string {
   return `tcpdump -ni any udp port ${port}`;
+}
+
+/** Shows the packets of a session; of all sessions to that end where this end's port is not known. */
+export function captureTcp(target: Endpoint, own: Endpoint | null): string {
+  const port = own === null || own.port === 0 ? "" : ` and port ${own.port}`;
+  return `tcpdump -ni any 'host ${withoutZone(target)} and tcp port ${target.port}${port}'`;
+}
+
+/** Shows how connections to a port begin. */
+export function captureSyns(port: number): string {
+  return `tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0 and tcp port ${port}'`;
 }
 
 /** Shows which socket has a UDP port, on the machine where it is. */
 export function udpSocketsAt(port: number): string {
   return `ss -anup sport = :${port}`;
+}
+
+/** Shows who has a TCP port, and in what state. */
+export function tcpSocketsAt(port: number): string {
+  return `ss -tanp 'sport = :${port}'`;
+}
+
+/** Shows this machine's sessions to an end. */
+export function sessionsTo(target: Endpoint): string {
+  return `ss -tan 'dst ${withoutZone(target)} and dport = :${target.port}'`;
 }
 
 /** Shows where on the way datagrams are lost. */
@@ -38,4 +68,15 @@ export function traceUdp(target: Endpoint): string {
 /** Shows which way this machine would take. */
 export function routeTo(target: Endpoint): string {
   return `ip route get ${hostOf(target)}`;
+}
+
+/** Finds the sizes that pass, each way, by UDP: of what was asked by TCP, so at UDP's own port. */
+export function sizesTo({ name, endpoint }: Asked): string {
+  const host = parseAddress(name) === null ? name : hostOf(endpoint);
+  return `echo-server check --mtu udp://${host.includes(":") ? `[${host}]` : host}`;
+}
+
+/** tcpdump and ss know addresses without zones. */
+function withoutZone({ address }: Endpoint): string {
+  return hostOf({ address, port: 0 });
 }

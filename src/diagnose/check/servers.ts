@@ -2,7 +2,7 @@ import { formatAddress, sameAddress } from "../../net/address.ts";
 import type { Banner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
 import type { CheckResult, Note, ServerSeen } from "../result.ts";
-import { someText } from "./some-text.ts";
+import { someText } from "./phrases.ts";
 
 /** A flow that was answered: its end here, and what the server said of it. */
 export interface FlowEnds {

@@ -1,7 +1,7 @@
 import type { CheckResult } from "../result.ts";
 import { interfaceMtu } from "./interface-mtu.ts";
 import type { Asked, CheckContext } from "./plan.ts";
-import { measureFlows } from "./tcp/flows.ts";
+import { askFlows } from "./tcp/flows.ts";
 import { resultOf } from "./tcp/result.ts";
 
 /**
@@ -10,7 +10,7 @@ import { resultOf } from "./tcp/result.ts";
  * that were over by then.
  */
 export async function checkTcp(asked: Asked, context: CheckContext): Promise<CheckResult> {
-  const flows = await measureFlows(asked.endpoint, context);
+  const flows = await askFlows(asked.endpoint, context);
   const own = flows.find((flow) => flow.own !== null)?.own ?? null;
   return resultOf({
     asked,

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { newRun } from "../../../src/client/payload.ts";
-import { messageOf, whatCame } from "../../../src/diagnose/check/tcp/wrong.ts";
+import { messageOf, whatCame } from "../../../src/diagnose/check/tcp/messages.ts";
 
 const key = { run: newRun(), flow: 3 };
 const messages = { key, size: 64 };

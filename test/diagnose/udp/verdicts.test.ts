@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Failure, type FailureCode } from "../../../src/client/failure.ts";
+import { resultOf } from "../../../src/diagnose/check/udp/result.ts";
 import type { UdpFlowSeen, UdpSeen } from "../../../src/diagnose/check/udp/seen.ts";
-import { resultOf } from "../../../src/diagnose/check/udp.ts";
 import type { Note, Problem } from "../../../src/diagnose/result.ts";
 import { formatEndpoint } from "../../../src/net/endpoint.ts";
 import { banner, end } from "../fixtures.ts";

@@ -2,7 +2,7 @@ import { formatAddress } from "../../../net/address.ts";
 import { type Endpoint, hostOf } from "../../../net/endpoint.ts";
 import type { Hole, Note, Problem } from "../../result.ts";
 import { countText } from "../../words.ts";
-import { someText } from "../some-text.ts";
+import { rangeText, someText } from "../phrases.ts";
 import type { Picture, Way } from "./figures.ts";
 import { fragmentData } from "./sizes.ts";
 import type { Reduced, Verdict } from "./verdicts.ts";
@@ -68,9 +68,7 @@ function fragmentsSay(verdict: Verdict): string {
 
 /** `payloads of 1,373 to 1,472 bytes` */
 function sizesText(lost: readonly Hole[]): string {
-  const ranges = lost.map(([from, to]) =>
-    from === to ? countText(from) : `${countText(from)} to ${countText(to)}`,
-  );
+  const ranges = lost.map(([from, to]) => rangeText(from, to));
   return `payloads of ${someText(ranges)} bytes`;
 }
 

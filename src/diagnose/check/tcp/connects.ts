@@ -3,10 +3,9 @@ import { formatAddress, sameAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { timeText } from "../../words.ts";
-import { routeTo } from "../commands.ts";
+import { captureTcp, endpointSlicesOf, routeTo, sessionsTo, tcpSocketsAt } from "../commands.ts";
+import { flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
-import { backendsCommand, portCommand, sessionsCommand } from "./next.ts";
-import { flowOf, shareText, were } from "./phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 import { isSession } from "./sessions.ts";
 
@@ -83,13 +82,18 @@ const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
 /** Where some were answered and others not, the backends behind one address differ, or the ways to them. */
 const ONE_OF_SEVERAL = "one backend is gone and still in rotation";
 
+/** Shows which Pods a Service has; where the name can be no Service's, the packets. */
+function backends({ asked }: TcpSeen, { own }: FlowSeen): string {
+  return endpointSlicesOf(asked.name) ?? captureTcp(asked.endpoint, own);
+}
+
 function isPartly({ flows }: TcpSeen): boolean {
   return flows.some(isAnswered);
 }
 
 function refusedWords(context: Context): Words {
   const { seen, flow, failure, count, connects } = context;
-  const next = backendsCommand(seen.asked, flow);
+  const next = backends(seen, flow);
   if (failure.code === "refused_or_unreachable") {
     const says = `${connects} ${were(count)} refused, or found no way there: the sockets of this system do not tell which`;
     const likely = isPartly(seen) ? ONE_OF_SEVERAL : "nothing listens on that port, or there is no way there";
@@ -191,7 +195,7 @@ function timeoutWords({ seen, flow, connects }: Context): Words {
       ? ONE_OF_SEVERAL
       : "packets are dropped on the way (a firewall, a NetworkPolicy), or the host is gone",
     where: "path",
-    next: backendsCommand(seen.asked, flow),
+    next: backends(seen, flow),
   };
 }
 
@@ -203,14 +207,14 @@ function portsWords({ seen, failure }: Context): Words {
       says: `source port ${port} is not free for a session to ${formatEndpoint(endpoint)} (${failure.detail})`,
       likely: "another process has it, or its last session was less than a minute ago (TIME-WAIT)",
       where: "this_machine",
-      next: portCommand(port),
+      next: tcpSocketsAt(port),
     };
   }
   return {
     says: `no source port is left for session ${seen.flows.length} to ${formatEndpoint(endpoint)} (${failure.detail})`,
     likely: "this machine has too many sessions to that end, open or in TIME-WAIT",
     where: "this_machine",
-    next: sessionsCommand(endpoint),
+    next: sessionsTo(endpoint),
   };
 }
 

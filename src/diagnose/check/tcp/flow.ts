@@ -6,9 +6,9 @@ import { RoundTrips } from "../../../client/round-trips.ts";
 import { TcpSession } from "../../../client/tcp-session.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import type { CheckContext, CheckSettings } from "../plan.ts";
-import { measureBulk } from "./bulk.ts";
+import { askBulk } from "./bulk.ts";
+import { type Messages, messageOf, whatCame } from "./messages.ts";
 import type { FlowSeen } from "./seen.ts";
-import { type Messages, messageOf, whatCame } from "./wrong.ts";
 
 /** A connect waits as long, whatever `--timeout`: one whose first three SYNs are lost takes 7 s. */
 const CONNECT_MS_MIN = 8000;
@@ -42,7 +42,7 @@ export function echoBytes({ size }: CheckSettings): number {
 }
 
 /** Opens a session, has its echoes and maybe the bulk, and ends it by a reset. */
-export async function measureFlow(plan: FlowPlan): Promise<FlowSeen> {
+export async function askFlow(plan: FlowPlan): Promise<FlowSeen> {
   const draft = nothingYet();
   const { session, port } = await connect(plan);
   if (session instanceof Failure) {
@@ -161,7 +161,7 @@ async function carryBulk(
   { settings }: CheckContext,
   draft: Draft,
 ): Promise<void> {
-  const { bulk, failure, wrong } = await measureBulk(session, messages, settings.count, settings);
+  const { bulk, failure, wrong } = await askBulk(session, messages, settings.count, settings);
   draft.bulk = bulk;
   draft.failure = failure;
   draft.wrong = wrong;

@@ -1,8 +1,8 @@
 import { RoundTrips } from "../../../client/round-trips.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { captureCommand, captureSynsCommand, sizesCommand } from "./next.ts";
-import { flowOf, shareText } from "./phrases.ts";
+import { captureSyns, captureTcp, sizesTo } from "../commands.ts";
+import { flowOf, shareText } from "../phrases.ts";
 import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
 
 /** What is wrong with the way there of sessions that were answered: SYNs, large segments, the half-close. */
@@ -47,7 +47,7 @@ function synLost(seen: TcpSeen): Problem | null {
     likely:
       "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
     where: "path",
-    next: captureSynsCommand(seen.asked.endpoint),
+    next: captureSyns(seen.asked.endpoint.port),
   };
 }
 
@@ -74,7 +74,7 @@ function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null 
       code: "silent",
       likely: "the server or a proxy stopped reading, or the way has broken",
       where: "far_end",
-      next: captureCommand(seen.asked.endpoint, flow.own),
+      next: captureTcp(seen.asked.endpoint, flow.own),
     };
   }
   // Acknowledgements are small: where none came, no full segment did get there.
@@ -90,7 +90,7 @@ function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null 
     mtu: null,
     likely,
     where: "path",
-    next: sizesCommand(seen.asked),
+    next: sizesTo(seen.asked),
   };
 }
 
@@ -106,7 +106,7 @@ function halfClose(seen: TcpSeen, flow: FlowSeen, { tail, stallMs }: BulkSeen): 
   const common = {
     flow: flowOf(seen.asked, flow),
     where,
-    next: captureCommand(seen.asked.endpoint, flow.own),
+    next: captureTcp(seen.asked.endpoint, flow.own),
   } as const;
   if (tail.kind === "cut") {
     return {

@@ -3,9 +3,9 @@ import { hostOf } from "../../../net/endpoint.ts";
 import type { CheckResult, MtuResult } from "../../result.ts";
 import { serversSeen, translationOf } from "../servers.ts";
 import { unevenNote } from "../uneven.ts";
+import { countWrong } from "./answers.ts";
 import { notesOf, problemsOf } from "./judge.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
-import { countWrong } from "./wrong-bytes.ts";
 
 /** What is told of an address that was asked by TCP. Pure. */
 export function resultOf(seen: TcpSeen): CheckResult {

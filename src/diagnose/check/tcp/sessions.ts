@@ -1,8 +1,8 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
 import type { Problem } from "../../result.ts";
 import { listText, timeText } from "../../words.ts";
-import { captureCommand, logsCommand } from "./next.ts";
-import { flowOf, rangeText, shareText, were } from "./phrases.ts";
+import { captureTcp, logsOf } from "../commands.ts";
+import { flowOf, rangeText, shareText, were } from "../phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 
 /** What is wrong with sessions that ended, or fell silent, before all their echoes were back. */
@@ -34,7 +34,7 @@ const CODES: Readonly<Partial<Record<FailureCode, SessionCode | null>>> = {
   timeout: "silent", // the kernel has sent again for so long that it gave up
   closed: "closed",
   unreachable: "unreachable",
-  corrupted: null, // see wrong-bytes.ts
+  corrupted: null, // see answers.ts
 };
 
 function codeOf({ code }: Failure): SessionCode | null {
@@ -53,7 +53,7 @@ function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Probl
   const code = cause === "turned_away" ? (someClosed ? "closed" : "reset") : cause;
   const facts = code === "unreachable" ? { by: null } : code === "silent" ? {} : { bytes: failure.bytes };
   const words = code === "silent" ? silentWords(seen, group) : endedWords(seen, code, group);
-  const next = logsCommand(flow) ?? captureCommand(seen.asked.endpoint, flow.own);
+  const next = logsOf(flow.banner) ?? captureTcp(seen.asked.endpoint, flow.own);
   return { code, ...facts, flow: flowOf(seen.asked, flow), ...words, next };
 }
 
@@ -71,7 +71,7 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
   if (greeted.length > 0)
     parts.push(`${shareText(greeted.length, total, "session")} got a banner and no echo`);
   if (stalled.length > 0) {
-    const bytes = rangeText(stalled.map(({ failure }) => failure.bytes));
+    const bytes = bytesText(stalled);
     parts.push(`${shareText(stalled.length, total, "session")} fell silent after ${bytes} echoed bytes`);
   }
   const says = `${listText(parts)} in ${patience}`;
@@ -85,6 +85,12 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
   return { says, likely: seen.flows.some(isAnswered) ? `one backend: ${likely}` : likely, where: "far_end" };
 }
 
+/** Echoed bytes by the end of each: `64`, `64 to 1,280`. */
+function bytesText(group: readonly Failed[]): string {
+  const bytes = group.map(({ failure }) => failure.bytes);
+  return rangeText(Math.min(...bytes), Math.max(...bytes));
+}
+
 /** How sessions ended, in words. */
 function endText(code: Exclude<SessionCode, "silent">, group: readonly Failed[]): string {
   if (code === "unreachable") return "broken by an ICMP message";
@@ -94,16 +100,15 @@ function endText(code: Exclude<SessionCode, "silent">, group: readonly Failed[])
 }
 
 function endedWords(seen: TcpSeen, code: Exclude<SessionCode, "silent">, group: readonly Failed[]): Words {
-  const bytes = group.map(({ failure }) => failure.bytes);
   const detail = group[0]!.failure.detail;
   const word =
     code === "reset" && detail !== "" && detail !== "ECONNRESET" && detail !== "EPIPE" ? ` (${detail})` : "";
   const share = shareText(group.length, seen.flows.length, "session");
-  const says = `${share} ${were(group.length)} ${endText(code, group)} after ${rangeText(bytes)} echoed bytes${word}`;
+  const says = `${share} ${were(group.length)} ${endText(code, group)} after ${bytesText(group)} echoed bytes${word}`;
   if (code === "unreachable") {
     return { says, likely: "the host or a link on the way went down", where: "path" };
   }
-  const atOnce = bytes.every((count) => count === 0);
+  const atOnce = group.every(({ failure }) => failure.bytes === 0);
   const likely = atOnce
     ? "the server or a proxy turns newcomers away (a limit, a drain, no backend), or it is no echo server"
     : "the server or a proxy on the way ends sessions early (a restart, a drain, a limit of time or bytes)";

@@ -2,9 +2,9 @@ import { sameAddress } from "../../../net/address.ts";
 import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { udpSocketsAt, watchUdp } from "../commands.ts";
-import { someText } from "../some-text.ts";
-import { nameOf, portOf, totalsOf, type UdpSeen } from "./seen.ts";
+import { captureUdp, udpSocketsAt } from "../commands.ts";
+import { flowOf, someText } from "../phrases.ts";
+import { portOf, totalsOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of answers that came and are not as they should be. */
 
@@ -34,7 +34,7 @@ function otherAddress(seen: UdpSeen): Problem[] {
     {
       code: "other_address",
       from: from[0],
-      flow: nameOf(seen, flows[0]),
+      flow: flowOf(seen.asked, flows[0]),
       says: `${plural(count, "answer")} to ${formatEndpoint(endpoint)} came from ${someText(from)}`,
       likely: `${server}, or the way back misses a translation`,
       where: "far_end",
@@ -51,11 +51,11 @@ function duplicated(seen: UdpSeen): Problem[] {
     {
       code: "duplicated",
       count,
-      flow: nameOf(seen, flow),
+      flow: flowOf(seen.asked, flow),
       says: `${plural(count, "answer")} came again, beside ${countText(received)} that came once`,
       likely: "two ways lead there at once (a bridge, a mirrored port), or the server answers twice",
       where: "path",
-      next: watchUdp(portOf(seen, flow)),
+      next: captureUdp(portOf(seen, flow)),
     },
   ];
 }
@@ -68,11 +68,11 @@ function corrupted(seen: UdpSeen): Problem[] {
     {
       code: "corrupted",
       count,
-      flow: nameOf(seen, flow),
+      flow: flowOf(seen.asked, flow),
       says: `${plural(count, "answer")} to ${plural(sent, "datagram")} came with other bytes than were sent`,
       likely: "the server changes what it echoes, or something on the way rewrites it: checksums are right",
       where: "far_end",
-      next: watchUdp(portOf(seen, flow)),
+      next: captureUdp(portOf(seen, flow)),
     },
   ];
 }
@@ -87,14 +87,14 @@ function foreign(seen: UdpSeen): Problem[] {
     {
       code: "foreign",
       count,
-      flow: nameOf(seen, flow),
+      flow: flowOf(seen.asked, flow),
       says: `${plural(count, "answer")} held what the flow did not send${whose}`,
       likely:
         crossed > 0
           ? "the server, or a translation on the way back, gives one client another's answers"
           : "what answers there is no echo, or answers to the port's last owner still come",
       where: "far_end",
-      next: watchUdp(portOf(seen, flow)),
+      next: captureUdp(portOf(seen, flow)),
     },
   ];
 }

@@ -5,8 +5,8 @@ import { RoundTrips } from "../../../client/round-trips.ts";
 import { UdpFlow, wayTo } from "../../../client/udp-flow.ts";
 import type { Address } from "../../../net/address.ts";
 import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
-import { askFlow } from "./ask-flow.ts";
 import { FlowBook } from "./book.ts";
+import { askFlow } from "./flow.ts";
 import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** So many flows are asked side by side at most: the network is not to suffer from the question. */

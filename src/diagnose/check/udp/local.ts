@@ -3,8 +3,9 @@ import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
-import { routeTo } from "../commands.ts";
-import { nameOf, type UdpSeen } from "./seen.ts";
+import { routeTo, udpSocketsAt } from "../commands.ts";
+import { flowOf } from "../phrases.ts";
+import type { UdpSeen } from "./seen.ts";
 
 /** Verdicts of what kept this machine from sending. */
 
@@ -17,7 +18,7 @@ export function localProblems(seen: UdpSeen): Problem[] {
   const by = { by: null };
   const { code, says, likely, next } = localOf(seen, failure);
   const facts = code === "unreachable" ? by : {};
-  return [{ code, ...facts, flow: nameOf(seen, stopped), says, likely, where: "this_machine", next }];
+  return [{ code, ...facts, flow: flowOf(seen.asked, stopped), says, likely, where: "this_machine", next }];
 }
 
 function localOf(seen: UdpSeen, failure: Failure): Local {
@@ -34,7 +35,7 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
       code: "no_ports_here",
       says: `source port ${port} is in use on this machine`,
       likely: "another program, or another check, has it",
-      next: `ss -anup sport = :${port}`,
+      next: udpSocketsAt(port!),
     },
     no_descriptors_here: {
       code: "no_descriptors_here",

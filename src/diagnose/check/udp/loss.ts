@@ -1,7 +1,8 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
 import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../commands.ts";
-import { isAnswered, isSilent, lostOf, nameOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
+import { flowOf } from "../phrases.ts";
+import { isAnswered, isSilent, lostOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of datagrams that did not come back though others did. */
 
@@ -137,7 +138,7 @@ function lost(seen: UdpSeen, flows: readonly UdpFlowSeen[], which: string): Omit
   return {
     code: "lost",
     count,
-    flow: nameOf(seen, flows[0]),
+    flow: flowOf(seen.asked, flows[0]),
     says: `${countText(count)} of ${plural(sent, "datagram")} did not come back, ${which}`,
     where: "path",
   };

@@ -1,16 +1,9 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { endpointSlicesOf, routeTo, udpSocketsAt, watchUdp } from "../commands.ts";
-import {
-  isAnswered,
-  isSilent,
-  type NewsSeen,
-  nameOf,
-  totalsOf,
-  type UdpFlowSeen,
-  type UdpSeen,
-} from "./seen.ts";
+import { captureUdp, endpointSlicesOf, routeTo, udpSocketsAt } from "../commands.ts";
+import { flowOf, were } from "../phrases.ts";
+import { isAnswered, isSilent, type NewsSeen, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of what is told by ICMP, and of nothing being told at all. */
 
@@ -50,7 +43,7 @@ function refused(seen: UdpSeen, { news, flows }: Tidings): Problem {
   return {
     code: "refused",
     by: byText(news),
-    flow: nameOf(seen, flows[0]),
+    flow: flowOf(seen.asked, flows[0]),
     says: `${shareText(seen, flows)} refused (ICMP port unreachable)${senderText(news)}${silentText(seen)}`,
     ...cause,
     next: endpointSlicesOf(asked.name) ?? udpSocketsAt(asked.endpoint.port),
@@ -78,7 +71,7 @@ function unreachable(seen: UdpSeen, { news, flows }: Tidings): Problem {
   return {
     code: "unreachable",
     by: byText(news),
-    flow: nameOf(seen, flows[0]),
+    flow: flowOf(seen.asked, flows[0]),
     says: `${shareText(seen, flows)} not delivered (${news.detail})${senderText(news)}${silentText(seen)}`,
     ...unreachableBy(seen, news.by, flows),
     next: routeTo(seen.asked.endpoint),
@@ -109,11 +102,11 @@ function timeout(seen: UdpSeen): Problem[] {
   return [
     {
       code: "timeout",
-      flow: nameOf(seen, silent[0]),
+      flow: flowOf(seen.asked, silent[0]),
       says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${patience}`,
       likely: whyNothing(silent),
       where: "path",
-      next: watchUdp(seen.asked.endpoint.port),
+      next: captureUdp(seen.asked.endpoint.port),
     },
   ];
 }
@@ -126,8 +119,7 @@ function whyNothing(silent: readonly UdpFlowSeen[]): string {
 
 /** `3 of 10 flows were`, `1 of 10 flows was` */
 function shareText({ flows }: UdpSeen, those: readonly UdpFlowSeen[]): string {
-  const verb = those.length === 1 ? "was" : "were";
-  return `${countText(those.length)} of ${plural(flows.length, "flow")} ${verb}`;
+  return `${countText(those.length)} of ${plural(flows.length, "flow")} ${were(those.length)}`;
 }
 
 /** Where nobody answers, flows without any news are no loss beside a refusal: systems send few such news a second. */

@@ -4,7 +4,6 @@ import type { Counts } from "../../../client/tracker.ts";
 import type { Address } from "../../../net/address.ts";
 import type { Banner } from "../../../net/banner.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
-import { flowText } from "../../words.ts";
 import type { Asked, CheckSettings } from "../plan.ts";
 
 /** What was measured of one address by UDP: plain facts, from which verdicts follow and nothing else does. */
@@ -125,12 +124,6 @@ export function isFlawless({ counts, strangers, news, narrow }: UdpFlowSeen): bo
 /** Whether what a flow sent was neither answered nor refused. */
 export function isSilent(flow: UdpFlowSeen): boolean {
   return flow.counts.sent > 0 && !flow.heard && flow.news.length === 0;
-}
-
-/** A flow's two ends; null where this end is not known. */
-export function nameOf({ asked }: UdpSeen, flow: UdpFlowSeen | undefined): string | null {
-  const own = flow?.own ?? null;
-  return own === null ? null : flowText("udp", own, asked.endpoint);
 }
 
 /** The flow's own port, which no other flow has; where it is not known, the port that was asked. */

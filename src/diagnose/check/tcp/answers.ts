@@ -1,15 +1,15 @@
 import { printable } from "../../../errors.ts";
 import type { Problem, Where } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { captureCommand } from "./next.ts";
-import { flowOf, shareText } from "./phrases.ts";
+import { captureTcp } from "../commands.ts";
+import { flowOf, shareText } from "../phrases.ts";
 import type { FlowSeen, TcpSeen, Wrong } from "./seen.ts";
 
 /** Text that came in place of an echo is shown up to here. */
 const SHOWN_CHARACTERS = 40;
 
 /** What is wrong with the bytes that came: a stream is not read on after its first wrong one, so one a session. */
-export function wrongBytesProblems(seen: TcpSeen): Problem[] {
+export function answerProblems(seen: TcpSeen): Problem[] {
   const wrong = seen.flows.flatMap((flow) => (flow.wrong === null ? [] : [{ flow, wrong: flow.wrong }]));
   const groups = Map.groupBy(wrong, (each) => each.wrong.what);
   return [...groups].map(([code, group]) => {
@@ -20,7 +20,7 @@ export function wrongBytesProblems(seen: TcpSeen): Problem[] {
       count: group.length,
       flow: flowOf(seen.asked, flow),
       ...WORDS[code](share, first, seen),
-      next: captureCommand(seen.asked.endpoint, flow.own),
+      next: captureTcp(seen.asked.endpoint, flow.own),
     };
   });
 }
