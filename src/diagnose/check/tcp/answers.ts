@@ -1,7 +1,7 @@
 import { printable } from "../../../errors.ts";
 import type { Problem, Where } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { captureTcp } from "../commands.ts";
+import { captureTcp } from "../next.ts";
 import { flowOf, shareText } from "../phrases.ts";
 import type { FlowSeen, TcpSeen, Wrong } from "./seen.ts";
 

@@ -3,7 +3,7 @@ import { formatAddress, sameAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { timeText } from "../../words.ts";
-import { captureTcp, endpointSlicesOf, routeTo, sessionsTo, tcpSocketsAt } from "../commands.ts";
+import { captureTcp, endpointSlicesOf, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
 import { flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";

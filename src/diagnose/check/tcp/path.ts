@@ -1,7 +1,7 @@
 import { RoundTrips } from "../../../client/round-trips.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { captureSyns, captureTcp, sizesTo } from "../commands.ts";
+import { captureSyns, captureTcp, sizesTo } from "../next.ts";
 import { flowOf, shareText } from "../phrases.ts";
 import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
 

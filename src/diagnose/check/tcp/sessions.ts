@@ -1,7 +1,7 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
 import type { Problem } from "../../result.ts";
 import { listText, timeText } from "../../words.ts";
-import { captureTcp, logsOf } from "../commands.ts";
+import { captureTcp, logsOf } from "../next.ts";
 import { flowOf, rangeText, shareText, were } from "../phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 

@@ -2,7 +2,7 @@ import { sameAddress } from "../../../net/address.ts";
 import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { captureUdp, udpSocketsAt } from "../commands.ts";
+import { captureUdp, udpSocketsAt } from "../next.ts";
 import { flowOf, someText } from "../phrases.ts";
 import { portOf, totalsOf, type UdpSeen } from "./seen.ts";
 

@@ -3,7 +3,7 @@ import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
-import { routeTo, udpSocketsAt } from "../commands.ts";
+import { routeTo, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import type { UdpSeen } from "./seen.ts";
 

@@ -1,6 +1,6 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../commands.ts";
+import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import { isAnswered, isSilent, lostOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 

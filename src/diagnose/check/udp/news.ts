@@ -1,7 +1,7 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { captureUdp, endpointSlicesOf, routeTo, udpSocketsAt } from "../commands.ts";
+import { captureUdp, endpointSlicesOf, routeTo, udpSocketsAt } from "../next.ts";
 import { flowOf, were } from "../phrases.ts";
 import { isAnswered, isSilent, type NewsSeen, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Found, find, fragmentOf, headersOf, type ModelPath, WELL } from "./mtu-paths.ts";
+import { type Found, find, fragmentOf, headersOf, type ModelPath, WELL } from "./paths.ts";
 
 /** The search for sizes that pass, held against paths of which all is known. */
 

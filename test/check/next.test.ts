@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { endpointSlicesOf, traceUdp } from "../../src/diagnose/check/commands.ts";
+import { endpointSlicesOf, traceUdp } from "../../src/diagnose/check/next.ts";
 import { end } from "./fixtures.ts";
 
 test("a Service is looked at by its name, in its namespace", () => {

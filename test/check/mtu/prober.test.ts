@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { bunSockets } from "../../src/client/bun/sockets.ts";
-import { Failure } from "../../src/client/failure.ts";
-import type { OpenUdpSocket, UdpSocketEvents, UdpSocketOptions } from "../../src/client/udp-socket.ts";
-import { Gate } from "../../src/diagnose/check/mtu/gate.ts";
-import { Prober } from "../../src/diagnose/check/mtu/prober.ts";
-import { probeMtu } from "../../src/diagnose/check/mtu.ts";
-import type { Asked, CheckContext } from "../../src/diagnose/check/plan.ts";
-import { endpoint } from "../client/fixtures.ts";
+import { bunSockets } from "../../../src/client/bun/sockets.ts";
+import { Failure } from "../../../src/client/failure.ts";
+import type { OpenUdpSocket, UdpSocketEvents, UdpSocketOptions } from "../../../src/client/udp-socket.ts";
+import { Gate } from "../../../src/diagnose/check/mtu/gate.ts";
+import { Prober } from "../../../src/diagnose/check/mtu/prober.ts";
+import { probeMtu } from "../../../src/diagnose/check/mtu.ts";
+import type { Asked, CheckContext } from "../../../src/diagnose/check/plan.ts";
+import { endpoint } from "../../client/fixtures.ts";
 
 /** How one size is asked: by sockets that are made up, so that what comes of each datagram is known. */
 

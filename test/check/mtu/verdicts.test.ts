@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Look } from "../../src/diagnose/check/mtu/look.ts";
-import type { Hole, MtuResult, NoteCode, ProblemCode } from "../../src/diagnose/result.ts";
-import { parseAddress } from "../../src/net/address.ts";
-import { find, type ModelPath, OTHER, PLAIN, SILENT } from "./mtu-paths.ts";
+import type { Look } from "../../../src/diagnose/check/mtu/look.ts";
+import type { Hole, MtuResult, NoteCode, ProblemCode } from "../../../src/diagnose/result.ts";
+import { parseAddress } from "../../../src/net/address.ts";
+import { find, type ModelPath, OTHER, PLAIN, SILENT } from "./paths.ts";
 
 /** What is said of a path: every verdict of sizes where it must be, and near it where it must not. */
 

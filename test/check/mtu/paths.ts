@@ -1,8 +1,8 @@
-import { findingsOf, type MtuFindings } from "../../src/diagnose/check/mtu/findings.ts";
-import type { Look, Probe } from "../../src/diagnose/check/mtu/look.ts";
-import { type Swept, sweep } from "../../src/diagnose/check/mtu/sweep.ts";
-import { parseAddress } from "../../src/net/address.ts";
-import { endpoint } from "../client/fixtures.ts";
+import { findingsOf, type MtuFindings } from "../../../src/diagnose/check/mtu/findings.ts";
+import type { Look, Probe } from "../../../src/diagnose/check/mtu/look.ts";
+import { type Swept, sweep } from "../../../src/diagnose/check/mtu/sweep.ts";
+import { parseAddress } from "../../../src/net/address.ts";
+import { endpoint } from "../../client/fixtures.ts";
 
 /** A path as it is in the tests of sizes: what a datagram of some size meets, by the rules of IP and of Linux. */
 export interface ModelPath {
