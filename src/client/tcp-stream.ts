@@ -1,5 +1,5 @@
 import { type Banner, BannerReader } from "../net/banner.ts";
-import { type Endpoint, endpointOf, isLinkLocal } from "../net/endpoint.ts";
+import { type Endpoint, endpointOf, ownEndTo } from "../net/endpoint.ts";
 import type { Connection, ConnectionEvents, Handshake, TcpInfo } from "./dial.ts";
 import { Expected } from "./expected.ts";
 import { Failure, type FailureCode, type Icmp, meaningOf } from "./failure.ts";
@@ -165,9 +165,8 @@ export class TcpStream {
     this.#connectedAtMs = toMs;
     this.connectMs = toMs - fromMs;
     this.#socket = socket;
-    const local = endpointOf(socket.localAddress, socket.localPort) ?? this.local;
-    const { zone } = this.target;
-    this.local = zone !== undefined && isLinkLocal(local.address) ? { ...local, zone } : local;
+    const local = endpointOf(socket.localAddress, socket.localPort);
+    if (local !== null) this.local = ownEndTo(this.target, local.address, local.port);
     this.#pump();
     this.wake.notify();
   }

@@ -52,6 +52,16 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.port === b.port && a.zone === b.zone && sameAddress(a.address, b.address);
 }
 
+/** Whether both are the same address and port; of the zones nothing is asked, since each system calls its links as it likes. */
+export function sameAddressAndPort(a: Endpoint, b: Endpoint): boolean {
+  return a.port === b.port && sameAddress(a.address, b.address);
+}
+
+/** An end of this machine, from which it goes to `target`: in the target's zone, where its address needs one. */
+export function ownEndTo({ zone }: Endpoint, address: Address, port: number): Endpoint {
+  return zone !== undefined && isLinkLocal(address) ? { address, port, zone } : { address, port };
+}
+
 /** Whether an address is valid on one link only (`fe80::/10`), so that a socket needs its zone. */
 export function isLinkLocal({ a0 }: Address): boolean {
   return (a0 & 0xffc00000) === (0xfe800000 | 0);

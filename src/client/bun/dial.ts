@@ -1,4 +1,4 @@
-import { type Address, formatAddress, isIPv4 } from "../../net/address.ts";
+import { formatAddress, isIPv4, wildcardOf } from "../../net/address.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
 import type { ConnectionEvents, Dial, Source } from "../dial.ts";
 import { errorWord, Failure, meaningOnConnect } from "../failure.ts";
@@ -53,7 +53,7 @@ function optionsOf(
     // Bun binds to a port only where it is given an address as well.
     ...(address === undefined && port === undefined
       ? {}
-      : { localAddress: formatAddress(address ?? anyOf(targetAddress)) }),
+      : { localAddress: formatAddress(address ?? wildcardOf(targetAddress)) }),
     ...(port === undefined ? {} : { localPort: port }),
     socket: {
       open(socket) {
@@ -76,11 +76,6 @@ function optionsOf(
       },
     },
   };
-}
-
-/** The wildcard of an address's family. */
-function anyOf(address: Address): Address {
-  return { a0: 0, a1: 0, a2: isIPv4(address) ? address.a2 : 0, a3: 0 };
 }
 
 /** Why a connect failed before it sent anything. */

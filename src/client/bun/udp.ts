@@ -1,5 +1,5 @@
-import { formatAddress, isIPv4 } from "../../net/address.ts";
-import { type Endpoint, endpointOf, hostOf, isLinkLocal } from "../../net/endpoint.ts";
+import { wildcardOf } from "../../net/address.ts";
+import { type Endpoint, endpointOf, hostOf, ownEndTo } from "../../net/endpoint.ts";
 import type { Source } from "../dial.ts";
 import { errorWord, Failure, meaningOf, meaningOnBind, meaningOnConnect } from "../failure.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketEvents } from "../udp-socket.ts";
@@ -100,9 +100,8 @@ async function open(
   connected: boolean,
   own: BunUdpSocket,
 ): Promise<Socket | Failure> {
-  const wildcard = isIPv4(target.address) ? "0.0.0.0" : "::";
   const local = {
-    hostname: address === undefined ? wildcard : hostIn(target, address),
+    hostname: hostOf(ownEndTo(target, address ?? wildcardOf(target.address), 0)),
     port,
   };
   const socket = {
@@ -128,19 +127,9 @@ async function open(
   }
 }
 
-/** A source address with the target's zone where it needs one. */
-function hostIn({ zone }: Endpoint, address: Endpoint["address"]): string {
-  if (zone === undefined || !isLinkLocal(address)) return formatAddress(address);
-  return hostOf({ address, port: 0, zone });
-}
-
 function localEnd({ address }: Socket, target: Endpoint): Endpoint {
   const local = endpointOf(address.address, address.port);
-  const { zone } = target;
-  if (local === null) return { ...target, port: address.port };
-  return zone !== undefined && local.zone === undefined && isLinkLocal(local.address)
-    ? { ...local, zone }
-    : local;
+  return local === null ? { ...target, port: address.port } : ownEndTo(target, local.address, local.port);
 }
 
 function isConnected(socket: Socket): socket is Bun.udp.ConnectedSocket<"buffer"> {

@@ -1,6 +1,6 @@
 import { formatAddress, sameAddress } from "../../net/address.ts";
 import type { Banner } from "../../net/banner.ts";
-import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
+import { type Endpoint, formatEndpoint, sameAddressAndPort } from "../../net/endpoint.ts";
 import type { CheckResult, Note, ServerSeen } from "../result.ts";
 import { someText } from "./phrases.ts";
 
@@ -49,7 +49,9 @@ function busiestFirst([aName, a]: [string, ServerSeen], [bName, b]: [string, Ser
 export function translationOf(asked: Endpoint, flows: readonly FlowEnds[]): Translation {
   const seen = flows.flatMap(({ own, banner }) => (banner === null ? [] : [{ own, banner }]));
   const source = sourceOf(flows, seen);
-  const elsewhere = seen.map(({ banner }) => banner.server).filter((server) => !isSame(server, asked));
+  const elsewhere = seen
+    .map(({ banner }) => banner.server)
+    .filter((server) => !sameAddressAndPort(server, asked));
   const translated = seen.length === 0 ? null : elsewhere.length > 0;
   const notes = [sourceNote(seen), destinationNote(asked, elsewhere)];
   return {
@@ -106,11 +108,6 @@ function hasOtherAddress({ own, banner }: Greeted): boolean {
 
 function hasOtherPort({ own, banner }: Greeted): boolean {
   return own !== null && own.port !== banner.client.port;
-}
-
-/** Zones are left out: each end calls its links by its own names. */
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && sameAddress(a.address, b.address);
 }
 
 function eachOnce(items: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 import type { CheckResult } from "../result.ts";
-import { type MtuFindings, notAnswered, probeMtu } from "./mtu.ts";
+import type { MtuFindings } from "./mtu/findings.ts";
+import { notAnswered, probeMtu } from "./mtu.ts";
 import type { Asked, CheckContext } from "./plan.ts";
 import { askFlows } from "./udp/flows.ts";
 import { resultOf } from "./udp/result.ts";

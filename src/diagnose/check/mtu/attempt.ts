@@ -1,9 +1,8 @@
 import { Failure } from "../../../client/failure.ts";
 import type { Datagram } from "../../../client/udp-inbox.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketOptions } from "../../../client/udp-socket.ts";
-import { sameAddress } from "../../../net/address.ts";
 import { readBanner } from "../../../net/banner.ts";
-import type { Endpoint } from "../../../net/endpoint.ts";
+import { type Endpoint, sameAddressAndPort } from "../../../net/endpoint.ts";
 import type { Told } from "./look.ts";
 
 /** What came of one datagram from a port of its own. */
@@ -51,8 +50,7 @@ export class Attempt implements Disposable {
 
   #take(datagram: Datagram): void {
     const { bytes, from } = datagram;
-    const { address, port } = this.#target;
-    if (from === null || from.port !== port || !sameAddress(from.address, address)) return;
+    if (from === null || !sameAddressAndPort(from, this.#target)) return;
     const payload = this.#payload;
     if (Buffer.compare(bytes, payload) === 0) this.echo = datagram;
     else if (isBeginning(bytes, payload)) this.shortened = true;

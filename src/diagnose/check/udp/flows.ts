@@ -2,8 +2,9 @@ import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
-import { UdpFlow, wayTo } from "../../../client/udp-flow.ts";
+import { UdpFlow } from "../../../client/udp-flow.ts";
 import type { Address } from "../../../net/address.ts";
+import { ownEnd } from "../own-end.ts";
 import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
 import { FlowBook } from "./book.ts";
 import { askFlow } from "./flow.ts";
@@ -20,10 +21,8 @@ const PORTS_MAX = 3;
 
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
 export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
-  const { address } = context.settings.source;
-  const { openUdp, bySystemCalls } = context.sockets;
-  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address }, openUdp);
-  const run = new FlowRun(asked, context, way instanceof Failure ? null : way.address);
+  const own = await ownEnd(asked.endpoint, context);
+  const run = new FlowRun(asked, context, own?.address ?? null);
   await run.askAll();
   return {
     asked,
@@ -31,7 +30,7 @@ export async function askFlows(asked: Asked, context: CheckContext): Promise<Udp
     flows: run.seen(),
     notOpened: run.notOpened,
     rttMs: run.roundTrips.quantiles(),
-    bySystemCalls,
+    bySystemCalls: context.sockets.bySystemCalls,
     interrupted: run.interrupted,
   };
 }
