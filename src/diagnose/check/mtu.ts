@@ -5,8 +5,8 @@ import { findingsOf, type MtuFindings } from "./mtu/findings.ts";
 import { IPV4_HEADERS, IPV6_HEADERS, SIZE_MIN } from "./mtu/look.ts";
 import { Prober } from "./mtu/prober.ts";
 import { sweep } from "./mtu/sweep.ts";
-import { notMeasured } from "./mtu/words.ts";
 import type { Asked, CheckContext } from "./plan.ts";
+import { NEEDS_LINUX, notMeasured } from "./unmeasured.ts";
 
 /** A healthy path takes well under a second and some hundred round trips, one that loses sizes some ten seconds. */
 const PATIENCE_MS = 60_000;
@@ -24,7 +24,7 @@ const FIRST_TRIES = 3;
  * @param context its `progress` is told of this alone, 0 to 1
  */
 export async function probeMtu(asked: Asked, context: CheckContext): Promise<MtuFindings> {
-  if (!context.sockets.bySystemCalls) return nothing("needs Linux");
+  if (!context.sockets.bySystemCalls) return nothing(NEEDS_LINUX);
   const endMs = performance.now() + Math.max(PATIENCE_MS, 10 * context.settings.timeoutMs);
   const isOver = (): boolean => context.signal.aborted || performance.now() > endMs;
   const ipv6 = !isIPv4(asked.endpoint.address);

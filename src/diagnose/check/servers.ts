@@ -2,6 +2,7 @@ import { formatAddress, sameAddress } from "../../net/address.ts";
 import type { Banner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint, sameAddressAndPort } from "../../net/endpoint.ts";
 import type { CheckResult, Note, ServerSeen } from "../result.ts";
+import { knownOwn } from "./own-end.ts";
 import { someText } from "./phrases.ts";
 
 /** A flow that was answered: its end here, and what the server said of it. */
@@ -66,7 +67,7 @@ interface Greeted extends FlowEnds {
 }
 
 function sourceOf(flows: readonly FlowEnds[], seen: readonly Greeted[]): CheckResult["source"] {
-  const own = flows.find((flow) => flow.own !== null)?.own ?? null;
+  const own = knownOwn(flows);
   const compared = seen.some((flow) => flow.own !== null);
   return {
     own: own === null ? null : formatAddress(own.address),

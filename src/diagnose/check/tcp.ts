@@ -1,5 +1,6 @@
 import type { CheckResult } from "../result.ts";
 import { interfaceMtu } from "./interface-mtu.ts";
+import { knownOwn } from "./own-end.ts";
 import type { Asked, CheckContext } from "./plan.ts";
 import { askFlows } from "./tcp/flows.ts";
 import { resultOf } from "./tcp/result.ts";
@@ -11,7 +12,7 @@ import { resultOf } from "./tcp/result.ts";
  */
 export async function checkTcp(asked: Asked, context: CheckContext): Promise<CheckResult> {
   const flows = await askFlows(asked.endpoint, context);
-  const own = flows.find((flow) => flow.own !== null)?.own ?? null;
+  const own = knownOwn(flows);
   return resultOf({
     asked,
     settings: context.settings,

@@ -124,8 +124,3 @@ function narrowText(there: number | null, back: number | null): string {
   ];
   return parts.join(", ");
 }
-
-/** What could not be found out, and why. */
-export function notMeasured(what: string, why: string): Note {
-  return { code: "not_measured", says: `${what}: not measured (${why})` };
-}

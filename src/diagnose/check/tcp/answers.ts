@@ -1,5 +1,5 @@
 import { printable } from "../../../errors.ts";
-import type { Problem, Where } from "../../result.ts";
+import type { Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
 import { captureTcp } from "../next.ts";
 import { flowOf, shareText } from "../phrases.ts";
@@ -30,7 +30,7 @@ export function countWrong(flows: readonly FlowSeen[], what: Wrong["what"]): num
   return flows.filter((flow) => flow.wrong?.what === what).length;
 }
 
-type Words = Pick<Problem, "says" | "likely"> & { readonly where: Where };
+type Words = Pick<Problem, "says" | "likely" | "where">;
 
 const WORDS: Readonly<Record<Wrong["what"], (share: string, first: Wrong, seen: TcpSeen) => Words>> = {
   corrupted: (share, first, seen) => ({

@@ -1,8 +1,16 @@
-import type { Failure, FailureCode, Icmp } from "../../../client/failure.ts";
-import { formatAddress, sameAddress } from "../../../net/address.ts";
+import type { Failure, FailureCode } from "../../../client/failure.ts";
+import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { timeText } from "../../words.ts";
+import {
+  NO_ROUTE_ON_THE_WAY,
+  NOT_PERMITTED,
+  noSuchAddress,
+  noWayByAnEnd,
+  ONE_BACKEND_GONE,
+  rejected,
+} from "../causes.ts";
 import { captureTcp, endpointSlicesOf, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
 import { flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
@@ -79,9 +87,6 @@ const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
   no_descriptors_here: descriptorsWords,
 };
 
-/** Where some were answered and others not, the backends behind one address differ, or the ways to them. */
-const ONE_OF_SEVERAL = "one backend is gone and still in rotation";
-
 /** Shows which Pods a Service has; where the name can be no Service's, the packets. */
 function backends({ asked }: TcpSeen, { own }: FlowSeen): string {
   return endpointSlicesOf(asked.name) ?? captureTcp(asked.endpoint, own);
@@ -96,28 +101,25 @@ function refusedWords(context: Context): Words {
   const next = backends(seen, flow);
   if (failure.code === "refused_or_unreachable") {
     const says = `${connects} ${were(count)} refused, or found no way there: the sockets of this system do not tell which`;
-    const likely = isPartly(seen) ? ONE_OF_SEVERAL : "nothing listens on that port, or there is no way there";
+    const likely = isPartly(seen)
+      ? ONE_BACKEND_GONE
+      : "nothing listens on that port, or there is no way there";
     return { says, likely, where: "path", next };
   }
   if (failure.icmp !== null) {
+    // A system that has no listener answers a SYN by a reset, so this is a rule.
     const says = `${connects} ${were(count)} refused by ${formatAddress(failure.icmp.by)} (ICMP port unreachable)`;
-    return { says, ...refuserOf(context, failure.icmp), next };
+    return {
+      says,
+      ...rejected(failure.icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address),
+      next,
+    };
   }
   const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
   const likely = isPartly(seen)
     ? "one backend does not listen and is still in rotation"
     : "nothing listens on that port, or a firewall answers for it";
   return { says, likely, where: "far_end", next };
-}
-
-/** Who refuses by ICMP: a rule, since a system that has no listener answers a SYN by a reset. */
-function refuserOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
-  const rule = "a rule rejects it: a firewall's, or that of a Service without a ready endpoint";
-  if (flow.own !== null && sameAddress(by, flow.own.address)) {
-    return { likely: `${rule}, on this machine`, where: "this_machine" };
-  }
-  const own = sameAddress(by, seen.asked.endpoint.address);
-  return { likely: rule, where: own ? "far_end" : "path" };
 }
 
 /** Errors of connect(2) for which no packet has left. */
@@ -138,8 +140,7 @@ function unreachableWords(context: Context): Words {
   if (code === "no_such_address") return addressWords(context);
   if (code === "not_permitted_here") {
     const says = `this machine does not let ${connects} leave${word}`;
-    const likely = "a local firewall forbids it, or the source port is one for root";
-    return { says, likely, where: "this_machine", next: "nft list ruleset" };
+    return { says, ...NOT_PERMITTED };
   }
   if (code !== "unreachable") {
     return {
@@ -152,7 +153,9 @@ function unreachableWords(context: Context): Words {
   const next = routeTo(seen.asked.endpoint);
   if (icmp !== null) {
     const says = `${connects} found no way there, says ${formatAddress(icmp.by)} by ICMP${word}`;
-    return { says, ...tellerOf(context, icmp), next };
+    const router = isPartly(seen) ? ONE_BACKEND_GONE : NO_ROUTE_ON_THE_WAY;
+    const cause = noWayByAnEnd(icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address);
+    return { says, ...(cause ?? { likely: router, where: "path" }), next };
   }
   const says = `${connects} found no way there${word}`;
   const likely = "this machine has no route there, or one that forbids it";
@@ -162,37 +165,17 @@ function unreachableWords(context: Context): Words {
   return { says, likely: gone, where: "path", next };
 }
 
-/** Who says by ICMP that there is no way. */
-function tellerOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
-  if (flow.own !== null && sameAddress(by, flow.own.address)) {
-    return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
-  }
-  if (sameAddress(by, seen.asked.endpoint.address)) {
-    return { likely: "a firewall of the far end forbids it", where: "far_end" };
-  }
-  const router = "a router on the way has no route there, or forbids it";
-  return { likely: isPartly(seen) ? ONE_OF_SEVERAL : router, where: "path" };
-}
-
 function addressWords({ seen, failure }: Context): Words {
-  const { address } = seen.settings.source;
-  const from = address === undefined ? "any address of this family" : formatAddress(address);
-  return {
-    says: `this machine cannot connect from ${from}${failure.detail === "" ? "" : ` (${failure.detail})`}`,
-    likely:
-      address === undefined
-        ? "it has no IPv6, or no IPv4"
-        : "that is not one of its own, or of another family",
-    where: "this_machine",
-    next: "ip address",
-  };
+  const { from, cause } = noSuchAddress(seen.settings.source.address);
+  const detail = failure.detail === "" ? "" : ` (${failure.detail})`;
+  return { says: `this machine cannot connect from ${from}${detail}`, ...cause };
 }
 
 function timeoutWords({ seen, flow, connects }: Context): Words {
   return {
     says: `${connects} got no answer at all in ${timeText(connectTimeoutMs(seen.settings))}`,
     likely: isPartly(seen)
-      ? ONE_OF_SEVERAL
+      ? ONE_BACKEND_GONE
       : "packets are dropped on the way (a firewall, a NetworkPolicy), or the host is gone",
     where: "path",
     next: backends(seen, flow),

@@ -1,17 +1,35 @@
-import { RoundTrips } from "../../../client/round-trips.ts";
-import type { Problem } from "../../result.ts";
+import type { Note, Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
 import { captureSyns, captureTcp, sizesTo } from "../next.ts";
 import { flowOf, shareText } from "../phrases.ts";
-import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
+import {
+  type BulkSeen,
+  bulkOf,
+  type FlowSeen,
+  isAnswered,
+  roundTripsOf,
+  type TailSeen,
+  type TcpSeen,
+} from "./seen.ts";
 
 /** What is wrong with the way there of sessions that were answered: SYNs, large segments, the half-close. */
 export function pathProblems(seen: TcpSeen): Problem[] {
-  const carrier = seen.flows.find((flow) => flow.bulk !== null);
-  const problems = [synLost(seen)];
-  if (carrier !== undefined)
-    problems.push(stalled(seen, carrier, carrier.bulk!), halfClose(seen, carrier, carrier.bulk!));
-  return problems.filter((problem) => problem !== null);
+  const carriers = seen.flows.flatMap((flow) => (flow.bulk === null ? [] : [{ flow, bulk: flow.bulk }]));
+  return [
+    synLost(seen),
+    ...carriers.flatMap(({ flow, bulk }) => [stalled(seen, flow, bulk), halfClose(seen, flow, bulk)]),
+  ].filter((problem) => problem !== null);
+}
+
+/** A path MTU under the interface's, where everything passes. */
+export function pathNotes(seen: TcpSeen): Note[] {
+  const bulk = bulkOf(seen);
+  if (bulk === null || bulk.pathMtu === null || bulk.stalled || bulk.received < bulk.bytes) return [];
+  if (seen.interfaceMtu === null || bulk.pathMtu >= seen.interfaceMtu) return [];
+  const says =
+    `packets of ${countText(bulk.pathMtu)} bytes go there, ` +
+    `the interface has ${countText(seen.interfaceMtu)}; everything passes`;
+  return [{ code: "mtu_reduced", direction: "there", mtu: bulk.pathMtu, says }];
 }
 
 /**
@@ -28,9 +46,7 @@ const NEAR_MS = { before: 30, after: 250 };
 
 /** Connects that needed more than one SYN, while echoes are quick. */
 function synLost(seen: TcpSeen): Problem | null {
-  const trips = new RoundTrips();
-  for (const flow of seen.flows) trips.addAll(flow.roundTrips);
-  const echoMs = trips.quantile(0.5);
+  const echoMs = roundTripsOf(seen.flows).quantile(0.5);
   if (echoMs === null || echoMs > QUICK_MS) return null;
   const late = seen.flows.filter((flow) => isAnswered(flow) && neededMore(flow, echoMs));
   const first = late[0];

@@ -6,10 +6,12 @@ import { newsProblems } from "./news.ts";
 import type { UdpSeen } from "./seen.ts";
 import { unmeasuredNotes } from "./unmeasured.ts";
 
-/** What is wrong, and what is worth knowing beside who answered, of what was measured: the most telling first. */
-export function judgeUdp(seen: UdpSeen): { readonly problems: Problem[]; readonly notes: Note[] } {
-  return {
-    problems: [...localProblems(seen), ...newsProblems(seen), ...lossProblems(seen), ...answerProblems(seen)],
-    notes: [...lossNotes(seen), ...answerNotes(seen), ...unmeasuredNotes(seen)],
-  };
+/** All that is wrong with what was measured, the most telling first. Pure. */
+export function problemsOf(seen: UdpSeen): Problem[] {
+  return [...localProblems(seen), ...newsProblems(seen), ...lossProblems(seen), ...answerProblems(seen)];
+}
+
+/** What is worth knowing and not wrong, but for what banners tell. Pure. */
+export function notesOf(seen: UdpSeen): Note[] {
+  return [...lossNotes(seen), ...answerNotes(seen), ...unmeasuredNotes(seen)];
 }

@@ -1,8 +1,8 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
-import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
+import { NOT_PERMITTED, noSuchAddress } from "../causes.ts";
 import { routeTo, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import type { UdpSeen } from "./seen.ts";
@@ -15,15 +15,15 @@ export function localProblems(seen: UdpSeen): Problem[] {
   const stopped = seen.flows.find((flow) => flow.notSent !== null && flow.news.length === 0);
   const failure = seen.notOpened ?? stopped?.notSent ?? null;
   if (failure === null) return [];
-  const by = { by: null };
   const { code, says, likely, next } = localOf(seen, failure);
-  const facts = code === "unreachable" ? by : {};
+  const facts = code === "unreachable" ? { by: null } : {};
   return [{ code, ...facts, flow: flowOf(seen.asked, stopped), says, likely, where: "this_machine", next }];
 }
 
 function localOf(seen: UdpSeen, failure: Failure): Local {
   const { asked, flows, settings } = seen;
-  const { port, address } = settings.source;
+  const { port } = settings.source;
+  const address = noSuchAddress(settings.source.address);
   const how: Partial<Record<FailureCode, Local>> = {
     no_ports_here: {
       code: "no_ports_here",
@@ -45,18 +45,13 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     },
     no_such_address: {
       code: "unreachable",
-      says: `this machine cannot send from ${address === undefined ? "any address of this family" : formatAddress(address)}`,
-      likely:
-        address === undefined
-          ? "it has no IPv6, or no IPv4"
-          : "that is not one of its own, or of another family",
-      next: "ip address",
+      says: `this machine cannot send from ${address.from}`,
+      ...address.cause,
     },
     not_permitted_here: {
       code: "unreachable",
       says: `this machine does not let it leave (${failure.detail})`,
-      likely: "a local firewall forbids it, or the source port is one for root",
-      next: "nft list ruleset",
+      ...NOT_PERMITTED,
     },
   };
   const noWay = {

@@ -1,7 +1,9 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
+import { type Cause, NO_ROUTE_ON_THE_WAY, noWayByAnEnd, rejected } from "../causes.ts";
 import { captureUdp, endpointSlicesOf, routeTo, udpSocketsAt } from "../next.ts";
+import { knownOwn } from "../own-end.ts";
 import { flowOf, were } from "../phrases.ts";
 import { isAnswered, isSilent, type NewsSeen, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
@@ -50,21 +52,14 @@ function refused(seen: UdpSeen, { news, flows }: Tidings): Problem {
   };
 }
 
-function refusedBy(
-  seen: UdpSeen,
-  by: Address | null,
-  flows: readonly UdpFlowSeen[],
-): Pick<Problem, "likely" | "where"> {
+function refusedBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlowSeen[]): Cause {
   const { address, port } = seen.asked.endpoint;
   if (flows.some(isAnswered)) return { likely: "the server ended while it was asked", where: "far_end" };
   if (by === null || sameAddress(by, address)) {
     const firewall = by === null ? ", or a firewall refuses" : "";
     return { likely: `nobody listens on UDP port ${port} there${firewall}`, where: "far_end" };
   }
-  const rule = "a rule that rejects: a firewall's, or that of a Service without a ready endpoint";
-  return isOwn(flows, by)
-    ? { likely: `${rule}, on this machine`, where: "this_machine" }
-    : { likely: rule, where: "path" };
+  return rejected(by, ownOf(flows), address);
 }
 
 function unreachable(seen: UdpSeen, { news, flows }: Tidings): Problem {
@@ -78,19 +73,10 @@ function unreachable(seen: UdpSeen, { news, flows }: Tidings): Problem {
   };
 }
 
-function unreachableBy(
-  seen: UdpSeen,
-  by: Address | null,
-  flows: readonly UdpFlowSeen[],
-): Pick<Problem, "likely" | "where"> {
-  if (by !== null && sameAddress(by, seen.asked.endpoint.address)) {
-    return { likely: "a firewall of the far end forbids it", where: "far_end" };
-  }
-  if (by !== null && isOwn(flows, by)) {
-    return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
-  }
-  const router = "a router on the way has no route there, or forbids it";
-  return { likely: by === null ? `${router}, or nobody has that address` : router, where: "path" };
+function unreachableBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlowSeen[]): Cause {
+  if (by === null) return { likely: `${NO_ROUTE_ON_THE_WAY}, or nobody has that address`, where: "path" };
+  const cause = noWayByAnEnd(by, ownOf(flows), seen.asked.endpoint.address);
+  return cause ?? { likely: NO_ROUTE_ON_THE_WAY, where: "path" };
 }
 
 /** Nothing came back to any flow. */
@@ -136,6 +122,6 @@ function byText({ by }: NewsSeen): string | null {
   return by === null ? null : formatAddress(by);
 }
 
-function isOwn(flows: readonly UdpFlowSeen[], by: Address): boolean {
-  return flows.some(({ own }) => own !== null && sameAddress(own.address, by));
+function ownOf(flows: readonly UdpFlowSeen[]): Address | null {
+  return knownOwn(flows)?.address ?? null;
 }

@@ -2,9 +2,10 @@ import { formatAddress } from "../../../net/address.ts";
 import { hostOf } from "../../../net/endpoint.ts";
 import type { CheckResult } from "../../result.ts";
 import { hopsOf } from "../hops.ts";
+import { knownOwn } from "../own-end.ts";
 import { serversSeen, translationOf } from "../servers.ts";
 import { unevenNote } from "../uneven.ts";
-import { judgeUdp } from "./judge.ts";
+import { notesOf, problemsOf } from "./judge.ts";
 import { isAnswered, totalsOf, type UdpSeen } from "./seen.ts";
 
 /** The result that follows from what was measured. */
@@ -14,19 +15,21 @@ export function resultOf(seen: UdpSeen): CheckResult {
   const servers = serversSeen(answered.map(({ banner }) => banner));
   const { source, destination, notes } = translationOf(asked.endpoint, answered);
   const uneven = unevenNote(servers);
-  const judged = judgeUdp(seen);
+  const own = knownOwn(answered) ?? knownOwn(flows);
+  const problems = problemsOf(seen);
   return {
     target: asked.target,
     protocol: "udp",
     name: asked.name,
     address: hostOf(asked.endpoint),
     port: asked.endpoint.port,
-    ok: judged.problems.length === 0 && answered.length > 0,
+    ok: problems.length === 0 && answered.length > 0,
     resolveMs: asked.resolveMs,
     flows: flows.length,
     flowsAnswered: answered.length,
     servers,
-    source: { ...source, own: source.own ?? ownOf(seen) },
+    // This end is known of flows that were not answered too.
+    source: { ...source, own: own === null ? null : formatAddress(own.address) },
     destination,
     connectMs: null,
     firstByteMs: null,
@@ -38,15 +41,9 @@ export function resultOf(seen: UdpSeen): CheckResult {
     tcp: null,
     hops: hopsBackOf(seen),
     mtu: null,
-    problems: judged.problems,
-    notes: [...notes, ...(uneven === null ? [] : [uneven]), ...judged.notes],
+    problems,
+    notes: [...notes, ...(uneven === null ? [] : [uneven]), ...notesOf(seen)],
   };
-}
-
-/** This end is known of flows that were not answered too. */
-function ownOf({ flows }: UdpSeen): string | null {
-  const own = flows.find((flow) => flow.own !== null)?.own ?? null;
-  return own === null ? null : formatAddress(own.address);
 }
 
 /** The fewest of all flows: other ways may be longer. */
