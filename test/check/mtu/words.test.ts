@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { find, type ModelPath, OTHER, PLAIN, SILENT } from "./mtu-paths.ts";
+import { find, type ModelPath, OTHER, PLAIN, SILENT } from "./paths.ts";
 
 /** How what is wrong with sizes is put in words. */
 
