@@ -8,7 +8,7 @@ import { Failure } from "./failure.ts";
 import { TcpStream } from "./tcp-stream.ts";
 import { Patience } from "./wake.ts";
 
-export interface TcpOptions {
+interface TcpOptions {
   /** From the first SYN until there is a connection. */
   readonly connectTimeoutMs: number;
   /** This end; default: the system's choice. */

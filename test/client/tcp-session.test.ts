@@ -151,10 +151,10 @@ for (const [name, dial] of DIALS) {
       using mute = tcpServer({ received() {} });
       await using session = await open(mute.endpoint);
       const first = session.echo(message(0), PATIENCE_MS);
-      expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
+      await expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
       await session.reset();
       expect(await first).toBeInstanceOf(Failure);
-      expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
+      await expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
     });
   });
 

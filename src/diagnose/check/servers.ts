@@ -6,14 +6,14 @@ import { knownOwn } from "./own-end.ts";
 import { someText } from "./phrases.ts";
 
 /** A flow that was answered: its end here, and what the server said of it. */
-export interface FlowEnds {
+interface FlowEnds {
   /** Null where its address is not known. */
   readonly own: Endpoint | null;
   readonly banner: Banner | null;
 }
 
 /** What banners tell of addresses that were changed on the way. */
-export interface Translation {
+interface Translation {
   readonly source: CheckResult["source"];
   readonly destination: CheckResult["destination"];
   /** `source_translated` and `destination_translated`, where there is such a change. */

@@ -17,7 +17,7 @@ export interface CheckInput {
 }
 
 /** How far all of it is, 0 to 1. */
-export interface CheckEvent {
+interface CheckEvent {
   readonly share: number;
 }
 

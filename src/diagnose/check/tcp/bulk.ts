@@ -15,7 +15,7 @@ const STALL_MS_MIN = 3500;
 const TAIL_BYTES_MAX = 65_536;
 
 /** What became of the bulk, and why the session ended in it, if it did. */
-export interface BulkEnd {
+interface BulkEnd {
   readonly bulk: BulkSeen;
   readonly failure: Failure | null;
   readonly wrong: Wrong | null;

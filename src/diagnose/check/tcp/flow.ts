@@ -37,7 +37,7 @@ export function connectTimeoutMs({ timeoutMs }: CheckSettings): number {
 }
 
 /** Payload of an echo: a stream has no empty message. */
-export function echoBytes({ size }: CheckSettings): number {
+function echoBytes({ size }: CheckSettings): number {
   return Math.max(1, size);
 }
 

@@ -21,13 +21,13 @@ const LARGE_BYTES = 16 * 1024;
 const NO_TEXT = 0x80;
 
 /** What was thrown away on this machine, as `UdpFlow` has it. */
-export interface Dropped {
+interface Dropped {
   readonly dropped: number;
   readonly droppedByKernel: number | null;
 }
 
 /** What a flow's messages are like. */
-export interface BookOptions {
+interface BookOptions {
   readonly size: number;
   readonly timeoutMs: number;
 }

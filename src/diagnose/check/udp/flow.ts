@@ -10,7 +10,7 @@ import { FlowPace, type PaceState } from "./pace.ts";
 const BUFFERS_RETRY_MS = 1;
 
 /** Why a flow was not asked any more. */
-export type FlowEnd = "done" | "not_sent" | "interrupted";
+type FlowEnd = "done" | "not_sent" | "interrupted";
 
 /**
  * Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for.

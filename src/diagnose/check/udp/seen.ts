@@ -72,7 +72,7 @@ export interface UdpSeen {
 }
 
 /** Messages of some flows, as `CheckResult` has them. */
-export interface Totals {
+interface Totals {
   readonly sent: number;
   readonly received: number;
   readonly lost: number;
@@ -97,7 +97,7 @@ export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
 }
 
 /** Messages whose whole echo came, late ones too. */
-export function receivedOf({ counts }: UdpFlowSeen): number {
+function receivedOf({ counts }: UdpFlowSeen): number {
   return counts.answered + counts.late;
 }
 
