@@ -16,14 +16,14 @@ export class Attempt implements Disposable {
   sentAtMs = 0;
   readonly #target: Endpoint;
   readonly #payload: Uint8Array;
-  readonly #news: () => void;
+  readonly #changed: () => void;
   #socket: UdpSocket | null = null;
 
-  /** @param news something has come */
-  constructor(target: Endpoint, payload: Uint8Array, news: () => void) {
+  /** @param changed told of each answer, and of ICMP's */
+  constructor(target: Endpoint, payload: Uint8Array, changed: () => void) {
     this.#target = target;
     this.#payload = payload;
-    this.#news = news;
+    this.#changed = changed;
   }
 
   /** Opens the socket and sends. Null, or why the datagram did not leave. */
@@ -55,14 +55,14 @@ export class Attempt implements Disposable {
     if (Buffer.compare(bytes, payload) === 0) this.echo = datagram;
     else if (isBeginning(bytes, payload)) this.shortened = true;
     else if (readBanner(bytes) !== null) this.banner = true;
-    this.#news();
+    this.#changed();
   }
 
   /** Of ICMP's news only "too big" tells something of a size. */
   #heed({ icmp }: Failure): void {
     if (icmp === null || icmp.mtu === null || icmp.mtu <= 0) return;
     this.told = { mtu: icmp.mtu, by: icmp.by };
-    this.#news();
+    this.#changed();
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,9 @@ import type { Hole, Note, Problem } from "../../result.ts";
 import { countText } from "../../words.ts";
 import { rangeText, someText } from "../phrases.ts";
 import type { Picture, Way } from "./figures.ts";
+import { UDP_HEADER } from "./look.ts";
 import { fragmentData } from "./sizes.ts";
+import { largestThatFits } from "./stretches.ts";
 import type { Reduced, Verdict } from "./verdicts.ts";
 
 const WAY: Readonly<Record<Way, string>> = {
@@ -92,9 +94,9 @@ function likelyOf(verdict: Verdict, picture: Picture): string {
 
 /** Whether datagrams of that size end in a fragment of one byte or little more. */
 function isOddTail(size: number, { headers, ipv6, stretches }: Picture): boolean {
-  const fits = stretches.findLast((stretch) => stretch.fits)?.to ?? 0;
+  const fits = largestThatFits(stretches);
   if (size <= fits) return false;
-  const inLast = (size + 8) % fragmentData(fits + headers, ipv6);
+  const inLast = (size + UDP_HEADER) % fragmentData(fits + headers, ipv6);
   return inLast > 0 && inLast <= 8;
 }
 
