@@ -279,7 +279,10 @@ for (const [way, sockets] of SOCKETS) {
       await using server = await startServer();
       const port = freePort();
       for (let visit = 0; visit < 2; visit++) {
-        const result = await check(end(`127.0.0.1:${server.tcpPort}`), sockets, { source: { port } });
+        const result = await check(end(`127.0.0.1:${server.tcpPort}`), sockets, {
+          flows: 1,
+          source: { port },
+        });
         expect(result.problems).toEqual([]);
         expect(result).toMatchObject({ flows: 1, halfClose: null, bulkBytes: 300_000 });
         expect(codes(result)).toContain("not_measured");

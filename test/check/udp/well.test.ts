@@ -93,10 +93,10 @@ for (const [way, ask] of WAYS) {
     test("is that of one flow, which has its banner the first time alone", async () => {
       await using server = await startServer();
       const port = freePort();
-      const first = await ask(server.udpPort, { settings: { source: { port } } });
+      const first = await ask(server.udpPort, { settings: { flows: 1, source: { port } } });
       expect(said(first)).toEqual([]);
       expect(first).toMatchObject({ flows: 1, sent: 10, received: 10, servers: [{ flows: 1 }] });
-      const again = await ask(server.udpPort, { settings: { source: { port } } });
+      const again = await ask(server.udpPort, { settings: { flows: 1, source: { port } } });
       expect(said(again)).toEqual([]);
       expect(again).toMatchObject({ ok: true, flows: 1, servers: null });
       expect(again.notes.map(({ says }) => says).join("\n")).toContain(
@@ -106,7 +106,7 @@ for (const [way, ask] of WAYS) {
 
     test("that is another's is none here", async () => {
       using server = await startUdp("none");
-      const result = await ask(server.port, { settings: { source: { port: server.otherPort } } });
+      const result = await ask(server.port, { settings: { flows: 1, source: { port: server.otherPort } } });
       expect(said(result)).toEqual(["no_ports_here"]);
       expect(problemOf(result)).toMatchObject({ where: "this_machine", flow: null });
       expect(problemOf(result).says).toBe(`source port ${server.otherPort} is in use on this machine`);

@@ -31,17 +31,16 @@ const HERE: readonly FailureCode[] = [
  */
 export async function askFlows(target: Endpoint, context: CheckContext): Promise<FlowSeen[]> {
   const { settings, signal } = context;
-  const count = settings.source.port === undefined ? settings.flows : 1;
   const planOf = planner(target, context);
   const flows: FlowSeen[] = [];
   let patient = true;
-  while (flows.length < count && !signal.aborted) {
-    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, count - flows.length);
+  while (flows.length < settings.flows && !signal.aborted) {
+    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, settings.flows - flows.length);
     const startMs = performance.now();
     const batch = await askSome(width, planOf, context);
     if (signal.aborted) break; // what was aborted says nothing of the address
     flows.push(...batch);
-    context.progress(flows.length / count);
+    context.progress(flows.length / settings.flows);
     if (batch.some(({ failure }) => failure !== null && HERE.includes(failure.code))) break;
     if (!patient && !batch.some(isAnswered)) break;
     if (batch.some(hasWaited) && performance.now() - startMs > VAIN_MS) patient = false;

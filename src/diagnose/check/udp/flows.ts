@@ -5,7 +5,7 @@ import { RoundTrips } from "../../../client/round-trips.ts";
 import { UdpFlow } from "../../../client/udp-flow.ts";
 import type { Address } from "../../../net/address.ts";
 import { ownEnd } from "../own-end.ts";
-import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
+import type { Asked, CheckContext } from "../plan.ts";
 import { FlowBook } from "./book.ts";
 import { askFlow } from "./flow.ts";
 import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
@@ -33,11 +33,6 @@ export async function askFlows(asked: Asked, context: CheckContext): Promise<Udp
     bySystemCalls: context.sockets.bySystemCalls,
     interrupted: run.interrupted,
   };
-}
-
-/** How many flows are asked: of one source port one, since whatever leaves from it is the same flow. */
-function flowsOf({ flows, source }: CheckSettings): number {
-  return source.port === undefined ? flows : 1;
 }
 
 /** A flow that was asked. */
@@ -68,7 +63,7 @@ class FlowRun {
     this.#asked = asked;
     this.#context = context;
     this.#way = way;
-    this.#total = flowsOf(context.settings);
+    this.#total = context.settings.flows;
     this.#progress = new Progress(this.#total * context.settings.count, context);
   }
 

@@ -11,7 +11,6 @@ export function unmeasuredNotes(seen: UdpSeen): Note[] {
       ? null
       : notMeasured("hops back, who sends ICMP, and the kernel's times of arrival", NEEDS_LINUX),
     withoutBanner(seen),
-    onePort(seen),
     unread(seen),
     interrupted ? REST_NOT_MEASURED : null,
   ].filter((note) => note !== null);
@@ -29,12 +28,6 @@ function withoutBanner({ flows, settings: { source } }: UdpSeen): Note | null {
   if (without === answered.length) return null;
   const what = `who answered ${countText(without)} of ${plural(answered.length, "flow")}`;
   return notMeasured(what, "no banner came, from other ports neither");
-}
-
-function onePort({ settings: { flows, source } }: UdpSeen): Note | null {
-  if (source.port === undefined || flows === 1) return null;
-  const why = `what leaves from source port ${source.port} is one flow, not ${countText(flows)}`;
-  return notMeasured("how flows spread", why);
 }
 
 function unread({ flows }: UdpSeen): Note | null {
