@@ -1,7 +1,7 @@
-import { sleep } from "../../client/deadlines.ts";
 import type { CheckResult } from "../result.ts";
 import type { Task, TaskContext } from "../task.ts";
 import type { Asked, CheckContext, CheckSettings } from "./plan.ts";
+import { sideBySide } from "./side-by-side.ts";
 import { checkTcp } from "./tcp.ts";
 import { checkUdp } from "./udp.ts";
 
@@ -33,14 +33,13 @@ export const checkTask: Task<CheckInput, CheckEvent, CheckResult[]> = async (inp
   const contextOf = contexts(input, context);
   const results: CheckResult[] = [];
   let next = 0;
-  const work = async (place: number): Promise<void> => {
-    await sleep((place * settings.intervalMs) / places, signal);
+  const work = async (): Promise<void> => {
     while (next < asked.length && !signal.aborted) {
       const at = next++;
       results[at] = await checkOne(asked[at]!, contextOf(at));
     }
   };
-  await Promise.all(Array.from({ length: places }, (_, place) => work(place)));
+  await sideBySide(places, settings.intervalMs, signal, work);
   return results;
 };
 

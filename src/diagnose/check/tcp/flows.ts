@@ -1,8 +1,8 @@
-import { sleep } from "../../../client/deadlines.ts";
 import type { FailureCode } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import { ownEnd } from "../own-end.ts";
+import { sideBySide } from "../side-by-side.ts";
 import type { CheckContext } from "../plan.ts";
 import { askFlow, type FlowPlan } from "./flow.ts";
 import { type FlowSeen, isAnswered } from "./seen.ts";
@@ -56,11 +56,7 @@ function hasWaited({ connectMs, failure }: FlowSeen): boolean {
 /** Some sessions side by side, begun `--interval` apart. */
 function askSome(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
   const { settings, signal } = context;
-  const ask = async (place: number): Promise<FlowSeen> => {
-    if (place > 0) await sleep(place * settings.intervalMs, signal);
-    return askFlow(planOf());
-  };
-  return Promise.all(Array.from({ length: width }, (_, place) => ask(place)));
+  return sideBySide(width, width * settings.intervalMs, signal, () => askFlow(planOf()));
 }
 
 /** Makes the plan of one session after another. */

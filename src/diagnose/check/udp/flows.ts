@@ -1,4 +1,3 @@
-import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
@@ -6,6 +5,7 @@ import { UdpFlow } from "../../../client/udp-flow.ts";
 import type { Address } from "../../../net/address.ts";
 import { ownEnd } from "../own-end.ts";
 import type { Asked, CheckContext } from "../plan.ts";
+import { sideBySide } from "../side-by-side.ts";
 import { FlowBook } from "./book.ts";
 import { askFlow } from "./flow.ts";
 import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
@@ -77,8 +77,7 @@ class FlowRun {
     const lanes = Math.min(this.#total, FLOWS_AT_ONCE);
     const { settings, signal } = this.#context;
     const spreadMs = Math.min(settings.intervalMs, SPREAD_MS_MAX);
-    const lane = async (number: number): Promise<void> => {
-      if (number > 0) await sleep((spreadMs * number) / lanes, signal);
+    const lane = async (): Promise<void> => {
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
         const index = this.#begun++;
         const done = await this.#ask();
@@ -87,7 +86,7 @@ class FlowRun {
         else this.notOpened ??= done;
       }
     };
-    await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
+    await sideBySide(lanes, spreadMs, signal, lane);
     await this.#askForBanners();
   }
 
