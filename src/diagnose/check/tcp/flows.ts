@@ -2,8 +2,8 @@ import type { FailureCode } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import { ownEnd } from "../own-end.ts";
-import { sideBySide } from "../side-by-side.ts";
 import type { CheckContext } from "../plan.ts";
+import { sideBySide } from "../side-by-side.ts";
 import { askFlow, type FlowPlan } from "./flow.ts";
 import { type FlowSeen, isAnswered } from "./seen.ts";
 

@@ -9,19 +9,17 @@ import { FlowPace, type PaceState } from "./pace.ts";
 /** The kernel's buffers are full for so long at a time, and then have room again. */
 const BUFFERS_RETRY_MS = 1;
 
-/** Why a flow was not asked any more. */
-type FlowEnd = "done" | "not_sent" | "interrupted";
-
 /**
  * Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for.
  * @param sent told of each message that was sent
+ * @returns false where it was interrupted: what is under way then is not lost
  */
 export async function askFlow(
   flow: UdpFlow,
   book: FlowBook,
   settings: CheckSettings,
   sent: () => void,
-): Promise<FlowEnd> {
+): Promise<boolean> {
   const pace = new FlowPace(settings);
   for (;;) {
     const nowMs = performance.now();
@@ -30,14 +28,14 @@ export async function askFlow(
     const sendMs = pace.nextSendMs(state.told);
     const nextMs = Math.min(sendMs, pace.endMs(state));
     if (nextMs >= nowMs) {
-      if (!(await takeNext(flow, book, nextMs - nowMs))) return "interrupted";
+      if (!(await takeNext(flow, book, nextMs - nowMs))) return false;
       continue;
     }
-    if (sendMs === Number.POSITIVE_INFINITY) return "done";
+    if (sendMs === Number.POSITIVE_INFINITY) return true;
     const failure = await send(flow, book, settings.timeoutMs);
-    if (failure?.code === "aborted" || failure?.code === "ended") return "interrupted";
-    // What cannot even be begun fails at once. Later a way may come back: the flow goes on.
-    if (failure !== null && pace.sent === 0) return "not_sent";
+    if (failure?.code === "aborted" || failure?.code === "ended") return false;
+    // What cannot even be begun ends at once, and the book has why. Later a way may come back: the flow goes on.
+    if (failure !== null && pace.sent === 0) return true;
     pace.sentAt(nowMs);
     sent();
   }

@@ -123,9 +123,8 @@ class FlowRun {
     const book = new FlowBook({ run: this.#run, flow: key }, this.#asked.endpoint, settings, (other) =>
       this.#astray.set(other, (this.#astray.get(other) ?? 0) + 1),
     );
-    const end = await askFlow(flow, book, settings, () => this.#progress.step());
-    if (end === "interrupted") this.interrupted = true;
-    else book.messages.tracker.finish();
+    if (await askFlow(flow, book, settings, () => this.#progress.step())) book.messages.tracker.finish();
+    else this.interrupted = true;
     this.roundTrips.addAll(book.messages.roundTrips);
     return { key, seen: book.seen(flow.local, this.#way, flow) };
   }
