@@ -126,6 +126,11 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.expected.earlyBytes;
   }
 
+  /** The first of them; a copy. */
+  get excess(): Uint8Array {
+    return this.#stream.expected.early;
+  }
+
   /** What the kernel knows of the path now; null where it does not say. Of a session that has ended: what it knew last. */
   get info(): TcpInfo | null {
     return this.#stream.info;

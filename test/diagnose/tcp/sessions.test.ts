@@ -109,7 +109,7 @@ test("foreign bytes are shown where they are text, and another session's are sai
     expect(problem).toMatchObject({ code: "foreign", count: 1, where: "far_end" });
     return problem.says;
   };
-  const never = "the session got bytes that it never sent, in place of echo 1 of 20";
+  const never = "the session got bytes that were never sent from here, in place of echo 1 of 20";
   expect(saysOf({ received: Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n") })).toBe(
     `${never}: "HTTP/1.1 400 Bad Request"`,
   );
