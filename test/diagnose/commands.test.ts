@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { endpointSlicesOf, traceUdp } from "../../src/diagnose/check/commands.ts";
+import { endpointSlicesOf, routeTo, traceUdp } from "../../src/diagnose/check/commands.ts";
 import { end } from "./fixtures.ts";
 
 test("a Service is looked at by its name, in its namespace", () => {
@@ -28,4 +28,9 @@ test("what is no Service has no such command, and nothing gets into a shell that
 
 test("an end is traced by its own port", () => {
   expect(traceUdp(end("[fe80::1%eth0]:7"))).toBe("mtr --report --no-dns --udp --port 7 fe80::1%eth0");
+});
+
+test("the way to a link-local address is asked for by its interface", () => {
+  expect(routeTo(end("[fe80::1%eth0]:5678"))).toBe("ip route get fe80::1 oif eth0");
+  expect(routeTo(end("10.0.0.1:5678"))).toBe("ip route get 10.0.0.1");
 });

@@ -1,7 +1,11 @@
-import { parseAddress } from "../../net/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
+import type { Problem } from "../result.ts";
 
 /** Commands that look further, for a problem's `next`: each one line, to be pasted into a shell. */
+
+/** Shows what a machine's firewall does, kube-proxy's rules among it: on the machine that rejects. */
+export const FIREWALL_RULES = "nft list ruleset";
 
 /** A name with other characters is none of a Service, and not for a shell. */
 const SERVICE_NAME = /^[a-z](?:[-a-z0-9]*[a-z0-9])?$/;
@@ -35,7 +39,16 @@ export function traceUdp(target: Endpoint): string {
   return `mtr --report --no-dns --udp --port ${target.port} ${hostOf(target)}`;
 }
 
-/** Shows which way this machine would take. */
-export function routeTo(target: Endpoint): string {
-  return `ip route get ${hostOf(target)}`;
+/** Shows which way this machine would take. ip(8) knows no zone in an address. */
+export function routeTo({ address, zone }: Endpoint): string {
+  return `ip route get ${formatAddress(address)}${zone === undefined ? "" : ` oif ${zone}`}`;
+}
+
+/** What is told where the zone of an address is no interface here. */
+export function noInterface({ zone }: Endpoint): Pick<Problem, "likely" | "where" | "next"> {
+  return {
+    likely: `this machine has no interface ${zone ?? "of that name"}`,
+    where: "this_machine",
+    next: "ip link",
+  };
 }

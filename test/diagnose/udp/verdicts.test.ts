@@ -71,6 +71,53 @@ describe("refused", () => {
     expect(problems).toMatchObject([{ code: "refused", likely: "the server ended while it was asked" }]);
   });
 
+  test("before answers: the server has begun meanwhile, and the first of other flows were lost to that", () => {
+    const { news } = told("refused", null);
+    const late = flow({ answered: 4, lost: 6 }, { firstBack: 6, news: [{ ...news[0]!, count: 2 }] });
+    const untold = flow({ answered: 9, lost: 1 }, { ...other, firstBack: 1 });
+    expect(problemsOf([late, untold])).toMatchObject([
+      { code: "refused", likely: "the server began while it was asked" },
+    ]);
+  });
+
+  test("of one backend among several is said to be so", () => {
+    expect(problemsOf([flow(), told("refused", "10.96.0.7")])).toMatchObject([
+      { likely: "one backend does not listen and is still in rotation", where: "far_end" },
+    ]);
+  });
+
+  test("of one backend that tells of few: flows that hear nothing are no loss beside it", () => {
+    const { news } = told("refused", "10.96.0.7");
+    const few = silent({ news: [{ ...news[0]!, count: 6 }] });
+    const problems = problemsOf([flow(), few, silent(other)]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.says).toBe(
+      "1 of 3 flows was refused (ICMP port unreachable) by 10.96.0.7; 1 more got no answer",
+    );
+  });
+
+  test("by a rule: its machine's rules are looked at, where no Service stands behind the name", () => {
+    const asked = { ...seen([]).asked, name: "10.96.0.7" };
+    expect(problemsOf([told("refused", "10.0.0.1")], { asked })).toMatchObject([
+      { next: "nft list ruleset" },
+    ]);
+    expect(problemsOf([told("refused", "10.96.0.7")], { asked })).toMatchObject([
+      { next: "ss -anup sport = :5678" },
+    ]);
+  });
+
+  test("on this machine, where nobody tells by whom", () => {
+    const flows = [
+      silent({
+        counts: { ...silent().counts, sent: 0, lost: 0 },
+        notSent: new Failure("refused", 0, "ECONNREFUSED"),
+      }),
+    ];
+    expect(problemsOf(flows)).toMatchObject([
+      { code: "refused", by: null, where: "this_machine", next: "nft list ruleset" },
+    ]);
+  });
+
   test("by two: each has its line, the one of more flows first", () => {
     const flows = [told("refused", "10.0.0.1"), told("refused", "10.96.0.7"), told("refused", "10.96.0.7")];
     expect(problemsOf(flows).map(({ by }) => by)).toEqual(["10.96.0.7", "10.0.0.1"]);
@@ -227,6 +274,14 @@ describe("lost", () => {
     const back = [flow({ answered: 9, lost: 1 }, { firstBack: 1, fragmentBytes: 1396 })];
     expect(problemsOf(back)).toEqual([]);
     expect(notesOf(back)).toMatchObject([{ code: "mtu_reduced", direction: "back", mtu: 1396 }]);
+  });
+
+  test("some, beside wrong bytes and without a banner, is of no flow that was greeted", () => {
+    const problems = problemsOf([
+      flow({ answered: 0, lost: 4, foreign: 6, replaced: 6 }, { firstBack: null }),
+    ]);
+    expect(problems.map(({ code }) => code)).toEqual(["lost", "foreign"]);
+    expect(problems[0]?.says).toBe("4 of 10 datagrams did not come back, some of one flow");
   });
 
   test("all that is larger than the banner which came", () => {

@@ -2,8 +2,8 @@ import type { Failure, FailureCode, Icmp } from "../../../client/failure.ts";
 import { formatAddress, sameAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
-import { timeText } from "../../words.ts";
-import { routeTo } from "../commands.ts";
+import { countText, timeText } from "../../words.ts";
+import { endpointSlicesOf, FIREWALL_RULES, noInterface, routeTo } from "../commands.ts";
 import { connectTimeoutMs } from "./flow.ts";
 import { backendsCommand, portCommand, sessionsCommand } from "./next.ts";
 import { flowOf, shareText, were } from "./phrases.ts";
@@ -16,7 +16,23 @@ export function connectProblems(seen: TcpSeen): Problem[] {
     flow.failure !== null && !isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
   const groups = Map.groupBy(failed, ({ failure }) => `${codeOf(failure)} ${byOf(failure)}`);
-  return [...groups.values()].map((group) => problemOf(seen, group));
+  const told = [...groups.values()].filter(isTold);
+  // Systems send few such news a second: who heard none beside the one who tells is no sign of another fault.
+  const silent = told.length === 1 ? groups.get(SILENT) : undefined;
+  if (silent !== undefined) groups.delete(SILENT);
+  return [...groups.values()].map((group) => {
+    const problem = problemOf(seen, group);
+    if (silent === undefined || !isTold(group)) return problem;
+    return { ...problem, says: `${problem.says}; ${countText(silent.length)} more got no answer` };
+  });
+}
+
+/** The key of those that heard nothing. */
+const SILENT = "timeout null";
+
+/** Whether ICMP told of it. */
+function isTold([first]: readonly Failed[]): boolean {
+  return first!.failure.icmp !== null;
 }
 
 interface Failed {
@@ -97,7 +113,8 @@ function refusedWords(context: Context): Words {
   }
   if (failure.icmp !== null) {
     const says = `${connects} ${were(count)} refused by ${formatAddress(failure.icmp.by)} (ICMP port unreachable)`;
-    return { says, ...refuserOf(context, failure.icmp), next };
+    const rules = endpointSlicesOf(seen.asked.name) ?? FIREWALL_RULES;
+    return { says, ...refuserOf(context, failure.icmp), next: rules };
   }
   const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
   const likely = isPartly(seen)
@@ -135,7 +152,7 @@ function unreachableWords(context: Context): Words {
   if (code === "not_permitted_here") {
     const says = `this machine does not let ${connects} leave${word}`;
     const likely = "a local firewall forbids it, or the source port is one for root";
-    return { says, likely, where: "this_machine", next: "nft list ruleset" };
+    return { says, likely, where: "this_machine", next: FIREWALL_RULES };
   }
   if (code !== "unreachable") {
     return {
@@ -152,6 +169,7 @@ function unreachableWords(context: Context): Words {
   }
   const says = `${connects} found no way there${word}`;
   const likely = "this machine has no route there, or one that forbids it";
+  if (detail === "ENODEV") return { says, ...noInterface(seen.asked.endpoint) };
   // Where a route of this machine forbids it there is no end here either, whatever the error.
   if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";

@@ -9,6 +9,9 @@ import { FlowPace, type PaceState } from "./pace.ts";
 /** The kernel's buffers are full for so long at a time, and then have room again. */
 const BUFFERS_RETRY_MS = 1;
 
+/** Who of this machine rejects what is sent (a rule of its firewall) is told of beside the error of the sending. */
+const REFUSAL_MS = 20;
+
 /** Why a flow was not asked any more. */
 export type FlowEnd = "done" | "not_sent" | "interrupted";
 
@@ -37,7 +40,9 @@ export async function askFlow(
     const failure = await send(flow, book, settings.timeoutMs);
     if (failure?.code === "aborted" || failure?.code === "ended") return "interrupted";
     // What cannot even be begun fails at once. Later a way may come back: the flow goes on.
-    if (failure !== null && pace.sent === 0) return "not_sent";
+    if (failure !== null && pace.sent === 0) {
+      return (await takeNext(flow, book, REFUSAL_MS)) ? "not_sent" : "interrupted";
+    }
     pace.sentAt(nowMs);
     sent();
   }

@@ -3,7 +3,7 @@ import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
-import { routeTo } from "../commands.ts";
+import { FIREWALL_RULES, noInterface, routeTo } from "../commands.ts";
 import { nameOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of what kept this machine from sending. */
@@ -16,7 +16,7 @@ export function localProblems(seen: UdpSeen): Problem[] {
   if (failure === null) return [];
   const by = { by: null };
   const { code, says, likely, next } = localOf(seen, failure);
-  const facts = code === "unreachable" ? by : {};
+  const facts = code === "unreachable" || code === "refused" ? by : {};
   return [{ code, ...facts, flow: nameOf(seen, stopped), says, likely, where: "this_machine", next }];
 }
 
@@ -51,11 +51,17 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
           : "that is not one of its own, or of another family",
       next: "ip address",
     },
+    refused: {
+      code: "refused",
+      says: `this machine refuses to send it (${failure.detail})`,
+      likely: "a rule of a local firewall rejects it",
+      next: FIREWALL_RULES,
+    },
     not_permitted_here: {
       code: "unreachable",
       says: `this machine does not let it leave (${failure.detail})`,
       likely: "a local firewall forbids it, or the source port is one for root",
-      next: "nft list ruleset",
+      next: FIREWALL_RULES,
     },
   };
   const noWay = {
@@ -63,6 +69,7 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     says: `nothing could be sent to ${formatEndpoint(asked.endpoint)} (${failure.detail || failure.code})`,
     likely: "this machine has no route there",
     next: routeTo(asked.endpoint),
+    ...(failure.detail === "ENODEV" ? noInterface(asked.endpoint) : {}),
   };
   // A socket that is open has its port: what it then lacks is an address to send from (EADDRNOTAVAIL).
   return seen.notOpened === null && failure.code === "no_ports_here" ? noWay : (how[failure.code] ?? noWay);

@@ -1,7 +1,17 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
 import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../commands.ts";
-import { isAnswered, isSilent, lostOf, nameOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
+import {
+  fewAreTold,
+  hasBegunLate,
+  isAnswered,
+  isSilent,
+  lostOf,
+  nameOf,
+  totalsOf,
+  type UdpFlowSeen,
+  type UdpSeen,
+} from "./seen.ts";
 
 /** Verdicts of datagrams that did not come back though others did. */
 
@@ -54,15 +64,17 @@ function lossesOf(seen: UdpSeen): Losses {
   const { flows, interrupted } = seen;
   const losses: Losses = { whole: [], echoes: [], first: [], anywhere: [] };
   const narrow = flows.some((flow) => flow.narrow !== null);
+  const refused = fewAreTold(flows);
+  const begun = refused && flows.some(hasBegunLate);
   // Where no flow heard anything that is another verdict's.
   if (!flows.some(({ heard }) => heard)) return losses;
   for (const flow of flows) {
     if (lostOf(flow) === 0 || flow.news.length > 0) continue;
     if (isSilent(flow)) {
-      if (!interrupted) losses.whole.push(flow);
-    } else if (flow.firstBack === null) losses.echoes.push(flow);
+      if (!interrupted && !refused) losses.whole.push(flow);
+    } else if (flow.firstBack === null && flow.banner !== null) losses.echoes.push(flow);
     else if (lostOf(flow) !== flow.firstBack) losses.anywhere.push(flow);
-    else if (!narrow && !isCutAfterLoss(flow)) losses.first.push(flow);
+    else if (!narrow && !begun && !isCutAfterLoss(flow)) losses.first.push(flow);
   }
   return isOfEach(losses.first, flows)
     ? losses

@@ -1,8 +1,10 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { endpointSlicesOf, routeTo, udpSocketsAt, watchUdp } from "../commands.ts";
+import { endpointSlicesOf, FIREWALL_RULES, routeTo, udpSocketsAt, watchUdp } from "../commands.ts";
 import {
+  fewAreTold,
+  hasBegunLate,
   isAnswered,
   isSilent,
   type NewsSeen,
@@ -47,13 +49,16 @@ function tidingsOf(flows: readonly UdpFlowSeen[]): Tidings[] {
 function refused(seen: UdpSeen, { news, flows }: Tidings): Problem {
   const { asked } = seen;
   const cause = refusedBy(seen, news.by, flows);
+  // Another than was asked rejects by a rule.
+  const isRule = news.by !== null && !sameAddress(news.by, asked.endpoint.address);
+  const next = isRule ? FIREWALL_RULES : udpSocketsAt(asked.endpoint.port);
   return {
     code: "refused",
     by: byText(news),
     flow: nameOf(seen, flows[0]),
     says: `${shareText(seen, flows)} refused (ICMP port unreachable)${senderText(news)}${silentText(seen)}`,
     ...cause,
-    next: endpointSlicesOf(asked.name) ?? udpSocketsAt(asked.endpoint.port),
+    next: endpointSlicesOf(asked.name) ?? next,
   };
 }
 
@@ -63,8 +68,14 @@ function refusedBy(
   flows: readonly UdpFlowSeen[],
 ): Pick<Problem, "likely" | "where"> {
   const { address, port } = seen.asked.endpoint;
-  if (flows.some(isAnswered)) return { likely: "the server ended while it was asked", where: "far_end" };
+  if (flows.some(isAnswered)) {
+    const verb = flows.some(hasBegunLate) ? "began" : "ended";
+    return { likely: `the server ${verb} while it was asked`, where: "far_end" };
+  }
   if (by === null || sameAddress(by, address)) {
+    if (seen.flows.some(isAnswered)) {
+      return { likely: "one backend does not listen and is still in rotation", where: "far_end" };
+    }
     const firewall = by === null ? ", or a firewall refuses" : "";
     return { likely: `nobody listens on UDP port ${port} there${firewall}`, where: "far_end" };
   }
@@ -95,6 +106,9 @@ function unreachableBy(
   }
   if (by !== null && isOwn(flows, by)) {
     return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
+  }
+  if (seen.flows.some(isAnswered)) {
+    return { likely: "one backend is gone and still in rotation", where: "path" };
   }
   const router = "a router on the way has no route there, or forbids it";
   return { likely: by === null ? `${router}, or nobody has that address` : router, where: "path" };
@@ -130,10 +144,11 @@ function shareText({ flows }: UdpSeen, those: readonly UdpFlowSeen[]): string {
   return `${countText(those.length)} of ${plural(flows.length, "flow")} ${verb}`;
 }
 
-/** Where nobody answers, flows without any news are no loss beside a refusal: systems send few such news a second. */
+/** Flows without any news are no loss beside a refusal where nobody answers, or where it is plain that few are told. */
 function silentText({ flows }: UdpSeen): string {
   const silent = flows.filter(isSilent).length;
-  return silent === 0 || flows.some(isAnswered) ? "" : `; ${countText(silent)} more got no answer`;
+  const explained = !flows.some(isAnswered) || fewAreTold(flows);
+  return silent === 0 || !explained ? "" : `; ${countText(silent)} more got no answer`;
 }
 
 function senderText({ by }: NewsSeen): string {
