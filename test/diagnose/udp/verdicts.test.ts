@@ -192,6 +192,12 @@ describe("timeout", () => {
     ]);
   });
 
+  test("of large ones: smaller ones may pass, and which is asked next", () => {
+    const [problem] = problemsOf([silent()], { settings: { ...SETTINGS, size: 3000 } });
+    expect(problem?.likely).toStartWith("3,000 bytes are too many for the way, a firewall or");
+    expect(problem?.next).toBe("echo-server check --mtu udp://echo-server");
+  });
+
   test("is not said where something came, nor of what was given up", () => {
     expect(problemsOf([silent(), flow()]).map(({ code }) => code)).toEqual(["lost"]);
     const given = silent({ counts: { ...silent().counts, lost: 0 } });

@@ -19,6 +19,9 @@ import {
 /** So many senders of news have a line of their own. */
 const LINES_MAX = 4;
 
+/** A payload that any link of IPv6 takes in one packet. */
+const SURELY_WHOLE_BYTES = 1232;
+
 /** What one sender tells of one or more flows. */
 interface Tidings {
   readonly news: NewsSeen;
@@ -119,23 +122,30 @@ function timeout(seen: UdpSeen): Problem[] {
   const silent = seen.flows.filter(isSilent);
   if (silent.length === 0 || seen.interrupted || seen.flows.some(({ heard }) => heard)) return [];
   const sent = plural(totalsOf(silent).sent, "datagram");
-  const patience = timeText(seen.settings.timeoutMs);
+  const { endpoint, target } = seen.asked;
+  const { size, timeoutMs } = seen.settings;
   return [
     {
       code: "timeout",
       flow: nameOf(seen, silent[0]),
-      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${patience}`,
-      likely: whyNothing(silent),
+      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${timeText(timeoutMs)}`,
+      likely: whyNothing(silent, size),
       where: "path",
-      next: watchUdp(seen.asked.endpoint.port),
+      next: isLarge(size) ? `echo-server check --mtu ${target}` : watchUdp(endpoint.port),
     },
   ];
 }
 
-function whyNothing(silent: readonly UdpFlowSeen[]): string {
-  return silent.some((flow) => flow.narrow !== null)
-    ? "they go in fragments since a router said that they are too big, and fragments are dropped"
-    : "a firewall or a NetworkPolicy drops them, or nobody is at that address";
+function whyNothing(silent: readonly UdpFlowSeen[], size: number): string {
+  if (silent.some((flow) => flow.narrow !== null))
+    return "they go in fragments since a router said that they are too big, and fragments are dropped";
+  const large = isLarge(size) ? `${countText(size)} bytes are too many for the way, ` : "";
+  return `${large}a firewall or a NetworkPolicy drops them, or nobody is at that address`;
+}
+
+/** So large that a link of IPv6 may not take it in one packet (RFC 8200, section 5). */
+function isLarge(size: number): boolean {
+  return size > SURELY_WHOLE_BYTES;
 }
 
 /** `3 of 10 flows were`, `1 of 10 flows was` */
