@@ -101,7 +101,10 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.connectMs;
   }
 
-  /** From the connection to the first byte that came, be it of a banner; null while none has. */
+  /**
+   * From the connection to the first byte that came, be it of a banner; null while none has, and where the byte was
+   * there before this program saw the connection, which it cannot date then.
+   */
   get firstByteMs(): number | null {
     return this.#stream.firstByteMs;
   }
