@@ -185,7 +185,7 @@ describe("timeout", () => {
         code: "timeout",
         flow: FLOW,
         says: "no answer to 20 datagrams of 2 flows, each within 1.00 s",
-        likely: "a firewall or a NetworkPolicy drops them, or nobody is at that address",
+        likely: "a firewall or a NetworkPolicy drops them, the server hangs, or nobody is at that address",
         where: "path",
         next: "tcpdump -ni any udp port 5678",
       },

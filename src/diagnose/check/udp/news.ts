@@ -140,7 +140,7 @@ function whyNothing(silent: readonly UdpFlowSeen[], size: number): string {
   if (silent.some((flow) => flow.narrow !== null))
     return "they go in fragments since a router said that they are too big, and fragments are dropped";
   const large = isLarge(size) ? `${countText(size)} bytes are too many for the way, ` : "";
-  return `${large}a firewall or a NetworkPolicy drops them, or nobody is at that address`;
+  return `${large}a firewall or a NetworkPolicy drops them, the server hangs, or nobody is at that address`;
 }
 
 /** So large that a link of IPv6 may not take it in one packet (RFC 8200, section 5). */
