@@ -170,7 +170,7 @@ test("what to do next fits the name: Kubernetes knows Services, tcpdump knows ad
   expect(nextOf("headless.echo.svc.cluster.local")).toBe(
     `${slices} -n echo -l kubernetes.io/service-name=headless`,
   );
-  const capture = "tcpdump -ni any 'host 10.96.0.7 and tcp port 1234 and port 40000'";
+  const capture = "tcpdump -ni any host 10.96.0.7 and tcp port 1234 and port 40000";
   for (const name of ["10.96.0.7", "localhost", "www.example.com", "fd00::7"]) {
     expect([name, nextOf(name)]).toEqual([name, capture]);
   }

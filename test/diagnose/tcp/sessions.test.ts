@@ -14,7 +14,7 @@ test("connected, and then neither banner nor echo: silent", () => {
       likely:
         "the server is stopped or hangs (the kernel accepts for it), or a proxy has accepted for one that is not there",
       where: "far_end",
-      next: "tcpdump -ni any 'host 10.96.0.7 and tcp port 1234 and port 40000'",
+      next: "tcpdump -ni any host 10.96.0.7 and tcp port 1234 and port 40000",
     },
   ]);
 });

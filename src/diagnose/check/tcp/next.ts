@@ -11,11 +11,11 @@ export function backendsCommand(asked: Asked, { own }: FlowSeen): string {
   return endpointSlicesOf(asked.name) ?? captureCommand(asked.endpoint, own);
 }
 
-/** Shows the packets of a flow; of all flows to that end where its port is not known. */
+/** Shows the packets of a flow; of all flows to that end where its port is not known. Without quotes: it may be cut into lines. */
 export function captureCommand(target: Endpoint, own: Endpoint | null): string {
   const port = own === null || own.port === 0 ? "" : ` and port ${own.port}`;
   const host = hostOf({ address: target.address, port: 0 }); // tcpdump knows addresses without zones
-  return `tcpdump -ni any 'host ${host} and tcp port ${target.port}${port}'`;
+  return `tcpdump -ni any host ${host} and tcp port ${target.port}${port}`;
 }
 
 /** Shows how connections to a port begin. */
