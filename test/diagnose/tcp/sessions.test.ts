@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { Failure } from "../../../src/client/failure.ts";
 import { problemsOf } from "../../../src/diagnose/check/tcp/judge.ts";
+import type { FlowSeen } from "../../../src/diagnose/check/tcp/seen.ts";
 import { banner } from "../fixtures.ts";
-import { ended, only, seen, ten, unconnected, wrong } from "./fixtures.ts";
+import { ended, INFO, only, seen, ten, unconnected, wrong } from "./fixtures.ts";
 
 test("connected, and then neither banner nor echo: silent", () => {
   const flows = ten((number) => ended(number, "silent", 0));
@@ -127,4 +128,14 @@ test("an earlier message that came again is duplicated", () => {
     count: 1,
     says: "the session got an earlier message again in place of echo 2 of 20",
   });
+});
+
+test("a session whose last bytes nobody acknowledges points at the path, one that a kernel accepts for at the far end", () => {
+  const cut = (acknowledgedBytes: number, retransmits: number): FlowSeen[] => [
+    ended(0, "silent", 3, { info: { ...INFO, acknowledgedBytes }, retransmits }),
+  ];
+  const unheard = only(problemsOf(seen(cut(3 * 64 + 1, 4))));
+  expect(unheard).toMatchObject({ code: "silent", where: "path" });
+  expect(unheard.likely).toStartWith("what was sent last does not arrive");
+  expect(only(problemsOf(seen(cut(4 * 64 + 1, 0)))).where).toBe("far_end");
 });

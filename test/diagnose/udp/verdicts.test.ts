@@ -283,11 +283,19 @@ describe("lost", () => {
   });
 
   test("some, beside wrong bytes and without a banner, is of no flow that was greeted", () => {
-    const problems = problemsOf([
-      flow({ answered: 0, lost: 4, foreign: 6, replaced: 6 }, { firstBack: null }),
-    ]);
+    const strange = flow({ answered: 0, lost: 4, foreign: 6, replaced: 6 }, { firstBack: null });
+    const problems = problemsOf([strange, flow({}, other)]);
     expect(problems.map(({ code }) => code)).toEqual(["lost", "foreign"]);
-    expect(problems[0]?.says).toBe("4 of 10 datagrams did not come back, some of one flow");
+    expect(problems[0]?.says).toBe("4 of 20 datagrams did not come back, some of one flow");
+  });
+
+  test("is none of the path where nothing that answers is an echo", () => {
+    const strange = flow({ answered: 0, lost: 9, foreign: 1, replaced: 1 }, { firstBack: null });
+    const problems = problemsOf([strange, silent(other)]);
+    expect(problems.map(({ code }) => code)).toEqual(["foreign"]);
+    expect(problems[0]?.says).toBe(
+      "1 answer held what the flow did not send; 19 of 20 datagrams got no answer",
+    );
   });
 
   test("all that is larger than the banner which came", () => {

@@ -67,7 +67,7 @@ function lossesOf(seen: UdpSeen): Losses {
   const refused = fewAreTold(flows);
   const begun = refused && flows.some(hasBegunLate);
   // Where no flow heard anything that is another verdict's.
-  if (!flows.some(({ heard }) => heard)) return losses;
+  if (!flows.some(({ heard }) => heard) || isNoEcho(flows)) return losses;
   for (const flow of flows) {
     if (lostOf(flow) === 0 || flow.news.length > 0) continue;
     if (isSilent(flow)) {
@@ -79,6 +79,14 @@ function lossesOf(seen: UdpSeen): Losses {
   return isOfEach(losses.first, flows)
     ? losses
     : { ...losses, first: [], anywhere: [...losses.first, ...losses.anywhere] };
+}
+
+/** What answers there is no echo, or changes all that it echoes: that it does not answer each time is none of the path. */
+function isNoEcho(flows: readonly UdpFlowSeen[]): boolean {
+  const { corrupted, foreign } = totalsOf(flows);
+  return (
+    corrupted + foreign > 0 && flows.every(({ firstBack, banner }) => firstBack === null && banner === null)
+  );
 }
 
 /** The far end's system learned that its answers are too big by losing the first ones, and cuts them since then. */
