@@ -101,7 +101,10 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.connectMs;
   }
 
-  /** From the connection to the first byte that came, be it of a banner; null while none has. */
+  /**
+   * From the connection to the first byte that came, be it of a banner; null while none has, and where the byte was
+   * there before this program saw the connection, which it cannot date then.
+   */
   get firstByteMs(): number | null {
     return this.#stream.firstByteMs;
   }
@@ -124,6 +127,11 @@ export class TcpSession implements AsyncDisposable {
   /** Bytes that came beyond all that was sent so far. */
   get excessBytes(): number {
     return this.#stream.expected.earlyBytes;
+  }
+
+  /** The first of them; a copy. */
+  get excess(): Uint8Array {
+    return this.#stream.expected.early;
   }
 
   /** What the kernel knows of the path now; null where it does not say. Of a session that has ended: what it knew last. */

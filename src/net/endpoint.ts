@@ -10,7 +10,7 @@ export interface Endpoint {
 }
 
 /** Longest interface name: IFNAMSIZ of Linux and macOS, without its final zero. */
-const ZONE = /^[^\s\p{Cc}%/[\]]{1,15}$/u;
+const ZONE = /^[^\s\p{Cc}%/:[\]]{1,15}$/u;
 const PORT = /^(?:0|[1-9]\d{0,4})$/;
 const PORT_MAX = 65_535;
 

@@ -75,6 +75,7 @@ describe("what is no target says what is allowed, in one line", () => {
     ["udp://[fe80::1]:5678", "a link-local address needs its zone"],
     ["fd00::1%eth0", "a zone is for link-local addresses"],
     ["fe80::1%", "its zone is no name of an interface"],
+    ["fe80::1%eth0:1234", "its zone is no name of an interface"],
     ["fe80::1%a/b", "its zone is no name of an interface"],
     ["256.1.1.1", "its host is no IPv4 address; allowed: four numbers from 0 to 255"],
     ["10.1", "its host is no IPv4 address"],

@@ -1,5 +1,7 @@
 import { type Address, formatAddress, sameAddress } from "../../net/address.ts";
+import type { Endpoint } from "../../net/endpoint.ts";
 import type { Problem } from "../result.ts";
+import { FIREWALL_RULES } from "./next.ts";
 
 /** Likely causes that are the same over TCP and over UDP, and whom they point at. */
 export type Cause = Pick<Problem, "likely" | "where">;
@@ -39,7 +41,7 @@ export function noWayByAnEnd(by: Address, own: Address | null, target: Address):
 export const NOT_PERMITTED = {
   likely: "a local firewall forbids it, or the source port is one for root",
   where: "this_machine",
-  next: "nft list ruleset",
+  next: FIREWALL_RULES,
 } as const;
 
 /**
@@ -57,6 +59,12 @@ export function noSuchAddress(address: Address | undefined): {
   }
   const likely = "that is not one of its own, or of another family";
   return { from: formatAddress(address), cause: { likely, ...here } };
+}
+
+/** The zone of an address is no interface here. */
+export function noInterface({ zone }: Endpoint): Cause & { readonly next: string } {
+  const likely = `this machine has no interface ${zone ?? "of that name"}`;
+  return { likely, where: "this_machine", next: "ip link" };
 }
 
 function isSame(a: Address, b: Address | null): boolean {

@@ -1,9 +1,12 @@
-import { parseAddress } from "../../net/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
 import type { Banner } from "../../net/banner.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
 import type { Asked } from "./plan.ts";
 
 /** Commands that look further, for a problem's `next`: each one line, to be pasted into a shell. */
+
+/** Shows what a machine's firewall does, kube-proxy's rules among it: on the machine that rejects. */
+export const FIREWALL_RULES = "nft list ruleset";
 
 /** A name with other characters is none of a Service, and not for a shell. */
 const SERVICE_NAME = /^[a-z](?:[-a-z0-9]*[a-z0-9])?$/;
@@ -34,10 +37,10 @@ export function captureUdp(port: number): string {
   return `tcpdump -ni any udp port ${port}`;
 }
 
-/** Shows the packets of a session; of all sessions to that end where this end's port is not known. */
+/** Shows the packets of a session; of all to that end where this end's port is not known. Without quotes: it may be cut into lines. */
 export function captureTcp(target: Endpoint, own: Endpoint | null): string {
   const port = own === null || own.port === 0 ? "" : ` and port ${own.port}`;
-  return `tcpdump -ni any 'host ${withoutZone(target)} and tcp port ${target.port}${port}'`;
+  return `tcpdump -ni any host ${withoutZone(target)} and tcp port ${target.port}${port}`;
 }
 
 /** Shows how connections to a port begin. */
@@ -65,9 +68,9 @@ export function traceUdp(target: Endpoint): string {
   return `mtr --report --no-dns --udp --port ${target.port} ${hostOf(target)}`;
 }
 
-/** Shows which way this machine would take. */
+/** Shows which way this machine would take. ip(8) knows no zone in an address. */
 export function routeTo(target: Endpoint): string {
-  return `ip route get ${hostOf(target)}`;
+  return `ip route get ${withoutZone(target)}${target.zone === undefined ? "" : ` oif ${target.zone}`}`;
 }
 
 /** Finds the sizes that pass, each way, by UDP: of what was asked by TCP, so at UDP's own port. */
@@ -76,7 +79,7 @@ export function sizesTo({ name, endpoint }: Asked): string {
   return `echo-server check --mtu udp://${host.includes(":") ? `[${host}]` : host}`;
 }
 
-/** tcpdump and ss know addresses without zones. */
+/** tcpdump, ss and ip know addresses without zones. */
 function withoutZone({ address }: Endpoint): string {
-  return hostOf({ address, port: 0 });
+  return formatAddress(address);
 }

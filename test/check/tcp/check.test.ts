@@ -122,7 +122,13 @@ const FOUND: readonly Found[] = [
     fault: "foreign",
     code: "foreign",
     facts: { count: 4 },
-    says: 'never sent, in place of echo 1 of 6: "HTTP/1.1 400 Bad Request"',
+    says: 'never sent from here, in place of echo 1 of 6: "HTTP/1.1 400 Bad Request"',
+  },
+  {
+    fault: "foreignAtOnce",
+    code: "foreign",
+    facts: { count: 4 },
+    says: 'all 4 sessions got bytes that were never sent from here, in place of echo 1 of 6: "HTTP/1.1 400',
   },
   {
     fault: "doubles",

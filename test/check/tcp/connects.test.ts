@@ -38,6 +38,29 @@ test("a refusal by ICMP names who sent it: on the way, or the far end itself", (
   expect(problemsOf(seen(both)).map(({ by }) => by)).toEqual(["10.96.0.7", null]);
 });
 
+test("who hears nothing beside one who tells by ICMP is of the same fault: systems send few such news", () => {
+  const told = new Failure("unreachable", 0, "ENETUNREACH", null, icmp("10.244.3.1"));
+  const flows = ten((number) => unconnected(number, number < 4 ? told : new Failure("timeout")));
+  const problem = only(problemsOf(seen(flows)));
+  expect(problem).toMatchObject({ code: "unreachable", by: "10.244.3.1" });
+  expect(problem.says).toBe(
+    "4 of 10 connects found no way there, says 10.244.3.1 by ICMP (ENETUNREACH); 6 more got no answer",
+  );
+  const reset = ten((number) => unconnected(number, new Failure(number < 4 ? "refused" : "timeout")));
+  expect(problemsOf(seen(reset)).map(({ code }) => code)).toEqual(["refused", "timeout"]);
+});
+
+test("a zone that is no interface here is named", () => {
+  const asked = { ...ASKED, name: "fe80::1%nope", endpoint: end("[fe80::1%nope]:1234") };
+  const flows = [unconnected(0, new Failure("unreachable", 0, "ENODEV"), { own: null })];
+  expect(only(problemsOf(seen(flows, { asked })))).toMatchObject({
+    code: "unreachable",
+    likely: "this machine has no interface nope",
+    where: "this_machine",
+    next: "ip link",
+  });
+});
+
 test("where some sessions are well and some refused, one backend is likely", () => {
   const flows = ten((number) => (number % 3 === 1 ? unconnected(number, new Failure("refused")) : null));
   expect(only(problemsOf(seen(flows)))).toMatchObject({
@@ -147,7 +170,7 @@ test("what to do next fits the name: Kubernetes knows Services, tcpdump knows ad
   expect(nextOf("headless.echo.svc.cluster.local")).toBe(
     `${slices} -n echo -l kubernetes.io/service-name=headless`,
   );
-  const capture = "tcpdump -ni any 'host 10.96.0.7 and tcp port 1234 and port 40000'";
+  const capture = "tcpdump -ni any host 10.96.0.7 and tcp port 1234 and port 40000";
   for (const name of ["10.96.0.7", "localhost", "www.example.com", "fd00::7"]) {
     expect([name, nextOf(name)]).toEqual([name, capture]);
   }

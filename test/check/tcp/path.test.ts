@@ -28,6 +28,15 @@ test("connects that needed more than one SYN while echoes are quick", () => {
   ]);
 });
 
+test("where echoes had to be sent again too, it is not SYNs alone that the way loses", () => {
+  const [first, ...others] = late(1012, 1);
+  const likely = (flows: FlowSeen[]): string => only(problemsOf(seen(flows))).likely;
+  expect(likely([first!, ...others.map((each) => ({ ...each, retransmits: 2 }))])).toStartWith(
+    "the way loses packets, SYNs among them",
+  );
+  expect(likely([{ ...first!, retransmits: 9, bulk: BULK }, ...others])).toStartWith("first packets");
+});
+
 test("where the kernel does not tell, times of SYNs that are sent again say it, and no others", () => {
   const found = (connectMs: number): boolean => problemsOf(seen(late(connectMs, null))).length > 0;
   for (const connectMs of [995, 1000.3, 1040, 2031, 3060, 4080, 5100, 7130]) {

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { Failure } from "../../../src/client/failure.ts";
 import { problemsOf } from "../../../src/diagnose/check/tcp/judge.ts";
+import type { FlowSeen } from "../../../src/diagnose/check/tcp/seen.ts";
 import { banner } from "../fixtures.ts";
-import { ended, only, seen, ten, unconnected, wrong } from "./fixtures.ts";
+import { ended, INFO, only, seen, ten, unconnected, wrong } from "./fixtures.ts";
 
 test("connected, and then neither banner nor echo: silent", () => {
   const flows = ten((number) => ended(number, "silent", 0));
@@ -14,7 +15,7 @@ test("connected, and then neither banner nor echo: silent", () => {
       likely:
         "the server is stopped or hangs (the kernel accepts for it), or a proxy has accepted for one that is not there",
       where: "far_end",
-      next: "tcpdump -ni any 'host 10.96.0.7 and tcp port 1234 and port 40000'",
+      next: "tcpdump -ni any host 10.96.0.7 and tcp port 1234 and port 40000",
     },
   ]);
 });
@@ -109,7 +110,7 @@ test("foreign bytes are shown where they are text, and another session's are sai
     expect(problem).toMatchObject({ code: "foreign", count: 1, where: "far_end" });
     return problem.says;
   };
-  const never = "the session got bytes that it never sent, in place of echo 1 of 20";
+  const never = "the session got bytes that were never sent from here, in place of echo 1 of 20";
   expect(saysOf({ received: Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n") })).toBe(
     `${never}: "HTTP/1.1 400 Bad Request"`,
   );
@@ -127,4 +128,14 @@ test("an earlier message that came again is duplicated", () => {
     count: 1,
     says: "the session got an earlier message again in place of echo 2 of 20",
   });
+});
+
+test("a session whose last bytes nobody acknowledges points at the path, one that a kernel accepts for at the far end", () => {
+  const cut = (acknowledgedBytes: number, retransmits: number): FlowSeen[] => [
+    ended(0, "silent", 3, { info: { ...INFO, acknowledgedBytes }, retransmits }),
+  ];
+  const unheard = only(problemsOf(seen(cut(3 * 64 + 1, 4))));
+  expect(unheard).toMatchObject({ code: "silent", where: "path" });
+  expect(unheard.likely).toStartWith("what was sent last does not arrive");
+  expect(only(problemsOf(seen(cut(4 * 64 + 1, 0)))).where).toBe("far_end");
 });

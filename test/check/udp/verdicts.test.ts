@@ -71,6 +71,53 @@ describe("refused", () => {
     expect(problems).toMatchObject([{ code: "refused", likely: "the server ended while it was asked" }]);
   });
 
+  test("before answers: the server has begun meanwhile, and the first of other flows were lost to that", () => {
+    const { news } = told("refused", null);
+    const late = flow({ answered: 4, lost: 6 }, { firstBack: 6, news: [{ ...news[0]!, count: 2 }] });
+    const untold = flow({ answered: 9, lost: 1 }, { ...other, firstBack: 1 });
+    expect(problemsOf([late, untold])).toMatchObject([
+      { code: "refused", likely: "the server began while it was asked" },
+    ]);
+  });
+
+  test("of one backend among several is said to be so", () => {
+    expect(problemsOf([flow(), told("refused", "10.96.0.7")])).toMatchObject([
+      { likely: "one backend does not listen and is still in rotation", where: "far_end" },
+    ]);
+  });
+
+  test("of one backend that tells of few: flows that hear nothing are no loss beside it", () => {
+    const { news } = told("refused", "10.96.0.7");
+    const few = silent({ news: [{ ...news[0]!, count: 6 }] });
+    const problems = problemsOf([flow(), few, silent(other)]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.says).toBe(
+      "1 of 3 flows was refused (ICMP port unreachable) by 10.96.0.7; 1 more got no answer",
+    );
+  });
+
+  test("by a rule: its machine's rules are looked at, where no Service stands behind the name", () => {
+    const asked = { ...seen([]).asked, name: "10.96.0.7" };
+    expect(problemsOf([told("refused", "10.0.0.1")], { asked })).toMatchObject([
+      { next: "nft list ruleset" },
+    ]);
+    expect(problemsOf([told("refused", "10.96.0.7")], { asked })).toMatchObject([
+      { next: "ss -anup sport = :5678" },
+    ]);
+  });
+
+  test("on this machine, where nobody tells by whom", () => {
+    const flows = [
+      silent({
+        counts: { ...silent().counts, sent: 0, lost: 0 },
+        notSent: new Failure("refused", 0, "ECONNREFUSED"),
+      }),
+    ];
+    expect(problemsOf(flows)).toMatchObject([
+      { code: "refused", by: null, where: "this_machine", next: "nft list ruleset" },
+    ]);
+  });
+
   test("by two: each has its line, the one of more flows first", () => {
     const flows = [told("refused", "10.0.0.1"), told("refused", "10.96.0.7"), told("refused", "10.96.0.7")];
     expect(problemsOf(flows).map(({ by }) => by)).toEqual(["10.96.0.7", "10.0.0.1"]);
@@ -138,11 +185,17 @@ describe("timeout", () => {
         code: "timeout",
         flow: FLOW,
         says: "no answer to 20 datagrams of 2 flows, each within 1.00 s",
-        likely: "a firewall or a NetworkPolicy drops them, or nobody is at that address",
+        likely: "a firewall or a NetworkPolicy drops them, the server hangs, or nobody is at that address",
         where: "path",
         next: "tcpdump -ni any udp port 5678",
       },
     ]);
+  });
+
+  test("of large ones: smaller ones may pass, and which is asked next", () => {
+    const [problem] = problemsOf([silent()], { settings: { ...SETTINGS, size: 3000 } });
+    expect(problem?.likely).toStartWith("3,000 bytes are too many for the way, a firewall or");
+    expect(problem?.next).toBe("echo-server check --mtu udp://echo-server");
   });
 
   test("is not said where something came, nor of what was given up", () => {
@@ -227,6 +280,22 @@ describe("lost", () => {
     const back = [flow({ answered: 9, lost: 1 }, { firstBack: 1, fragmentBytes: 1396 })];
     expect(problemsOf(back)).toEqual([]);
     expect(notesOf(back)).toMatchObject([{ code: "mtu_reduced", direction: "back", mtu: 1396 }]);
+  });
+
+  test("some, beside wrong bytes and without a banner, is of no flow that was greeted", () => {
+    const strange = flow({ answered: 0, lost: 4, foreign: 6, replaced: 6 }, { firstBack: null });
+    const problems = problemsOf([strange, flow({}, other)]);
+    expect(problems.map(({ code }) => code)).toEqual(["lost", "foreign"]);
+    expect(problems[0]?.says).toBe("4 of 20 datagrams did not come back, some of one flow");
+  });
+
+  test("is none of the path where nothing that answers is an echo", () => {
+    const strange = flow({ answered: 0, lost: 9, foreign: 1, replaced: 1 }, { firstBack: null });
+    const problems = problemsOf([strange, silent(other)]);
+    expect(problems.map(({ code }) => code)).toEqual(["foreign"]);
+    expect(problems[0]?.says).toBe(
+      "1 answer held what the flow did not send; 19 of 20 datagrams got no answer",
+    );
   });
 
   test("all that is larger than the banner which came", () => {

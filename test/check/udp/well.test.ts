@@ -10,6 +10,10 @@ import { askByCalls, problemOf, SETTINGS, said, WAYS } from "./ask.ts";
 /** Of what `SETTINGS` sends. */
 const SENT = SETTINGS.flows * SETTINGS.count;
 
+function greeting(server: number, client: number): string {
+  return `Thu Nov 26 05:28:13 UTC 2026\nServer: 127.0.0.1:${server}\nClient: 127.0.0.1:${client}\n\n`;
+}
+
 for (const [way, ask] of WAYS) {
   const byCalls = ask === askByCalls;
 
@@ -87,6 +91,29 @@ for (const [way, ask] of WAYS) {
       const metrics = await server.metrics();
       expect(metrics.get("echo_sessions_opened_total", { protocol: "udp" })).toBe(25);
     });
+  });
+
+  test(`by ${way}: each of many flows whose port gets no banner makes place for one from another port`, async () => {
+    const greeted = new Map<number, boolean>();
+    const server = await Bun.udpSocket({
+      hostname: "127.0.0.1",
+      socket: {
+        data(socket, bytes, port, address) {
+          // The sessions of the first ports live on from before.
+          if (!greeted.has(port) && greeted.size >= 24)
+            socket.send(greeting(socket.port, port), port, address);
+          greeted.set(port, true);
+          socket.send(bytes, port, address);
+        },
+      },
+    });
+    try {
+      const result = await ask(server.port, { settings: { flows: 26, count: 2 } });
+      expect(result.servers).toMatchObject([{ server: `127.0.0.1:${server.port}`, flows: 26 }]);
+      expect(said(result)).toEqual([]);
+    } finally {
+      server.close();
+    }
   });
 
   describe(`by ${way}, a source port`, () => {

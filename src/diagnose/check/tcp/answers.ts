@@ -47,7 +47,7 @@ const WORDS: Readonly<Record<Wrong["what"], (share: string, first: Wrong, seen: 
   foreign: (share, first, seen) => ({
     says: first.crossed
       ? `${share} got what another session of this check had sent, in place of ${nameOf(first, seen)}`
-      : `${share} got bytes that it never sent, in place of ${nameOf(first, seen)}${shown(first)}`,
+      : `${share} got bytes that were never sent from here, in place of ${nameOf(first, seen)}${shown(first)}`,
     likely: first.crossed
       ? "the server or a proxy mixes up sessions"
       : "another service listens there, or a proxy answers in the server's place",

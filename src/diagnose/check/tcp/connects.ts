@@ -2,16 +2,17 @@ import type { Failure, FailureCode } from "../../../client/failure.ts";
 import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
-import { timeText } from "../../words.ts";
+import { countText, timeText } from "../../words.ts";
 import {
   NO_ROUTE_ON_THE_WAY,
   NOT_PERMITTED,
+  noInterface,
   noSuchAddress,
   noWayByAnEnd,
   ONE_BACKEND_GONE,
   rejected,
 } from "../causes.ts";
-import { captureTcp, endpointSlicesOf, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
+import { captureTcp, endpointSlicesOf, FIREWALL_RULES, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
 import { flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
@@ -23,7 +24,23 @@ export function connectProblems(seen: TcpSeen): Problem[] {
     flow.failure !== null && !isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
   const groups = Map.groupBy(failed, ({ failure }) => `${codeOf(failure)} ${byOf(failure)}`);
-  return [...groups.values()].map((group) => problemOf(seen, group));
+  const told = [...groups.values()].filter(isTold);
+  // Systems send few such news a second: who heard none beside the one who tells is no sign of another fault.
+  const silent = told.length === 1 ? groups.get(SILENT) : undefined;
+  if (silent !== undefined) groups.delete(SILENT);
+  return [...groups.values()].map((group) => {
+    const problem = problemOf(seen, group);
+    if (silent === undefined || !isTold(group)) return problem;
+    return { ...problem, says: `${problem.says}; ${countText(silent.length)} more got no answer` };
+  });
+}
+
+/** The key of those that heard nothing. */
+const SILENT = "timeout null";
+
+/** Whether ICMP told of it. */
+function isTold([first]: readonly Failed[]): boolean {
+  return first!.failure.icmp !== null;
 }
 
 interface Failed {
@@ -109,11 +126,8 @@ function refusedWords(context: Context): Words {
   if (failure.icmp !== null) {
     // A system that has no listener answers a SYN by a reset, so this is a rule.
     const says = `${connects} ${were(count)} refused by ${formatAddress(failure.icmp.by)} (ICMP port unreachable)`;
-    return {
-      says,
-      ...rejected(failure.icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address),
-      next,
-    };
+    const cause = rejected(failure.icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address);
+    return { says, ...cause, next: endpointSlicesOf(seen.asked.name) ?? FIREWALL_RULES };
   }
   const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
   const likely = isPartly(seen)
@@ -159,6 +173,7 @@ function unreachableWords(context: Context): Words {
   }
   const says = `${connects} found no way there${word}`;
   const likely = "this machine has no route there, or one that forbids it";
+  if (detail === "ENODEV") return { says, ...noInterface(seen.asked.endpoint) };
   // Where a route of this machine forbids it there is no end here either, whatever the error.
   if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";

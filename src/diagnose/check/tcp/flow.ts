@@ -139,9 +139,16 @@ async function echoOne(
   draft: Draft,
 ): Promise<void> {
   draft.failure = session.ended; // since the last echo
-  if (draft.failure !== null) return;
+  // Who says something else than a banner and ends the session has answered in place of the echo.
+  if (draft.failure !== null && session.excessBytes === 0) return;
   const message = messageOf(messages, number);
   draft.sent++;
+  if (draft.failure !== null) {
+    const { code, bytes, detail } = draft.failure;
+    draft.failure = new Failure("corrupted", bytes, detail || code, session.excess);
+    draft.wrong = whatCame(messages, number, message, session.excess);
+    return;
+  }
   const echo = await session.echo(message, timeoutMs);
   if (!(echo instanceof Failure)) {
     draft.received++;

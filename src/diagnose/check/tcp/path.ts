@@ -60,11 +60,17 @@ function synLost(seen: TcpSeen): Problem | null {
     count: late.length,
     flow: flowOf(seen.asked, first),
     says: `${shareText(late.length, connects, "connect")} took up to ${timeText(slowest)} (${how}), an echo takes ${timeText(echoMs)}`,
-    likely:
-      "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
+    likely: losesOthers(seen)
+      ? "the way loses packets, SYNs among them: a queue overflows, or a link is bad"
+      : "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
     where: "path",
     next: captureSyns(seen.asked.endpoint.port),
   };
+}
+
+/** Whether echoes had to be sent again as well. In the bulk that is the way of TCP, which finds out what a way takes. */
+function losesOthers({ flows }: TcpSeen): boolean {
+  return flows.some(({ bulk, retransmits }) => bulk === null && (retransmits ?? 0) > 0);
 }
 
 function neededMore({ connectMs, synRetransmits }: FlowSeen, echoMs: number): boolean {

@@ -5,6 +5,9 @@ import { captureTcp, logsOf } from "../next.ts";
 import { flowOf, rangeText, shareText, were } from "../phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 
+/** A SYN is acknowledged as a byte is (RFC 9293, 3.4), and counted by tcp_info(7) with the others. */
+const SYN_BYTES = 1;
+
 /** What is wrong with sessions that ended, or fell silent, before all their echoes were back. */
 export function sessionProblems(seen: TcpSeen): Problem[] {
   const failed = seen.flows.flatMap((flow) =>
@@ -53,7 +56,8 @@ function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Probl
   const code = cause === "turned_away" ? (someClosed ? "closed" : "reset") : cause;
   const facts = code === "unreachable" ? { by: null } : code === "silent" ? {} : { bytes: failure.bytes };
   const words = code === "silent" ? silentWords(seen, group) : endedWords(seen, code, group);
-  const next = logsOf(flow.banner) ?? captureTcp(seen.asked.endpoint, flow.own);
+  const capture = captureTcp(seen.asked.endpoint, flow.own);
+  const next = words.where === "path" ? capture : (logsOf(flow.banner) ?? capture);
   return { code, ...facts, flow: flowOf(seen.asked, flow), ...words, next };
 }
 
@@ -75,6 +79,10 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
     parts.push(`${shareText(stalled.length, total, "session")} fell silent after ${bytes} echoed bytes`);
   }
   const says = `${listText(parts)} in ${patience}`;
+  if (group.every(isUnheard)) {
+    const there = "what was sent last does not arrive: the far end acknowledges none of it";
+    return { says, likely: `${there} (the way has broken, or lets no such sizes pass)`, where: "path" };
+  }
   if (mute === 0 && stalled.length > 0) {
     return { says, likely: "the server hangs or has died, or the way to it has broken", where: "far_end" };
   }
@@ -89,6 +97,12 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
 function bytesText(group: readonly Failed[]): string {
   const bytes = group.map(({ failure }) => failure.bytes);
   return rangeText(Math.min(...bytes), Math.max(...bytes));
+}
+
+/** Whether the far end's kernel, which acknowledges for a server that hangs, got nothing of what has no echo. */
+function isUnheard({ flow: { info, retransmits }, failure }: Failed): boolean {
+  const acknowledged = info?.acknowledgedBytes ?? null;
+  return acknowledged !== null && acknowledged <= failure.bytes + SYN_BYTES && (retransmits ?? 0) > 0;
 }
 
 /** How sessions ended, in words. */

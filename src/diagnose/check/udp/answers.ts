@@ -80,15 +80,17 @@ function corrupted(seen: UdpSeen): Problem[] {
 function foreign(seen: UdpSeen): Problem[] {
   const flow = seen.flows.find(({ counts }) => counts.foreign > 0);
   if (flow === undefined) return [];
-  const { foreign: count } = totalsOf(seen.flows);
+  const { foreign: count, lost, received, sent } = totalsOf(seen.flows);
   const crossed = seen.flows.reduce((sum, each) => sum + each.crossed, 0);
   const whose = crossed === 0 ? "" : `, ${countText(crossed)} of them what another flow sent`;
+  const none =
+    received > 0 || lost === 0 ? "" : `; ${countText(lost)} of ${plural(sent, "datagram")} got no answer`;
   return [
     {
       code: "foreign",
       count,
       flow: flowOf(seen.asked, flow),
-      says: `${plural(count, "answer")} held what the flow did not send${whose}`,
+      says: `${plural(count, "answer")} held what the flow did not send${whose}${none}`,
       likely:
         crossed > 0
           ? "the server, or a translation on the way back, gives one client another's answers"

@@ -9,6 +9,9 @@ import { FlowPace, type PaceState } from "./pace.ts";
 /** The kernel's buffers are full for so long at a time, and then have room again. */
 const BUFFERS_RETRY_MS = 1;
 
+/** Who of this machine rejects what is sent (a rule of its firewall) is told of beside the error of the sending. */
+const REFUSAL_MS = 20;
+
 /**
  * Sends a flow's messages at their pace and books what comes, until there is nothing more to wait for.
  * @param sent told of each message that was sent
@@ -35,7 +38,7 @@ export async function askFlow(
     const failure = await send(flow, book, settings.timeoutMs);
     if (failure?.code === "aborted" || failure?.code === "ended") return false;
     // What cannot even be begun ends at once, and the book has why. Later a way may come back: the flow goes on.
-    if (failure !== null && pace.sent === 0) return true;
+    if (failure !== null && pace.sent === 0) return takeNext(flow, book, REFUSAL_MS);
     pace.sentAt(nowMs);
     sent();
   }

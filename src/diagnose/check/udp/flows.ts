@@ -99,17 +99,23 @@ class FlowRun {
     const without = this.#done.flatMap((each, index) =>
       each !== undefined && each.seen.banner === null && isFlawless(each.seen) ? [index] : [],
     );
-    await Promise.all(without.slice(0, FLOWS_AT_ONCE).map((index) => this.#askAgain(index)));
+    for (let from = 0; from < without.length && !this.interrupted; from += FLOWS_AT_ONCE) {
+      const some = without.slice(from, from + FLOWS_AT_ONCE);
+      const found = await Promise.all(some.map((index) => this.#askAgain(index)));
+      if (!found.includes(true)) return; // it is not for the ports
+    }
   }
 
-  async #askAgain(index: number): Promise<void> {
+  /** Whether another port made a difference. */
+  async #askAgain(index: number): Promise<boolean> {
     for (let port = 0; port < PORTS_MAX && !this.interrupted; port++) {
       const done = await this.#ask();
-      if (done instanceof Failure) return; // as many flows as were asked for there are
+      if (done instanceof Failure) return false; // as many flows as were asked for there are
       if (done.seen.banner === null && isFlawless(done.seen)) continue;
       this.#done[index] = done;
-      return;
+      return true;
     }
+    return false;
   }
 
   /** One flow, from a new source port, or why there is none. */

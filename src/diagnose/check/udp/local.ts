@@ -2,8 +2,8 @@ import type { Failure, FailureCode } from "../../../client/failure.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
-import { NOT_PERMITTED, noSuchAddress } from "../causes.ts";
-import { routeTo, udpSocketsAt } from "../next.ts";
+import { NOT_PERMITTED, noInterface, noSuchAddress } from "../causes.ts";
+import { FIREWALL_RULES, routeTo, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import type { UdpSeen } from "./seen.ts";
 
@@ -16,7 +16,7 @@ export function localProblems(seen: UdpSeen): Problem[] {
   const failure = seen.notOpened ?? stopped?.notSent ?? null;
   if (failure === null) return [];
   const { code, says, likely, next } = localOf(seen, failure);
-  const facts = code === "unreachable" ? { by: null } : {};
+  const facts = code === "unreachable" || code === "refused" ? { by: null } : {};
   return [{ code, ...facts, flow: flowOf(seen.asked, stopped), says, likely, where: "this_machine", next }];
 }
 
@@ -48,6 +48,12 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
       says: `this machine cannot send from ${address.from}`,
       ...address.cause,
     },
+    refused: {
+      code: "refused",
+      says: `this machine refuses to send it (${failure.detail})`,
+      likely: "a rule of a local firewall rejects it",
+      next: FIREWALL_RULES,
+    },
     not_permitted_here: {
       code: "unreachable",
       says: `this machine does not let it leave (${failure.detail})`,
@@ -59,6 +65,7 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     says: `nothing could be sent to ${formatEndpoint(asked.endpoint)} (${failure.detail || failure.code})`,
     likely: "this machine has no route there",
     next: routeTo(asked.endpoint),
+    ...(failure.detail === "ENODEV" ? noInterface(asked.endpoint) : {}),
   };
   // A socket that is open has its port: what it then lacks is an address to send from (EADDRNOTAVAIL).
   return seen.notOpened === null && failure.code === "no_ports_here" ? noWay : (how[failure.code] ?? noWay);

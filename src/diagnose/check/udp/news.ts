@@ -1,16 +1,28 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { type Cause, NO_ROUTE_ON_THE_WAY, noWayByAnEnd, rejected } from "../causes.ts";
-import { captureUdp, endpointSlicesOf, routeTo, udpSocketsAt } from "../next.ts";
+import { type Cause, NO_ROUTE_ON_THE_WAY, noWayByAnEnd, ONE_BACKEND_GONE, rejected } from "../causes.ts";
+import { captureUdp, endpointSlicesOf, FIREWALL_RULES, routeTo, udpSocketsAt } from "../next.ts";
 import { knownOwn } from "../own-end.ts";
 import { flowOf, were } from "../phrases.ts";
-import { isAnswered, isSilent, type NewsSeen, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
+import {
+  fewAreTold,
+  hasBegunLate,
+  isAnswered,
+  isSilent,
+  type NewsSeen,
+  totalsOf,
+  type UdpFlowSeen,
+  type UdpSeen,
+} from "./seen.ts";
 
 /** Verdicts of what is told by ICMP, and of nothing being told at all. */
 
 /** So many senders of news have a line of their own. */
 const LINES_MAX = 4;
+
+/** A payload that any link of IPv6 takes in one packet. */
+const SURELY_WHOLE_BYTES = 1232;
 
 /** What one sender tells of one or more flows. */
 interface Tidings {
@@ -42,20 +54,29 @@ function tidingsOf(flows: readonly UdpFlowSeen[]): Tidings[] {
 function refused(seen: UdpSeen, { news, flows }: Tidings): Problem {
   const { asked } = seen;
   const cause = refusedBy(seen, news.by, flows);
+  // Another than was asked rejects by a rule.
+  const isRule = news.by !== null && !sameAddress(news.by, asked.endpoint.address);
+  const next = isRule ? FIREWALL_RULES : udpSocketsAt(asked.endpoint.port);
   return {
     code: "refused",
     by: byText(news),
     flow: flowOf(seen.asked, flows[0]),
     says: `${shareText(seen, flows)} refused (ICMP port unreachable)${senderText(news)}${silentText(seen)}`,
     ...cause,
-    next: endpointSlicesOf(asked.name) ?? udpSocketsAt(asked.endpoint.port),
+    next: endpointSlicesOf(asked.name) ?? next,
   };
 }
 
 function refusedBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlowSeen[]): Cause {
   const { address, port } = seen.asked.endpoint;
-  if (flows.some(isAnswered)) return { likely: "the server ended while it was asked", where: "far_end" };
+  if (flows.some(isAnswered)) {
+    const verb = flows.some(hasBegunLate) ? "began" : "ended";
+    return { likely: `the server ${verb} while it was asked`, where: "far_end" };
+  }
   if (by === null || sameAddress(by, address)) {
+    if (seen.flows.some(isAnswered)) {
+      return { likely: "one backend does not listen and is still in rotation", where: "far_end" };
+    }
     const firewall = by === null ? ", or a firewall refuses" : "";
     return { likely: `nobody listens on UDP port ${port} there${firewall}`, where: "far_end" };
   }
@@ -74,9 +95,11 @@ function unreachable(seen: UdpSeen, { news, flows }: Tidings): Problem {
 }
 
 function unreachableBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlowSeen[]): Cause {
-  if (by === null) return { likely: `${NO_ROUTE_ON_THE_WAY}, or nobody has that address`, where: "path" };
-  const cause = noWayByAnEnd(by, ownOf(flows), seen.asked.endpoint.address);
-  return cause ?? { likely: NO_ROUTE_ON_THE_WAY, where: "path" };
+  const cause = by === null ? null : noWayByAnEnd(by, ownOf(flows), seen.asked.endpoint.address);
+  if (cause !== null) return cause;
+  if (seen.flows.some(isAnswered)) return { likely: ONE_BACKEND_GONE, where: "path" };
+  const nobody = by === null ? ", or nobody has that address" : "";
+  return { likely: `${NO_ROUTE_ON_THE_WAY}${nobody}`, where: "path" };
 }
 
 /** Nothing came back to any flow. */
@@ -84,23 +107,30 @@ function timeout(seen: UdpSeen): Problem[] {
   const silent = seen.flows.filter(isSilent);
   if (silent.length === 0 || seen.interrupted || seen.flows.some(({ heard }) => heard)) return [];
   const sent = plural(totalsOf(silent).sent, "datagram");
-  const patience = timeText(seen.settings.timeoutMs);
+  const { endpoint, target } = seen.asked;
+  const { size, timeoutMs } = seen.settings;
   return [
     {
       code: "timeout",
       flow: flowOf(seen.asked, silent[0]),
-      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${patience}`,
-      likely: whyNothing(silent),
+      says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${timeText(timeoutMs)}`,
+      likely: whyNothing(silent, size),
       where: "path",
-      next: captureUdp(seen.asked.endpoint.port),
+      next: isLarge(size) ? `echo-server check --mtu ${target}` : captureUdp(endpoint.port),
     },
   ];
 }
 
-function whyNothing(silent: readonly UdpFlowSeen[]): string {
-  return silent.some((flow) => flow.narrow !== null)
-    ? "they go in fragments since a router said that they are too big, and fragments are dropped"
-    : "a firewall or a NetworkPolicy drops them, or nobody is at that address";
+function whyNothing(silent: readonly UdpFlowSeen[], size: number): string {
+  if (silent.some((flow) => flow.narrow !== null))
+    return "they go in fragments since a router said that they are too big, and fragments are dropped";
+  const large = isLarge(size) ? `${countText(size)} bytes are too many for the way, ` : "";
+  return `${large}a firewall or a NetworkPolicy drops them, the server hangs, or nobody is at that address`;
+}
+
+/** So large that a link of IPv6 may not take it in one packet (RFC 8200, section 5). */
+function isLarge(size: number): boolean {
+  return size > SURELY_WHOLE_BYTES;
 }
 
 /** `3 of 10 flows were`, `1 of 10 flows was` */
@@ -108,10 +138,11 @@ function shareText({ flows }: UdpSeen, those: readonly UdpFlowSeen[]): string {
   return `${countText(those.length)} of ${plural(flows.length, "flow")} ${were(those.length)}`;
 }
 
-/** Where nobody answers, flows without any news are no loss beside a refusal: systems send few such news a second. */
+/** Flows without any news are no loss beside a refusal where nobody answers, or where it is plain that few are told. */
 function silentText({ flows }: UdpSeen): string {
   const silent = flows.filter(isSilent).length;
-  return silent === 0 || flows.some(isAnswered) ? "" : `; ${countText(silent)} more got no answer`;
+  const explained = !flows.some(isAnswered) || fewAreTold(flows);
+  return silent === 0 || !explained ? "" : `; ${countText(silent)} more got no answer`;
 }
 
 function senderText({ by }: NewsSeen): string {

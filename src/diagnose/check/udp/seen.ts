@@ -126,6 +126,22 @@ export function isSilent(flow: UdpFlowSeen): boolean {
   return flow.counts.sent > 0 && !flow.heard && flow.news.length === 0;
 }
 
+/** Whether its first datagrams were refused, and a later one was answered. */
+export function hasBegunLate({ news, firstBack }: UdpFlowSeen): boolean {
+  return news.length > 0 && firstBack !== null && firstBack > 0;
+}
+
+/**
+ * Whether not each datagram that was refused was told of: Linux sends one machine six such news at once, and then one a
+ * second (icmp(7), `icmp_ratelimit`). Flows that hear nothing are then no sign of another fault.
+ */
+export function fewAreTold(flows: readonly UdpFlowSeen[]): boolean {
+  return flows.some(({ news, counts }) => {
+    const told = news.reduce((sum, { count }) => sum + count, 0);
+    return told > 0 && told < counts.lost;
+  });
+}
+
 /** The flow's own port, which no other flow has; where it is not known, the port that was asked. */
 export function portOf({ asked }: UdpSeen, flow: UdpFlowSeen): number {
   return flow.own?.port ?? asked.endpoint.port;
