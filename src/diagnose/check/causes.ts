@@ -9,6 +9,9 @@ export type Cause = Pick<Problem, "likely" | "where">;
 /** Where some flows were answered and others not, the backends behind one address differ, or the ways to them. */
 export const ONE_BACKEND_GONE = "one backend is gone and still in rotation";
 
+/** The same, where the machine is there and refuses. */
+export const ONE_BACKEND_DEAF = "one backend does not listen and is still in rotation";
+
 /** Who says that there is no way and is neither end. */
 export const NO_ROUTE_ON_THE_WAY = "a router on the way has no route there, or forbids it";
 

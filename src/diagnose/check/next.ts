@@ -73,7 +73,12 @@ export function routeTo(target: Endpoint): string {
   return `ip route get ${withoutZone(target)}${target.zone === undefined ? "" : ` oif ${target.zone}`}`;
 }
 
-/** Finds the sizes that pass, each way, by UDP: of what was asked by TCP, so at UDP's own port. */
+/** Finds the sizes that pass, each way, of what was asked by UDP. */
+export function sizesOf({ target }: Asked): string {
+  return `echo-server check --mtu ${target}`;
+}
+
+/** The same of what was asked by TCP: at UDP's own port. */
 export function sizesTo({ name, endpoint }: Asked): string {
   const host = parseAddress(name) === null ? name : hostOf(endpoint);
   return `echo-server check --mtu udp://${host.includes(":") ? `[${host}]` : host}`;

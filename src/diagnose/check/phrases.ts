@@ -24,6 +24,11 @@ export function were(count: number): string {
   return count === 1 ? "was" : "were";
 }
 
+/** `; 3 more got no answer`, behind what was told of others; nothing where there are none. */
+export function alsoSilentText(count: number): string {
+  return count === 0 ? "" : `; ${countText(count)} more got no answer`;
+}
+
 /** `1,473 to 1,475`; `64` where both are the same. */
 export function rangeText(from: number, to: number): string {
   return from === to ? countText(from) : `${countText(from)} to ${countText(to)}`;

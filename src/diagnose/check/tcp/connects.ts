@@ -2,18 +2,19 @@ import type { Failure, FailureCode } from "../../../client/failure.ts";
 import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
-import { countText, timeText } from "../../words.ts";
+import { timeText } from "../../words.ts";
 import {
   NO_ROUTE_ON_THE_WAY,
   NOT_PERMITTED,
   noInterface,
   noSuchAddress,
   noWayByAnEnd,
+  ONE_BACKEND_DEAF,
   ONE_BACKEND_GONE,
   rejected,
 } from "../causes.ts";
 import { captureTcp, endpointSlicesOf, FIREWALL_RULES, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
-import { flowOf, shareText, were } from "../phrases.ts";
+import { alsoSilentText, flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 import { isSession } from "./sessions.ts";
@@ -31,7 +32,7 @@ export function connectProblems(seen: TcpSeen): Problem[] {
   return [...groups.values()].map((group) => {
     const problem = problemOf(seen, group);
     if (silent === undefined || !isTold(group)) return problem;
-    return { ...problem, says: `${problem.says}; ${countText(silent.length)} more got no answer` };
+    return { ...problem, says: problem.says + alsoSilentText(silent.length) };
   });
 }
 
@@ -131,7 +132,7 @@ function refusedWords(context: Context): Words {
   }
   const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
   const likely = isPartly(seen)
-    ? "one backend does not listen and is still in rotation"
+    ? ONE_BACKEND_DEAF
     : "nothing listens on that port, or a firewall answers for it";
   return { says, likely, where: "far_end", next };
 }

@@ -1,6 +1,6 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../next.ts";
+import { endpointSlicesOf, sizesOf, traceUdp, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import {
   fewAreTold,
@@ -117,7 +117,7 @@ function allEchoes(seen: UdpSeen, echoes: readonly UdpFlowSeen[]): Problem[] {
   const facts = lost(seen, echoes, `all of ${plural(echoes.length, "flow")} that got a banner`);
   if (echoes.every(({ banner }) => banner !== null && banner.length < size)) {
     const likely = `answers of ${countText(size)} bytes do not pass on the way back, and the smaller banner does`;
-    return [{ ...facts, likely, next: `echo-server check --mtu ${seen.asked.target}` }];
+    return [{ ...facts, likely, next: sizesOf(seen.asked) }];
   }
   const likely = "the server greets, and echoes nothing";
   return [{ ...facts, likely, where: "far_end", next: udpSocketsAt(seen.asked.endpoint.port) }];

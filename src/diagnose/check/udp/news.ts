@@ -1,10 +1,17 @@
 import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { type Cause, NO_ROUTE_ON_THE_WAY, noWayByAnEnd, ONE_BACKEND_GONE, rejected } from "../causes.ts";
-import { captureUdp, endpointSlicesOf, FIREWALL_RULES, routeTo, udpSocketsAt } from "../next.ts";
+import {
+  type Cause,
+  NO_ROUTE_ON_THE_WAY,
+  noWayByAnEnd,
+  ONE_BACKEND_DEAF,
+  ONE_BACKEND_GONE,
+  rejected,
+} from "../causes.ts";
+import { captureUdp, endpointSlicesOf, FIREWALL_RULES, routeTo, sizesOf, udpSocketsAt } from "../next.ts";
 import { knownOwn } from "../own-end.ts";
-import { flowOf, were } from "../phrases.ts";
+import { alsoSilentText, flowOf, were } from "../phrases.ts";
 import {
   fewAreTold,
   hasBegunLate,
@@ -75,7 +82,7 @@ function refusedBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlowSee
   }
   if (by === null || sameAddress(by, address)) {
     if (seen.flows.some(isAnswered)) {
-      return { likely: "one backend does not listen and is still in rotation", where: "far_end" };
+      return { likely: ONE_BACKEND_DEAF, where: "far_end" };
     }
     const firewall = by === null ? ", or a firewall refuses" : "";
     return { likely: `nobody listens on UDP port ${port} there${firewall}`, where: "far_end" };
@@ -107,7 +114,6 @@ function timeout(seen: UdpSeen): Problem[] {
   const silent = seen.flows.filter(isSilent);
   if (silent.length === 0 || seen.interrupted || seen.flows.some(({ heard }) => heard)) return [];
   const sent = plural(totalsOf(silent).sent, "datagram");
-  const { endpoint, target } = seen.asked;
   const { size, timeoutMs } = seen.settings;
   return [
     {
@@ -116,7 +122,7 @@ function timeout(seen: UdpSeen): Problem[] {
       says: `no answer to ${sent} of ${plural(silent.length, "flow")}, each within ${timeText(timeoutMs)}`,
       likely: whyNothing(silent, size),
       where: "path",
-      next: isLarge(size) ? `echo-server check --mtu ${target}` : captureUdp(endpoint.port),
+      next: isLarge(size) ? sizesOf(seen.asked) : captureUdp(seen.asked.endpoint.port),
     },
   ];
 }
@@ -142,7 +148,7 @@ function shareText({ flows }: UdpSeen, those: readonly UdpFlowSeen[]): string {
 function silentText({ flows }: UdpSeen): string {
   const silent = flows.filter(isSilent).length;
   const explained = !flows.some(isAnswered) || fewAreTold(flows);
-  return silent === 0 || !explained ? "" : `; ${countText(silent)} more got no answer`;
+  return explained ? alsoSilentText(silent) : "";
 }
 
 function senderText({ by }: NewsSeen): string {
