@@ -1,6 +1,6 @@
-import { networkInterfaces } from "node:os";
 import { errorWord } from "../client/failure.ts";
 import { type Endpoint, endpointOf, sameEndpoint } from "../net/endpoint.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { type Family, familyOf } from "./targets.ts";
 
 /** What the system's resolver says of a name. */
@@ -56,10 +56,9 @@ export async function resolveName(
   return { kind: "none", otherFamily: await hasOther(host, family, lookup, timeoutMs), ms };
 }
 
-/** Versions of which this machine has an address; loopback counts. */
+/** Versions of which this machine has an address; loopback counts. None where that is not known. */
 export function familiesHere(): ReadonlySet<Family> {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return new Set(addresses.map(({ family }) => (family === "IPv4" ? 4 : 6)));
+  return new Set(ownAddresses().map(({ family }) => (family === "IPv4" ? 4 : 6)));
 }
 
 /** Whether a name has addresses of the version that was not asked for: a better word for why there are none. */
