@@ -103,11 +103,11 @@ export class FlowBook {
   /**
    * What is known of the flow now.
    * @param local this end as its socket has it
-   * @param way this end's address as the system would choose it; null where it does not say
+   * @param own this end's address as the system would choose it; null where it does not say
    * @returns where `astray` is 0: other flows know of that
    */
-  seen(local: Endpoint, way: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
-    const address = this.#to ?? way;
+  seen(local: Endpoint, own: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
+    const address = this.#to ?? own;
     return {
       own: address === null ? null : ownEndTo(this.#target, address, local.port),
       counts: { ...this.messages.counts },

@@ -48,7 +48,7 @@ class FlowRun {
   interrupted = false;
   readonly #asked: Asked;
   readonly #context: CheckContext;
-  readonly #way: Address | null;
+  readonly #own: Address | null;
   readonly #run = newRun();
   readonly #total: number;
   /** In the order of their beginning; where a flow could not be opened there is none. */
@@ -59,10 +59,10 @@ class FlowRun {
   #begun = 0;
   #keys = 0;
 
-  constructor(asked: Asked, context: CheckContext, way: Address | null) {
+  constructor(asked: Asked, context: CheckContext, own: Address | null) {
     this.#asked = asked;
     this.#context = context;
-    this.#way = way;
+    this.#own = own;
     this.#total = context.settings.flows;
     this.#progress = new Progress(this.#total * context.settings.count, context);
   }
@@ -132,7 +132,7 @@ class FlowRun {
     if (await askFlow(flow, book, settings, () => this.#progress.step())) book.messages.tracker.finish();
     else this.interrupted = true;
     this.roundTrips.addAll(book.messages.roundTrips);
-    return { key, seen: book.seen(flow.local, this.#way, flow) };
+    return { key, seen: book.seen(flow.local, this.#own, flow) };
   }
 }
 
