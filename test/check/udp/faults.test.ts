@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { CheckSettings } from "../../../src/diagnose/check/plan.ts";
-import type { CheckResult, Facts, Where } from "../../../src/diagnose/result.ts";
+import type { CheckResult, VerdictFields, Where } from "../../../src/diagnose/result.ts";
 import { freePort } from "../../client/servers.ts";
 import { type FaultName, startUdp } from "../../net/servers/udp.ts";
 import { problemOf, SETTINGS, said, WAYS } from "./ask.ts";
@@ -18,7 +18,7 @@ interface Expected {
   readonly fault: FaultName;
   readonly settings?: Partial<CheckSettings>;
   readonly code: string;
-  readonly facts?: Facts & { readonly where?: Where };
+  readonly facts?: VerdictFields & { readonly where?: Where };
   readonly says: RegExp;
   readonly likely?: RegExp;
   readonly counts: Partial<CheckResult>;
