@@ -148,6 +148,12 @@ export interface CheckResult {
   readonly notes: readonly Note[];
 }
 
+/** What became of messages. */
+export type MessageCounts = Pick<
+  CheckResult,
+  "sent" | "received" | "lost" | "duplicated" | "reordered" | "corrupted" | "foreign"
+>;
+
 export interface CheckReport {
   readonly tool: "check";
   readonly version: 1;

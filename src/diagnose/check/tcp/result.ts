@@ -1,6 +1,6 @@
 import { type Quantiles, RoundTrips } from "../../../client/round-trips.ts";
 import { hostOf } from "../../../net/endpoint.ts";
-import type { CheckResult, MtuResult } from "../../result.ts";
+import type { CheckResult, MessageCounts, MtuResult } from "../../result.ts";
 import { serversSeen, translationOf } from "../servers.ts";
 import { unevenNote } from "../uneven.ts";
 import { countWrong } from "./answers.ts";
@@ -56,10 +56,8 @@ function quantilesOf(times: readonly (number | null)[]): Quantiles | null {
   return trips.quantiles();
 }
 
-type CountNames = "sent" | "received" | "lost" | "duplicated" | "reordered" | "corrupted" | "foreign";
-
 /** A message in whose place other bytes came is counted as these, and not as lost as well. */
-function countsOf(flows: readonly FlowSeen[]): Pick<CheckResult, CountNames> {
+function countsOf(flows: readonly FlowSeen[]): MessageCounts {
   return {
     sent: sum(flows.map((flow) => flow.sent)),
     received: sum(flows.map((flow) => flow.received)),

@@ -4,6 +4,7 @@ import type { Counts } from "../../../client/tracker.ts";
 import type { Address } from "../../../net/address.ts";
 import type { Banner } from "../../../net/banner.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
+import type { MessageCounts } from "../../result.ts";
 import type { Asked, CheckSettings } from "../plan.ts";
 
 /** What was measured of one address by UDP: plain facts, from which verdicts follow and nothing else does. */
@@ -71,18 +72,8 @@ export interface UdpSeen {
   readonly interrupted: boolean;
 }
 
-/** Messages of some flows, as `CheckResult` has them. */
-interface Totals {
-  readonly sent: number;
-  readonly received: number;
-  readonly lost: number;
-  readonly duplicated: number;
-  readonly reordered: number;
-  readonly corrupted: number;
-  readonly foreign: number;
-}
-
-export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
+/** The messages of some flows, together. */
+export function totalsOf(flows: readonly UdpFlowSeen[]): MessageCounts {
   const sum = (of: (flow: UdpFlowSeen) => number): number =>
     flows.reduce((total, flow) => total + of(flow), 0);
   return {
