@@ -30,7 +30,7 @@ export interface Asking {
 export type Ask = (target: number | string, asking?: Asking) => Promise<CheckResult>;
 
 /** By Bun's sockets, in the test's own thread. */
-export const askByBun: Ask = (target, asking = {}) => {
+const askByBun: Ask = (target, asking = {}) => {
   const context: CheckContext = {
     settings: { ...SETTINGS, ...asking.settings },
     sockets: bunSockets(),
