@@ -1,4 +1,4 @@
-import { dialByBun } from "../client/dial-bun.ts";
+import { dialByBun } from "../client/bun/dial.ts";
 import { Failure } from "../client/failure.ts";
 import { TcpSession } from "../client/tcp-session.ts";
 import type { LoopSettings } from "../engine/loop.ts";

@@ -1,5 +1,5 @@
+import { adoptingDial } from "../client/bun/dial-adopted.ts";
 import type { Dial } from "../client/dial.ts";
-import { linuxDial } from "../client/dial-linux.ts";
 import { Failure } from "../client/failure.ts";
 import { TcpSession } from "../client/tcp-session.ts";
 import type { Endpoint } from "../net/endpoint.ts";
@@ -25,7 +25,7 @@ export class TcpProbe {
 
   /** @throws where libc cannot be called */
   constructor(tables: SharedTables, endpoint: Endpoint) {
-    const dial = linuxDial();
+    const dial = adoptingDial();
     if (dial === null)
       throw new Error("a probe's end is told by system calls, and libc cannot be called here");
     this.#tables = tables;

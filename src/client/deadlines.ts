@@ -55,8 +55,8 @@ export function timer(ms: number, callback: () => void): Timer {
 }
 
 /**
- * Waits for `ms` at least, or until the signal aborts; not at all where `ms` is 0 or less. Never throws. In a thread whose loop is the reactor's, this and
- * no `Bun.sleep` is in time.
+ * Waits for `ms` at least, or until the signal aborts; not at all where `ms` is 0 or less. Never throws. In a thread
+ * whose loop is the reactor's, this is in time, and `Bun.sleep` is not.
  */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (ms <= 0 || signal?.aborted) return;

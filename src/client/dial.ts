@@ -58,7 +58,7 @@ export interface ConnectionEvents {
 
 /**
  * Begins to connect and tells what becomes of it. The seam between a session and how this machine makes connections:
- * `dial-linux.ts` by system calls with Bun's loop, `linux/dial.ts` by system calls alone, `dial-bun.ts` by Bun alone.
+ * `bun/dial-adopted.ts` by system calls with Bun's loop, `linux/dial.ts` by system calls alone, `bun/dial.ts` by Bun alone.
  * @returns what gives up a connection that is not there yet; nothing is told after that
  */
 export type Dial = (target: Endpoint, source: Source, events: ConnectionEvents) => () => void;

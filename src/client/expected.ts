@@ -22,6 +22,11 @@ export class Expected {
   readonly #messages: Uint8Array[] = [];
   #matched = 0;
 
+  /** What came so, up to as many bytes as are kept of what is wrong. */
+  get early(): Uint8Array {
+    return Buffer.concat(this.#early).subarray(0, WRONG_BYTES_MAX);
+  }
+
   /** A message is sent. It must not change until its echo has come. */
   send(message: Uint8Array): void {
     if (message.length > 0) this.#messages.push(message);

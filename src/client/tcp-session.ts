@@ -1,14 +1,14 @@
 import { isIPv4 } from "../net/address.ts";
 import type { Banner } from "../net/banner.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import { dialByBun } from "./bun/dial.ts";
+import { adoptingDial } from "./bun/dial-adopted.ts";
 import type { Dial, Source, TcpInfo } from "./dial.ts";
-import { dialByBun } from "./dial-bun.ts";
-import { linuxDial } from "./dial-linux.ts";
 import { Failure } from "./failure.ts";
 import { TcpStream } from "./tcp-stream.ts";
 import { Patience } from "./wake.ts";
 
-export interface TcpOptions {
+interface TcpOptions {
   /** From the first SYN until there is a connection. */
   readonly connectTimeoutMs: number;
   /** This end; default: the system's choice. */
@@ -77,7 +77,7 @@ export class TcpSession implements AsyncDisposable {
     if (otherFamily) return new Failure("no_such_address");
     const stream = new TcpStream(target, preamble);
     if (signal !== undefined) stream.heed(signal);
-    preferredDial ??= linuxDial() ?? dialByBun;
+    preferredDial ??= adoptingDial() ?? dialByBun;
     const giveUp = (options.dial ?? preferredDial)(target, source, stream.events);
     const decided = (): true | null => (stream.wasConnected || stream.ended !== null ? true : null);
     await stream.wake.until(decided, new Patience(connectTimeoutMs));
@@ -101,7 +101,10 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.connectMs;
   }
 
-  /** From the connection to the first byte that came, be it of a banner; null while none has. */
+  /**
+   * From the connection to the first byte that came, be it of a banner; null while none has, and where the byte was
+   * there before this program saw the connection, which it cannot date then.
+   */
   get firstByteMs(): number | null {
     return this.#stream.firstByteMs;
   }
@@ -124,6 +127,11 @@ export class TcpSession implements AsyncDisposable {
   /** Bytes that came beyond all that was sent so far. */
   get excessBytes(): number {
     return this.#stream.expected.earlyBytes;
+  }
+
+  /** The first of them; a copy. */
+  get excess(): Uint8Array {
+    return this.#stream.expected.early;
   }
 
   /** What the kernel knows of the path now; null where it does not say. Of a session that has ended: what it knew last. */

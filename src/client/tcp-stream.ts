@@ -1,5 +1,5 @@
 import { type Banner, BannerReader } from "../net/banner.ts";
-import { type Endpoint, endpointOf, isLinkLocal } from "../net/endpoint.ts";
+import { type Endpoint, endpointOf, ownEndTo } from "../net/endpoint.ts";
 import type { Connection, ConnectionEvents, Handshake, TcpInfo } from "./dial.ts";
 import { Expected } from "./expected.ts";
 import { Failure, type FailureCode, type Icmp, meaningOf } from "./failure.ts";
@@ -7,6 +7,9 @@ import { Wake } from "./wake.ts";
 
 /** Bytes that nobody asked for yet are kept up to here; then reading stops until something is sent. */
 const EARLY_BYTES_MAX = 1024 * 1024;
+
+/** The kernel's round trip of a handshake and its time of a byte's arrival are of two clocks. */
+const CLOCKS_MS = 1;
 
 /**
  * The two ways of one TCP connection: what is to be sent waits here until the kernel takes it, and what comes is read
@@ -28,6 +31,7 @@ export class TcpStream {
   readonly #startMs = performance.now();
   readonly #closed = Promise.withResolvers<void>();
   #connectedAtMs = 0;
+  #nothingCame = true;
   #socket: Connection | null = null;
   #reader: BannerReader | null = new BannerReader();
   #unsent: Uint8Array;
@@ -165,9 +169,8 @@ export class TcpStream {
     this.#connectedAtMs = toMs;
     this.connectMs = toMs - fromMs;
     this.#socket = socket;
-    const local = endpointOf(socket.localAddress, socket.localPort) ?? this.local;
-    const { zone } = this.target;
-    this.local = zone !== undefined && isLinkLocal(local.address) ? { ...local, zone } : local;
+    const local = endpointOf(socket.localAddress, socket.localPort);
+    if (local !== null) this.local = ownEndTo(this.target, local.address, local.port);
     this.#pump();
     this.wake.notify();
   }
@@ -189,7 +192,8 @@ export class TcpStream {
 
   #take(bytes: Uint8Array, atMs: number): void {
     this.lastByteAtMs = atMs;
-    this.firstByteMs ??= Math.max(0, atMs - this.#connectedAtMs);
+    if (this.#nothingCame) this.firstByteMs = this.#sinceConnected(atMs);
+    this.#nothingCame = false;
     this.progress++;
     this.expected.take(this.#reader === null ? bytes : this.#afterBanner(this.#reader, bytes));
     if (this.expected.earlyBytes > EARLY_BYTES_MAX && !this.#paused) {
@@ -197,6 +201,12 @@ export class TcpStream {
       this.#socket?.pause();
     }
     this.wake.notify();
+  }
+
+  /** Null where the byte was there before the connection was seen, by more than clocks disagree. */
+  #sinceConnected(atMs: number): number | null {
+    const ms = atMs - this.#connectedAtMs;
+    return ms < -CLOCKS_MS ? null : Math.max(0, ms);
   }
 
   /** The bytes that are payload: none while what comes may still be a banner. */

@@ -1,8 +1,8 @@
-import { isIPv4, sameAddress } from "../net/address.ts";
-import type { Endpoint } from "../net/endpoint.ts";
+import { isIPv4 } from "../net/address.ts";
+import { type Endpoint, sameAddressAndPort } from "../net/endpoint.ts";
+import { openUdpByBun } from "./bun/udp.ts";
 import type { Source } from "./dial.ts";
 import { Failure } from "./failure.ts";
-import { openUdpByBun } from "./udp-bun.ts";
 import { type Datagram, UdpInbox } from "./udp-inbox.ts";
 import type { OpenUdpSocket, UdpSocket } from "./udp-socket.ts";
 import { Patience } from "./wake.ts";
@@ -100,8 +100,7 @@ export class UdpFlow implements AsyncDisposable {
 
   /** Whether a datagram came from the end that was asked. */
   isFromTarget({ from }: Datagram): boolean {
-    const { address, port } = this.target;
-    return from !== null && from.port === port && sameAddress(from.address, address);
+    return from !== null && sameAddressAndPort(from, this.target);
   }
 
   /** Closes the socket. What came until now can still be received, then `ended`. */

@@ -25,7 +25,7 @@ export interface Command<R extends Rows = Rows, Task = unknown> {
 }
 
 /** What stands on the command line without a flag. */
-export interface Argument {
+interface Argument {
   /** `[question]`; `<target...>` is one at least, and any number. */
   readonly term: string;
   readonly about: string;
@@ -41,7 +41,7 @@ export interface Asked<R extends Rows> {
 }
 
 /** What the process lends a command: only the process itself touches signals, variables and exit codes. */
-export interface ProcessAccess {
+interface ProcessAccess {
   readonly env: Environment;
   /** Aborts at the first signal to end; its reason is the signal's name. */
   readonly shutdown: AbortSignal;

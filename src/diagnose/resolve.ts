@@ -1,6 +1,6 @@
-import { networkInterfaces } from "node:os";
 import { errorWord } from "../client/failure.ts";
 import { type Endpoint, endpointOf, sameEndpoint } from "../net/endpoint.ts";
+import { ownAddresses } from "./interfaces.ts";
 import { type Family, familyOf } from "./targets.ts";
 
 /** What the system's resolver says of a name. */
@@ -22,7 +22,7 @@ export type Lookup = (host: string, family: Family | 0) => Promise<readonly stri
  * How long a name may take. The C library gives up by itself after 5 s twice (resolv.conf(5), `timeout` and `attempts`),
  * and says so; a machine with several dead name servers would wait for minutes.
  */
-export const RESOLVE_MS = 12_000;
+const RESOLVE_MS = 12_000;
 
 /** Words for "there is no such name, or no such address of it" (EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY). */
 const NO_SUCH_NAME = new Set(["DNS_ENOTFOUND", "DNS_ENODATA", "DNS_ENONAME", "DNS_EBADFAMILY", "ENOTFOUND"]);
@@ -31,7 +31,7 @@ const NO_SUCH_NAME = new Set(["DNS_ENOTFOUND", "DNS_ENODATA", "DNS_ENONAME", "DN
  * The machine's own resolver (getaddrinfo), so that /etc/hosts and the search domains of a Pod count as they do for any
  * other program in it.
  */
-export const systemLookup: Lookup = async (host, family) => {
+const systemLookup: Lookup = async (host, family) => {
   const found = await Bun.dns.lookup(host, { family, backend: "getaddrinfo", socketType: "tcp" });
   return found.map(({ address }) => address);
 };
@@ -56,10 +56,9 @@ export async function resolveName(
   return { kind: "none", otherFamily: await hasOther(host, family, lookup, timeoutMs), ms };
 }
 
-/** Versions of which this machine has an address; loopback counts. */
+/** Versions of which this machine has an address; loopback counts. None where that is not known. */
 export function familiesHere(): ReadonlySet<Family> {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return new Set(addresses.map(({ family }) => (family === "IPv4" ? 4 : 6)));
+  return new Set(ownAddresses().map(({ family }) => (family === "IPv4" ? 4 : 6)));
 }
 
 /** Whether a name has addresses of the version that was not asked for: a better word for why there are none. */

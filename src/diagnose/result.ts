@@ -41,7 +41,7 @@ export type NoteCode =
   | "not_measured";
 
 /** What a problem or a note carries beside its words: those of its verdict's row, and no other. */
-export interface Facts {
+export interface VerdictFields {
   /** Who sent the refusal; null where the system does not tell. */
   readonly by?: string | null;
   /** Where an answer came from that came from elsewhere than asked. */
@@ -59,7 +59,7 @@ export interface Facts {
 }
 
 /** Something that is wrong: the exit code is 1. */
-export interface Problem extends Facts {
+export interface Problem extends VerdictFields {
   readonly code: ProblemCode;
   /** The flow that saw it: `udp 10.244.3.9:40112 > 10.96.0.7:5678`; null where there was none. */
   readonly flow: string | null;
@@ -73,7 +73,7 @@ export interface Problem extends Facts {
 }
 
 /** Something worth knowing that is not wrong. */
-export interface Note extends Facts {
+export interface Note extends VerdictFields {
   readonly code: NoteCode;
   readonly says: string;
 }
@@ -147,6 +147,12 @@ export interface CheckResult {
   readonly problems: readonly Problem[];
   readonly notes: readonly Note[];
 }
+
+/** What became of messages. */
+export type MessageCounts = Pick<
+  CheckResult,
+  "sent" | "received" | "lost" | "duplicated" | "reordered" | "corrupted" | "foreign"
+>;
 
 export interface CheckReport {
   readonly tool: "check";

@@ -2,8 +2,7 @@ import type { Task } from "./task.ts";
 
 /** The tasks by name, each loaded when it is asked for. */
 const TASKS = {
-  check: async () => (await import("./check/all.ts")).checkTask,
-  "udp-ask": async () => (await import("./udp-ask-task.ts")).udpAskTask,
+  check: async () => (await import("./check/task.ts")).checkTask,
 } as const;
 
 export type TaskName = keyof typeof TASKS;

@@ -1,4 +1,4 @@
-import { bunSockets } from "../client/bun-sockets.ts";
+import { bunSockets } from "../client/bun/sockets.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { makeLedger, unmapBooked } from "../sys/memory.ts";
 import type { FromTaskWorker, ToTaskWorker } from "./task-worker.ts";

@@ -17,6 +17,11 @@ export function isIPv4(address: Address): boolean {
   return address.a0 === 0 && address.a1 === 0 && address.a2 === MAPPED;
 }
 
+/** The wildcard of an address's family: `0.0.0.0` or `::`. */
+export function wildcardOf(address: Address): Address {
+  return { a0: 0, a1: 0, a2: isIPv4(address) ? MAPPED : 0, a3: 0 };
+}
+
 export function sameAddress(a: Address, b: Address): boolean {
   return a.a3 === b.a3 && a.a2 === b.a2 && a.a1 === b.a1 && a.a0 === b.a0;
 }

@@ -10,7 +10,7 @@ export interface Endpoint {
 }
 
 /** Longest interface name: IFNAMSIZ of Linux and macOS, without its final zero. */
-const ZONE = /^[^\s\p{Cc}%/[\]]{1,15}$/u;
+const ZONE = /^[^\s\p{Cc}%/:[\]]{1,15}$/u;
 const PORT = /^(?:0|[1-9]\d{0,4})$/;
 const PORT_MAX = 65_535;
 
@@ -50,6 +50,16 @@ export function endpointOf(host: string, port: number): Endpoint | null {
 /** Whether both are the same end. A zone written as a name differs from the same zone written as a number. */
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.port === b.port && a.zone === b.zone && sameAddress(a.address, b.address);
+}
+
+/** Whether both are the same address and port; of the zones nothing is asked, since each system calls its links as it likes. */
+export function sameAddressAndPort(a: Endpoint, b: Endpoint): boolean {
+  return a.port === b.port && sameAddress(a.address, b.address);
+}
+
+/** An end of this machine, from which it goes to `target`: in the target's zone, where its address needs one. */
+export function ownEndTo({ zone }: Endpoint, address: Address, port: number): Endpoint {
+  return zone !== undefined && isLinkLocal(address) ? { address, port, zone } : { address, port };
 }
 
 /** Whether an address is valid on one link only (`fe80::/10`), so that a socket needs its zone. */

@@ -175,10 +175,8 @@ export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const F_DUPFD_CLOEXEC = 1030;
 export const SHUT_WR = 1;
 export const CLOCK_REALTIME = 0;
-/** Who made an error that lies in an error queue (linux/errqueue.h, SO_EE_ORIGIN_...): this machine; ICMP; ICMPv6. */
+/** Who made an error that lies in an error queue: this machine, and no ICMP (linux/errqueue.h, SO_EE_ORIGIN_LOCAL). */
 export const ORIGIN_LOCAL = 1;
-export const ORIGIN_ICMP = 2;
-export const ORIGIN_ICMP6 = 3;
 /** ioctl(2) of a TCP socket (tcp(7)): bytes that came and were not read yet. */
 export const SIOCINQ = 0x541b;
 /** Bytes that were sent and not acknowledged yet; the FIN counts as one. */

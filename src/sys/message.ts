@@ -31,9 +31,9 @@ import {
 import { SOCKADDR_BYTES, Sockaddr, scopeAt } from "./sockaddr.ts";
 
 /** An error that lay in a socket's error queue. */
-export interface ExtendedError {
+interface ExtendedError {
   readonly errno: number;
-  /** `ORIGIN_...` */
+  /** `ORIGIN_LOCAL`, or another. */
   readonly origin: number;
   /** What the next link takes, where the error is EMSGSIZE. */
   readonly info: number;

@@ -34,13 +34,13 @@ export const IN6_PKTINFO = { address: 0, interface: 16, bytes: 20 } as const;
 export const TIMESPEC = { seconds: 0, nanos: 8, bytes: 16 } as const;
 
 /**
- * `struct sock_extended_err` (ip(7), linux/errqueue.h): the error's number, who made it (`ORIGIN_...`), ICMP's type and
+ * `struct sock_extended_err` (ip(7), linux/errqueue.h): the error's number, who made it, ICMP's type and
  * code, what it says besides (an MTU); then the sockaddr of the one who sent the ICMP.
  */
 export const EXTENDED_ERROR = { errno: 0, origin: 4, type: 5, code: 6, info: 8, offender: 16 } as const;
 
 /** CMSG_LEN(3): what the length field of a control message with so much data says. */
-export function cmsgLength(dataBytes: number): number {
+function cmsgLength(dataBytes: number): number {
   return CMSG.data + dataBytes;
 }
 
@@ -50,7 +50,7 @@ export function cmsgSpace(dataBytes: number): number {
 }
 
 /** The parts of a message, as `struct msghdr` holds them: addresses in memory, lengths in bytes. */
-export interface MessageParts {
+interface MessageParts {
   readonly name: number;
   readonly nameLength: number;
   readonly iovecs: number;

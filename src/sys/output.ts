@@ -103,7 +103,7 @@ export class LineOutput {
 }
 
 /** What became of a text: its reader has all of it, has gone, or has not read for too long. */
-export type Written = "all" | "gone" | "stalled";
+type Written = "all" | "gone" | "stalled";
 
 /**
  * Writes a whole text, however slowly it is read: a pager holds up a pipe for minutes.

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { dialByBun } from "../../src/client/dial-bun.ts";
+import { dialByBun } from "../../src/client/bun/dial.ts";
 import { Failure } from "../../src/client/failure.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import { UdpFlow, wayTo } from "../../src/client/udp-flow.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { adoptingDial } from "../../src/client/bun/dial-adopted.ts";
 import type { Connection, ConnectionEvents } from "../../src/client/dial.ts";
-import { linuxDial } from "../../src/client/dial-linux.ts";
 import { linuxSockets } from "../../src/client/linux/sockets.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
@@ -81,7 +81,7 @@ describe("times are the kernel's, however late this thread is:", () => {
 describe("what the kernel knows of a path", () => {
   const dials = [
     ["alone", dial],
-    ["with Bun's loop", linuxDial()!],
+    ["with Bun's loop", adoptingDial()!],
   ] as const;
   for (const [how, each] of dials) {
     test(`is told of a session made by system calls ${how}, and what it knew last of one that has ended`, async () => {

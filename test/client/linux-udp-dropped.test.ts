@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { bunSockets } from "../../src/client/bun-sockets.ts";
+import { bunSockets } from "../../src/client/bun/sockets.ts";
 import { Failure } from "../../src/client/failure.ts";
 import { closeLinuxSockets, linuxSockets } from "../../src/client/linux/sockets.ts";
 import { UdpFlow } from "../../src/client/udp-flow.ts";

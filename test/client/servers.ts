@@ -1,6 +1,6 @@
+import { dialByBun } from "../../src/client/bun/dial.ts";
+import { adoptingDial } from "../../src/client/bun/dial-adopted.ts";
 import type { Dial } from "../../src/client/dial.ts";
-import { dialByBun } from "../../src/client/dial-bun.ts";
-import { linuxDial } from "../../src/client/dial-linux.ts";
 import { dialByCalls } from "../../src/client/linux/dial.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
 
@@ -10,7 +10,7 @@ import { endpoint } from "./fixtures.ts";
 
 /** Every way of making a connection that there is on this machine. */
 export const DIALS: [string, Dial][] = [["Bun alone", dialByBun]];
-const byLinux = linuxDial();
+const byLinux = adoptingDial();
 if (byLinux !== null) DIALS.unshift(["system calls", byLinux], ["system calls alone", dialByCalls]);
 
 export interface TestServer extends Disposable {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Dial } from "../../src/client/dial.ts";
 import { Failure } from "../../src/client/failure.ts";
 import { makePayload } from "../../src/client/payload.ts";
 import { TcpSession } from "../../src/client/tcp-session.ts";
@@ -58,6 +59,20 @@ for (const [name, dial] of DIALS) {
       expect(session.excessBytes).toBe(0);
       expect(session.connectMs).toBeGreaterThan(0);
       expect(session.firstByteMs).toBeGreaterThan(0);
+    });
+
+    test("does not date its first byte by a connection that was seen after it", async () => {
+      await using server = await startServer();
+      const late: Dial = (target, source, events) =>
+        dial(target, source, {
+          ...events,
+          connected: (socket) =>
+            events.connected(socket, { fromMs: performance.now(), toMs: performance.now() + PATIENCE_MS }),
+        });
+      const target = endpoint(`127.0.0.1:${server.tcpPort}`);
+      await using session = good(await TcpSession.open(target, { ...options, dial: late }));
+      for (let number = 0; number < 2; number++) good(await session.echo(message(number), PATIENCE_MS));
+      expect(session.firstByteMs).toBeNull();
     });
 
     test("over IPv6 knows both ends", async () => {
@@ -151,10 +166,10 @@ for (const [name, dial] of DIALS) {
       using mute = tcpServer({ received() {} });
       await using session = await open(mute.endpoint);
       const first = session.echo(message(0), PATIENCE_MS);
-      expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
+      await expect(session.echo(message(1), PATIENCE_MS)).rejects.toThrow("one question at a time");
       await session.reset();
       expect(await first).toBeInstanceOf(Failure);
-      expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
+      await expect(session.echo(new Uint8Array(0), 1)).rejects.toThrow("no echo");
     });
   });
 

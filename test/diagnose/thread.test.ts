@@ -1,22 +1,27 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { runTask, type TaskOptions } from "../../src/diagnose/thread.ts";
-import type { UdpAnswer } from "../../src/diagnose/udp-ask-task.ts";
+import type { CheckResult } from "../../src/diagnose/result.ts";
+import type { TaskOptions } from "../../src/diagnose/thread.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
 import { endpoint, PATIENCE_MS, SIZE } from "../client/fixtures.ts";
 import { udpServer } from "../client/servers.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer, until } from "../harness.ts";
+import { askInThread, type Told } from "./ask.ts";
 
 await requireTools();
 
-type Options = TaskOptions<{ readonly port: number }>;
+type Options = TaskOptions<Told>;
 
 const QUIET: Options = { signal: new AbortController().signal, onEvent() {}, bySystemCalls: true };
 
-function ask(target: Endpoint, options: Partial<Options> = {}, size = SIZE): Promise<UdpAnswer> {
-  return runTask("udp-ask", { target, size, timeoutMs: PATIENCE_MS }, { ...QUIET, ...options });
+function ask(
+  target: Endpoint,
+  options: Partial<Options> = {},
+  size = SIZE,
+): Promise<CheckResult | undefined> {
+  return askInThread(target, { ...QUIET, ...options }, { size, timeoutMs: PATIENCE_MS });
 }
 
 /** Bytes that this process has mapped (proc(5), `statm`). */
@@ -28,26 +33,26 @@ for (const bySystemCalls of [true, false]) {
   describe(`a task ${bySystemCalls ? "by system calls in its thread" : "by Bun's sockets in this one"}`, () => {
     test("tells its events, then its outcome", async () => {
       await using server = await startServer();
-      const ports: number[] = [];
-      const onEvent = ({ port }: { readonly port: number }): void => void ports.push(port);
-      const answer = await ask(endpoint(`127.0.0.1:${server.udpPort}`), { bySystemCalls, onEvent });
-      expect(answer).toEqual({ bySystemCalls, roundTripMs: expect.any(Number), failure: null });
-      expect(ports).toEqual([expect.any(Number)]);
+      const told: Told[] = [];
+      const onEvent = (event: Told): void => void told.push(event);
+      const result = await ask(endpoint(`127.0.0.1:${server.udpPort}`), { bySystemCalls, onEvent });
+      expect({ ok: result?.ok, hops: result?.hops !== null }).toEqual({ ok: true, hops: bySystemCalls });
+      expect(told).toEqual([{ share: 1 }]);
     });
 
     test("ends when it is aborted: before it begins, and while it waits", async () => {
       using mute = await udpServer(() => {});
-      const before = ask(mute.endpoint, { bySystemCalls, signal: AbortSignal.abort() });
-      expect(await before).toEqual({ bySystemCalls, roundTripMs: null, failure: "aborted" });
+      const before = await ask(mute.endpoint, { bySystemCalls, signal: AbortSignal.abort() });
+      expect(before?.sent ?? 0).toBe(0);
       const abort = new AbortController();
       const onEvent = (): void => abort.abort(); // it has begun
-      const answer = await ask(mute.endpoint, { bySystemCalls, signal: abort.signal, onEvent });
-      expect(answer.failure).toBe("aborted");
+      const result = await ask(mute.endpoint, { bySystemCalls, signal: abort.signal, onEvent });
+      expect(result?.notes.map(({ says }) => says)).toContain("the rest: not measured (interrupted)");
     });
 
     test("fails with what it throws", async () => {
       using mute = await udpServer(() => {});
-      expect(ask(mute.endpoint, { bySystemCalls }, -1)).rejects.toThrow("length");
+      await expect(ask(mute.endpoint, { bySystemCalls }, -1)).rejects.toThrow("length");
     });
   });
 }
@@ -71,7 +76,7 @@ test("a thread that dies is an error with its reason", async () => {
 });
 
 test("an epoll set that cannot be waited on any more is a failure of its sockets, and no error", async () => {
-  expect(await askBroken("break-epoll", "--signal")).toBe("failure fault");
+  expect(await askBroken("break-epoll", "--signal")).toMatch(/^unreachable: .* \(epoll_wait\b.*\)$/);
 });
 
 test("many threads in turn, well, aborted and failed, leave neither descriptors nor memory behind", async () => {
@@ -79,7 +84,7 @@ test("many threads in turn, well, aborted and failed, leave neither descriptors 
   await using server = await startServer(["--no-banner"]);
   const target = endpoint(`127.0.0.1:${server.udpPort}`);
   const visit = async (): Promise<void> => {
-    expect((await ask(target)).failure).toBeNull();
+    expect((await ask(target))?.ok).toBe(true);
     const abort = new AbortController();
     await ask(mute.endpoint, { signal: abort.signal, onEvent: () => abort.abort() });
     await ask(mute.endpoint, {}, -1).catch(() => {});

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "bun:test";
 import { Renderer } from "../k8s/render.ts";
 import { acceptedTests, CRDS } from "./accepted.ts";
+import { checkTests } from "./check.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
 import { Before, commandTests } from "./commands.ts";
 import { componentTests } from "./components.ts";
@@ -46,6 +47,7 @@ acceptedTests(() => renderer);
 loadTests();
 tenant.quietTests(before);
 commandTests(before);
+checkTests();
 rollingTests(() => renderer);
 faultTests(() => renderer);
 componentTests(() => renderer, before);

@@ -102,14 +102,6 @@ export async function sysctl(host: Host, name: string, value: string): Promise<F
   return change(host, `echo '${value}' > ${file}`, `echo '${before}' > ${file}`);
 }
 
-/**
- * Both ends of a link narrowed, from the end that is named. A veth end throws away what is over its own MTU and says nothing; what the
- * host itself would send through it is cut, or told by ICMP.
- */
-export function narrowLink(host: Host, device: string, mtu: number): Promise<Fault> {
-  return change(host, `ip link set ${device} mtu ${mtu}`, `ip link set ${device} mtu 1500`);
-}
-
 /** A host says no ICMP of its own: "too big" and every refusal is filtered. */
 export async function noIcmp(host: Host): Promise<Fault> {
   return together(

@@ -52,10 +52,13 @@ export function refusalTests(lab: () => Lab): void {
       expect(problemOf(result, "refused")).toMatchObject({ by: ROUTER[family], where: "path" });
     });
 
-    test("by a rule of this machine", async () => {
-      const rule = `-A OUTPUT -p tcp -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
+    test.each([
+      ["tcp", tcp],
+      ["udp", udp],
+    ])("by a rule of this machine, over %s", async (protocol, target) => {
+      const rule = `-A OUTPUT -p ${protocol} -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
       await using _reject = await iptables(lab().client, rule);
-      const result = await checkOne(lab().client, [tcp, ...ONCE]);
+      const result = await checkOne(lab().client, [target, ...ONCE]);
       expect(problemsOf(result)).toEqual(["refused"]);
       expect(problemOf(result, "refused")).toMatchObject({ by: CLIENT.v4, where: "this_machine" });
     });
@@ -124,8 +127,7 @@ export function refusalTests(lab: () => Lab): void {
     });
 
     test("over UDP: a rule of this machine lets nothing leave", async () => {
-      const rule = `-A OUTPUT -p udp -d ${SERVER1.v4} -j REJECT --reject-with icmp-port-unreachable`;
-      await using _reject = await iptables(lab().client, rule);
+      await using _drop = await iptables(lab().client, `-A OUTPUT -p udp -d ${SERVER1.v4} -j DROP`);
       const result = await checkOne(lab().client, [udp, ...ONCE]);
       expect(problemsOf(result)).toEqual(["unreachable"]);
       expect(problemOf(result, "unreachable")).toMatchObject({ by: null, where: "this_machine" });

@@ -1,13 +1,13 @@
 import { type ClockReading, readClocks } from "../../sys/clock.ts";
 
 /** When something came, as the kernel stamped it: wall-clock time (SO_TIMESTAMPNS). */
-export interface Stamp {
+interface Stamp {
   readonly seconds: number;
   readonly nanos: number;
 }
 
 /** The time in which something came, by `performance.now()`: its socket was empty at the first, and had it at the second. */
-export interface Bracket {
+interface Bracket {
   readonly emptyAtMs: number;
   readonly readAtMs: number;
 }
@@ -41,7 +41,7 @@ let latest: ClockReading | null = null;
 let steadySinceMs = 0;
 
 /** Both clocks now; notes whether the wall clock was set since the last time. */
-export function clocksNow(): ClockReading {
+function clocksNow(): ClockReading {
   const now = readClocks();
   if (latest !== null && hasStepped(latest, now)) steadySinceMs = now.atMs;
   latest = now;

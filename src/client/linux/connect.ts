@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
-import { isIPv4 } from "../../net/address.ts";
-import { type Endpoint, isLinkLocal } from "../../net/endpoint.ts";
+import { isIPv4, wildcardOf } from "../../net/address.ts";
+import { type Endpoint, ownEndTo } from "../../net/endpoint.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -82,17 +82,16 @@ function bindTcp(fd: number, source: Source, target: Endpoint): Failure | null {
 
 /** Binds a socket to the address and port that were asked for, of the target's family; to any where none was. */
 export function bindSocket(fd: number, { address, port = 0 }: Source, target: Endpoint): Failure | null {
-  const any = { a0: 0, a1: 0, a2: isIPv4(target.address) ? target.address.a2 : 0, a3: 0 };
   const libc = loadLibc();
-  if (libc.bind(fd, ...sockaddr({ ...target, address: address ?? any, port })) === 0) return null;
+  if (libc.bind(fd, ...sockaddr({ ...target, address: address ?? wildcardOf(target.address), port })) === 0)
+    return null;
   return failureOf(libc.errno(), (error) => meaningOnBind(error, port));
 }
 
 /** The end that a socket is bound to, in the words of the target: its zone where it needs one. */
-export function ownEnd(fd: number, { zone }: Endpoint): Endpoint {
+export function ownEnd(fd: number, target: Endpoint): Endpoint {
   const { a0, a1, a2, a3, port } = localEnd(fd);
-  const address = { a0, a1, a2, a3 };
-  return zone !== undefined && isLinkLocal(address) ? { address, port, zone } : { address, port };
+  return ownEndTo(target, { a0, a1, a2, a3 }, port);
 }
 
 /** The number of an interface, which is what a zone is to the kernel; 0 for none, and where there is none of that name. */

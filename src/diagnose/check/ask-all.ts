@@ -2,12 +2,12 @@ import { StartError } from "../../errors.ts";
 import { hasLibc } from "../../sys/libc.ts";
 import type { CheckResult } from "../result.ts";
 import { runTask } from "../thread.ts";
-import type { CheckInput } from "./all.ts";
+import type { CheckInput } from "./task.ts";
 
 /** How sockets are made: by Bun alone, by system calls of Linux, or by what works here. */
 export type Engine = "auto" | "bun" | "linux";
 
-export interface Access {
+interface Access {
   readonly engine: Engine;
   readonly signal: AbortSignal;
   /** Told now and then how far all of it is, 0 to 1. */

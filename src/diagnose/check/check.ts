@@ -1,3 +1,4 @@
+import { sleep } from "../../client/deadlines.ts";
 import { familiesHere, type Resolution, resolveName } from "../resolve.ts";
 import type { CheckReport, CheckResult } from "../result.ts";
 import type { Family, Target } from "../targets.ts";
@@ -52,7 +53,7 @@ export async function check(
     last = { tool: "check", version: 1, ok, startedAt, seconds: passedMs / 1000, attempts: attempt, results };
     const leftMs = question.waitMs - passedMs;
     if (ok || leftMs <= 0) return last;
-    await pause(Math.min(PAUSE_MS, leftMs), signal);
+    await sleep(Math.min(PAUSE_MS, leftMs), signal);
   }
 }
 
@@ -108,8 +109,4 @@ async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   } finally {
     signal.removeEventListener("abort", abort);
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await orAborted(Bun.sleep(ms), signal);
 }

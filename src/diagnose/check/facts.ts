@@ -1,7 +1,8 @@
 import type { Quantiles } from "../../client/round-trips.ts";
 import { align } from "../layout.ts";
-import type { CheckResult, Hole, MtuResult, ServerSeen } from "../result.ts";
+import type { CheckResult, MtuResult, ServerSeen } from "../result.ts";
 import { countText, listText, plural, timeText } from "../words.ts";
+import { rangeText } from "./phrases.ts";
 
 /** What was found out of one address by one protocol, in words. Figures that were not measured are not among them. */
 
@@ -202,12 +203,9 @@ function holesText({ holesThere, holesBack }: MtuResult): string | null {
     ["back", holesBack],
   ] as const;
   const parts = ways.flatMap(([name, holes]) =>
-    holes === null || holes.length === 0 ? [] : [`${name} ${listText(holes.map(holeText))}`],
+    holes === null || holes.length === 0
+      ? []
+      : [`${name} ${listText(holes.map(([from, to]) => rangeText(from, to)))}`],
   );
   return parts.length === 0 ? null : `datagrams that vanish: ${parts.join("; ")} bytes`;
-}
-
-/** `1,473 to 1,475` */
-function holeText([from, to]: Hole): string {
-  return from === to ? countText(from) : `${countText(from)} to ${countText(to)}`;
 }

@@ -1,5 +1,5 @@
-import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { type Address, parseAddress, sameAddress } from "../../net/address.ts";
+import { type OwnAddress, ownAddresses } from "../interfaces.ts";
 
 /** The largest packet that an IPv4 header can name; the loopback interface says it has 65,536. */
 const IP_PACKET_MAX = 65_535;
@@ -15,35 +15,19 @@ export async function interfaceMtu(own: Address): Promise<number | null> {
   return mtu === null ? null : Math.min(mtu, IP_PACKET_MAX);
 }
 
-interface Interface {
-  readonly name: string;
-  readonly mac: string;
-}
-
-function interfaceOf(own: Address): Interface | null {
-  for (const [name, addresses] of interfaces()) {
-    for (const { address, mac } of addresses ?? []) {
-      const parsed = parseAddress(address);
-      if (parsed !== null && sameAddress(parsed, own)) return { name, mac };
-    }
-  }
-  return null;
-}
-
-/** All of them; none where the system does not say: getifaddrs(3) needs a descriptor. */
-function interfaces(): [string, NetworkInterfaceInfo[] | undefined][] {
-  try {
-    return Object.entries(networkInterfaces());
-  } catch {
-    return [];
-  }
+function interfaceOf(own: Address): OwnAddress | null {
+  const isOwn = ({ address }: OwnAddress): boolean => {
+    const parsed = parseAddress(address);
+    return parsed !== null && sameAddress(parsed, own);
+  };
+  return ownAddresses().find(isOwn) ?? null;
 }
 
 /**
  * What sysfs says, if it speaks of that interface: it shows the network namespace in which it was mounted, which need
  * not be this process's own. /proc shows one's own, but its figure is IPv6's, which a router may have made smaller.
  */
-async function fromSysfs({ name, mac }: Interface): Promise<number | null> {
+async function fromSysfs({ name, mac }: OwnAddress): Promise<number | null> {
   const directory = `/sys/class/net/${name}`;
   const address = await readText(`${directory}/address`);
   return address === mac ? readNumber(`${directory}/mtu`) : null;

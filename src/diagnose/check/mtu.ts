@@ -1,14 +1,12 @@
 import { isIPv4 } from "../../net/address.ts";
+import { ownEndTo } from "../../net/endpoint.ts";
 import { interfaceMtu } from "./interface-mtu.ts";
-import type { MtuFindings } from "./mtu/findings.ts";
-import { findingsOf } from "./mtu/findings.ts";
+import { findingsOf, type MtuFindings } from "./mtu/findings.ts";
 import { IPV4_HEADERS, IPV6_HEADERS, SIZE_MIN } from "./mtu/look.ts";
 import { Prober } from "./mtu/prober.ts";
 import { sweep } from "./mtu/sweep.ts";
-import { notMeasured } from "./mtu/words.ts";
 import type { Asked, CheckContext } from "./plan.ts";
-
-export type { MtuFindings } from "./mtu/findings.ts";
+import { NEEDS_LINUX, notMeasured } from "./unmeasured.ts";
 
 /** A healthy path takes well under a second and some hundred round trips, one that loses sizes some ten seconds. */
 const PATIENCE_MS = 60_000;
@@ -26,11 +24,10 @@ const FIRST_TRIES = 3;
  * @param context its `progress` is told of this alone, 0 to 1
  */
 export async function probeMtu(asked: Asked, context: CheckContext): Promise<MtuFindings> {
-  if (!context.sockets.bySystemCalls) return nothing("needs Linux");
+  if (!context.sockets.bySystemCalls) return nothing(NEEDS_LINUX);
   const endMs = performance.now() + Math.max(PATIENCE_MS, 10 * context.settings.timeoutMs);
   const isOver = (): boolean => context.signal.aborted || performance.now() > endMs;
-  const { address, zone } = asked.endpoint;
-  const ipv6 = !isIPv4(address);
+  const ipv6 = !isIPv4(asked.endpoint.address);
   const kind = { ipv6, headers: ipv6 ? IPV6_HEADERS : IPV4_HEADERS };
   const prober = new Prober(asked, context, isOver);
   if (!(await isThere(prober))) return stopped(prober, context) ?? notAnswered();
@@ -41,8 +38,7 @@ export async function probeMtu(asked: Asked, context: CheckContext): Promise<Mtu
   if (why !== null) return why;
   if (swept === null) return nothing("sizes fare too differently from one time to the next");
   if (swept.measurableUpTo === 0) return nothing("the path loses too many datagrams at random");
-  const own =
-    prober.own === null ? null : { address: prober.own, port: 0, ...(zone === undefined ? {} : { zone }) };
+  const own = prober.own === null ? null : ownEndTo(asked.endpoint, prober.own, 0);
   return findingsOf(swept, kind, prober, { own, target: asked.endpoint });
 }
 

@@ -5,7 +5,7 @@ import type { Protocol } from "../result.ts";
 
 /** How each address is asked. All times in ms, all sizes in bytes. Plain data: it goes to a Worker by message. */
 export interface CheckSettings {
-  /** New sessions, each from a source port of its own. */
+  /** New sessions, each from a source port of its own: 1 where `source.port` is set, since what leaves from it is one flow. */
   readonly flows: number;
   /** Echoes of a flow. */
   readonly count: number;

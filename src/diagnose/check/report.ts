@@ -1,5 +1,5 @@
 import { type Line, type Tone, wrap } from "../layout.ts";
-import type { CheckReport, CheckResult, Note, Problem, Where } from "../result.ts";
+import type { CheckReport, CheckResult, Problem, Where } from "../result.ts";
 import { countText, plural, timeText } from "../words.ts";
 import type { Step } from "./check.ts";
 import { type Fact, factsOf, isTranslation } from "./facts.ts";
@@ -40,25 +40,24 @@ export function stepText({ attempt, last }: Step): string {
 
 /** One address by one protocol. */
 function resultLines(result: CheckResult, mtuAsked: boolean): Line[] {
-  const notes = result.notes.filter((note) => !isTranslation(note));
-  const open = notes.filter(({ code }) => code === "not_measured").map(withoutLabel);
-  const told = notes.filter(({ code }) => code !== "not_measured").map(({ says }) => says);
+  const told = result.notes.filter((note) => note.code !== "not_measured" && !isTranslation(note));
   return [
     ...toned(wrap(`${titleOf(result)}: ${verdictOf(result)}`, "", "  "), result.ok ? "good" : "bad"),
     ...result.problems.flatMap(problemLines),
     ...factsOf(result).flatMap(factLines),
-    ...toned(labelled("note", told), "note"),
-    ...toned(labelled("not measured", [...open, ...unmeasured(result, mtuAsked)]), "faint"),
+    ...toned(
+      labelled(
+        "note",
+        told.map(({ says }) => says),
+      ),
+      "note",
+    ),
+    ...toned(labelled("not measured", unmeasured(result, mtuAsked)), "faint"),
   ];
 }
 
-/** `hops back: not measured (needs Linux)` under its label: `hops back (needs Linux)`. */
-function withoutLabel({ says }: Note): string {
-  return says.replace(": not measured (", " (");
-}
-
 /** `tcp 10.96.0.7:1234 (echo-server)` */
-export function titleOf({ protocol, name, address, port }: CheckResult): string {
+function titleOf({ protocol, name, address, port }: CheckResult): string {
   const host = address ?? name;
   const end = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   return `${protocol} ${end}${address === null || sameHost(name, address) ? "" : ` (${name})`}`;
@@ -69,7 +68,7 @@ function sameHost(name: string, address: string): boolean {
 }
 
 /** `well`, or the code of each problem, once. */
-export function verdictOf(result: CheckResult): string {
+function verdictOf(result: CheckResult): string {
   if (result.ok) return "well";
   return result.problems.length === 0 ? "not measured" : codesOf([result]).join(", ");
 }

@@ -4,6 +4,7 @@ import type { CheckResult, Note } from "../result.ts";
 import { endpointFor, type Family, familyOf, type Target } from "../targets.ts";
 import { countText, listText } from "../words.ts";
 import type { Asked } from "./plan.ts";
+import { notMeasured } from "./unmeasured.ts";
 import { unresolvedResult } from "./unresolved.ts";
 
 /** One line of the report to be: an address that is asked by one protocol, or what is known without asking. */
@@ -79,16 +80,12 @@ function choose(
   if (left.length > 0) {
     const version = familyOf(left[0]!.address);
     const why = `this machine has no IPv${version} address; -${version} checks them all the same`;
-    notes.push(unchecked(`${listText(left.map(hostOf))} of ${host}`, why));
+    notes.push(notMeasured(`${listText(left.map(hostOf))} of ${host}`, why));
   }
   const cut = tried.length - chosen.length;
   if (cut > 0) {
     const which = `${countText(cut)} of the ${countText(tried.length)} addresses of ${host}`;
-    notes.push(unchecked(which, `--max-addresses is ${addressesMax}`));
+    notes.push(notMeasured(which, `--max-addresses is ${addressesMax}`));
   }
   return { chosen, notes };
-}
-
-function unchecked(what: string, why: string): Note {
-  return { code: "not_measured", says: `${what}: not measured (${why})` };
 }

@@ -1,18 +1,19 @@
 import { formatAddress, sameAddress } from "../../net/address.ts";
 import type { Banner } from "../../net/banner.ts";
-import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
+import { type Endpoint, formatEndpoint, sameAddressAndPort } from "../../net/endpoint.ts";
 import type { CheckResult, Note, ServerSeen } from "../result.ts";
-import { someText } from "./some-text.ts";
+import { knownOwn } from "./own-end.ts";
+import { someText } from "./phrases.ts";
 
 /** A flow that was answered: its end here, and what the server said of it. */
-export interface FlowEnds {
+interface FlowEnds {
   /** Null where its address is not known. */
   readonly own: Endpoint | null;
   readonly banner: Banner | null;
 }
 
 /** What banners tell of addresses that were changed on the way. */
-export interface Translation {
+interface Translation {
   readonly source: CheckResult["source"];
   readonly destination: CheckResult["destination"];
   /** `source_translated` and `destination_translated`, where there is such a change. */
@@ -49,7 +50,9 @@ function busiestFirst([aName, a]: [string, ServerSeen], [bName, b]: [string, Ser
 export function translationOf(asked: Endpoint, flows: readonly FlowEnds[]): Translation {
   const seen = flows.flatMap(({ own, banner }) => (banner === null ? [] : [{ own, banner }]));
   const source = sourceOf(flows, seen);
-  const elsewhere = seen.map(({ banner }) => banner.server).filter((server) => !isSame(server, asked));
+  const elsewhere = seen
+    .map(({ banner }) => banner.server)
+    .filter((server) => !sameAddressAndPort(server, asked));
   const translated = seen.length === 0 ? null : elsewhere.length > 0;
   const notes = [sourceNote(seen), destinationNote(asked, elsewhere)];
   return {
@@ -64,7 +67,7 @@ interface Greeted extends FlowEnds {
 }
 
 function sourceOf(flows: readonly FlowEnds[], seen: readonly Greeted[]): CheckResult["source"] {
-  const own = flows.find((flow) => flow.own !== null)?.own ?? null;
+  const own = knownOwn(flows);
   const compared = seen.some((flow) => flow.own !== null);
   return {
     own: own === null ? null : formatAddress(own.address),
@@ -106,11 +109,6 @@ function hasOtherAddress({ own, banner }: Greeted): boolean {
 
 function hasOtherPort({ own, banner }: Greeted): boolean {
   return own !== null && own.port !== banner.client.port;
-}
-
-/** Zones are left out: each end calls its links by its own names. */
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && sameAddress(a.address, b.address);
 }
 
 function eachOnce(items: readonly string[]): string[] {

@@ -1,7 +1,8 @@
 import type { CheckResult } from "../result.ts";
 import { interfaceMtu } from "./interface-mtu.ts";
+import { knownOwn } from "./own-end.ts";
 import type { Asked, CheckContext } from "./plan.ts";
-import { measureFlows } from "./tcp/flows.ts";
+import { askFlows } from "./tcp/flows.ts";
 import { resultOf } from "./tcp/result.ts";
 
 /**
@@ -10,8 +11,8 @@ import { resultOf } from "./tcp/result.ts";
  * that were over by then.
  */
 export async function checkTcp(asked: Asked, context: CheckContext): Promise<CheckResult> {
-  const flows = await measureFlows(asked.endpoint, context);
-  const own = flows.find((flow) => flow.own !== null)?.own ?? null;
+  const flows = await askFlows(asked.endpoint, context);
+  const own = knownOwn(flows);
   return resultOf({
     asked,
     settings: context.settings,

@@ -1,7 +1,7 @@
 import type { Note, ServerSeen } from "../result.ts";
 import { countText } from "../words.ts";
 import { Binomial } from "./binomial.ts";
-import { someText } from "./some-text.ts";
+import { someText } from "./phrases.ts";
 
 /** How seldom a spread that is chance alone may be called uneven, over all of the servers. */
 const FALSE_ALARMS = 1 / 1000;

@@ -4,7 +4,7 @@ import { DEFAULT_PORTS, type Family, type Target } from "../targets.ts";
 import { timeText } from "../words.ts";
 
 /** Why a name gave no address: any resolution but `found`. */
-export type Unresolved = Exclude<Resolution, { readonly kind: "found" }>;
+type Unresolved = Exclude<Resolution, { readonly kind: "found" }>;
 
 /** What is told of a protocol of a target whose name has no address: nothing was sent. */
 export function unresolvedResult(

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Endpoint } from "../../../src/net/endpoint.ts";
-import { end } from "../../diagnose/fixtures.ts";
+import { end } from "../../check/fixtures.ts";
 import type { FaultName } from "./tcp.ts";
 
 /** Starts the small TCP servers of `tcp.ts` as processes of their own: a client that blocks its thread is served too. */

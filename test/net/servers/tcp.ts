@@ -52,6 +52,14 @@ export const FAULTS = {
     },
   },
   foreign: { early: (session) => session.send(new TextEncoder().encode(FOREIGN)) },
+  /** As one that has no place for a newcomer, or waits for no request. */
+  foreignAtOnce: {
+    opened(session) {
+      session.send(new TextEncoder().encode(FOREIGN));
+      session.end();
+    },
+    early: nothing,
+  },
   doubles: {
     early(session, bytes) {
       session.send(bytes);

@@ -1,9 +1,8 @@
 import { Failure } from "../../../client/failure.ts";
 import type { Datagram } from "../../../client/udp-inbox.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketOptions } from "../../../client/udp-socket.ts";
-import { sameAddress } from "../../../net/address.ts";
 import { readBanner } from "../../../net/banner.ts";
-import type { Endpoint } from "../../../net/endpoint.ts";
+import { type Endpoint, sameAddressAndPort } from "../../../net/endpoint.ts";
 import type { Told } from "./look.ts";
 
 /** What came of one datagram from a port of its own. */
@@ -17,14 +16,14 @@ export class Attempt implements Disposable {
   sentAtMs = 0;
   readonly #target: Endpoint;
   readonly #payload: Uint8Array;
-  readonly #news: () => void;
+  readonly #changed: () => void;
   #socket: UdpSocket | null = null;
 
-  /** @param news something has come */
-  constructor(target: Endpoint, payload: Uint8Array, news: () => void) {
+  /** @param changed told of each answer, and of ICMP's */
+  constructor(target: Endpoint, payload: Uint8Array, changed: () => void) {
     this.#target = target;
     this.#payload = payload;
-    this.#news = news;
+    this.#changed = changed;
   }
 
   /** Opens the socket and sends. Null, or why the datagram did not leave. */
@@ -51,20 +50,19 @@ export class Attempt implements Disposable {
 
   #take(datagram: Datagram): void {
     const { bytes, from } = datagram;
-    const { address, port } = this.#target;
-    if (from === null || from.port !== port || !sameAddress(from.address, address)) return;
+    if (from === null || !sameAddressAndPort(from, this.#target)) return;
     const payload = this.#payload;
     if (Buffer.compare(bytes, payload) === 0) this.echo = datagram;
     else if (isBeginning(bytes, payload)) this.shortened = true;
     else if (readBanner(bytes) !== null) this.banner = true;
-    this.#news();
+    this.#changed();
   }
 
   /** Of ICMP's news only "too big" tells something of a size. */
   #heed({ icmp }: Failure): void {
     if (icmp === null || icmp.mtu === null || icmp.mtu <= 0) return;
     this.told = { mtu: icmp.mtu, by: icmp.by };
-    this.#news();
+    this.#changed();
   }
 
   [Symbol.dispose](): void {

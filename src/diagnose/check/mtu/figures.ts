@@ -27,7 +27,7 @@ export interface Picture extends PathKind {
 export type Way = "there" | "back" | "either";
 
 /** Whether datagrams of these sizes are lost on that way, as a plain program sends them: cut where it knows that it must. */
-export function isLostOn(way: Way, { there, arrived, back }: Stretch): boolean {
+function isLostOn(way: Way, { there, arrived, back }: Stretch): boolean {
   switch (way) {
     case "there":
       return there === "lost" || (there === "told" && arrived === false);
@@ -38,7 +38,7 @@ export function isLostOn(way: Way, { there, arrived, back }: Stretch): boolean {
   }
 }
 
-export function passesOn(way: Way, stretch: Stretch): boolean {
+function passesOn(way: Way, stretch: Stretch): boolean {
   const { there, arrived, back } = stretch;
   const passesThere = there === "passed" || (there === "told" && arrived === true);
   const passesBack = back === "whole" || back === "cut";

@@ -1,12 +1,13 @@
 import type { MtuResult, Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
+import { notMeasured } from "../unmeasured.ts";
 import { attribute, figuresOf, type Picture } from "./figures.ts";
 import { arrivedOf, SIZE_MAX } from "./look.ts";
 import type { Loss } from "./loss.ts";
 import { lowestTold, type PathKind, stretchesOf } from "./stretches.ts";
 import type { Swept } from "./sweep.ts";
 import { largestEcho, reducedOf, verdictsOf } from "./verdicts.ts";
-import { type Ends, notMeasured, problemOf, reducedNote } from "./words.ts";
+import { type Ends, problemOf, reducedNote } from "./words.ts";
 
 /** What was found out about the sizes that pass. */
 export interface MtuFindings {
@@ -16,7 +17,7 @@ export interface MtuFindings {
 }
 
 /** What the far end and this machine tell of datagrams. */
-export interface Teller {
+interface Teller {
   /** Whether the server sends banners. */
   readonly banners: boolean;
   /** Whether this machine says of a datagram that it came in fragments. */

@@ -6,9 +6,10 @@ export const SIZE_MAX = 65_507;
 /** Smallest: what fills a path of 68 bytes, the least that IPv4 allows (RFC 791, 3.2). */
 export const SIZE_MIN = 40;
 
-/** IP and UDP header bytes of a datagram (RFC 791, RFC 8200, RFC 768). */
-export const IPV4_HEADERS = 28;
-export const IPV6_HEADERS = 48;
+/** UDP header bytes (RFC 768); with those of IP (RFC 791, RFC 8200). */
+export const UDP_HEADER = 8;
+export const IPV4_HEADERS = 20 + UDP_HEADER;
+export const IPV6_HEADERS = 40 + UDP_HEADER;
 
 /** ICMP says of a datagram that it was too big. */
 export interface Told {

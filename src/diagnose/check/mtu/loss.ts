@@ -1,4 +1,4 @@
-import { arrivedOf, SIZE_MAX, type Sized } from "./look.ts";
+import { arrivedOf, SIZE_MAX, type Sized, UDP_HEADER } from "./look.ts";
 import { fragmentData } from "./sizes.ts";
 import type { PathKind } from "./stretches.ts";
 
@@ -80,7 +80,7 @@ export function measurableUpTo(loss: Loss, fits: number, kind: PathKind): number
   };
   if (isMeasurable(SIZE_MAX)) return SIZE_MAX;
   for (let fragments = Math.floor(SIZE_MAX / data); fragments >= 2; fragments--) {
-    const size = fragments * data - 8;
+    const size = fragments * data - UDP_HEADER;
     if (size > fits && isMeasurable(size)) return size;
   }
   return isMeasurable(fits) ? fits : 0;
@@ -88,7 +88,7 @@ export function measurableUpTo(loss: Loss, fits: number, kind: PathKind): number
 
 /** Packets of a datagram and of its echo. */
 function packetsOf(size: number, fits: number, { headers, ipv6 }: PathKind): number {
-  return size <= fits ? 2 : 2 * Math.ceil((size + 8) / fragmentData(fits + headers, ipv6));
+  return size <= fits ? 2 : 2 * Math.ceil((size + UDP_HEADER) / fragmentData(fits + headers, ipv6));
 }
 
 function shareOf({ packets, lost }: Loss): number {

@@ -72,11 +72,11 @@ export class Prober {
   async #ask(size: number, { dontFragment, tries }: Asking): Promise<Look> {
     const wake = new Wake();
     const attempts: Attempt[] = [];
-    const news = (): void => wake.notify();
-    this.#context.signal.addEventListener("abort", news);
+    const wakeUp = (): void => wake.notify();
+    this.#context.signal.addEventListener("abort", wakeUp);
     try {
       while (attempts.length < tries && !this.#isOver() && this.failure === null) {
-        const attempt = this.#attempt(size, news);
+        const attempt = this.#attempt(size, wakeUp);
         attempts.push(attempt);
         const notSent = await attempt.send(this.#context.sockets.openUdp, this.#options(dontFragment));
         if (notSent?.code === "too_big") return { ...NOTHING, there: "here" };
@@ -86,14 +86,14 @@ export class Prober {
       }
       return this.#lookOf(attempts, size);
     } finally {
-      this.#context.signal.removeEventListener("abort", news);
+      this.#context.signal.removeEventListener("abort", wakeUp);
       for (const attempt of attempts) attempt[Symbol.dispose]();
     }
   }
 
-  #attempt(size: number, news: () => void): Attempt {
+  #attempt(size: number, changed: () => void): Attempt {
     const payload = makePayload({ run: this.#run, flow: this.#tries++ }, 0, size);
-    return new Attempt(this.#asked.endpoint, payload, news);
+    return new Attempt(this.#asked.endpoint, payload, changed);
   }
 
   /** Not the source port that was asked for: each try has its own. */

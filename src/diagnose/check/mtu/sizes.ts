@@ -1,4 +1,4 @@
-import { SIZE_MAX, SIZE_MIN, type Sized, type Told } from "./look.ts";
+import { SIZE_MAX, SIZE_MIN, type Sized, type Told, UDP_HEADER } from "./look.ts";
 import {
   fateOf,
   largestThatFits,
@@ -12,8 +12,6 @@ import {
 
 /** MTUs that links and tunnels have, bytes: where to look first, so that little is left to be halved. */
 const USUAL_MTUS = [576, 1280, 1400, 1420, 1440, 1450, 1460, 1476, 1480, 1492, 1500, 4352, 8950, 9000];
-const UDP_HEADER = 8;
-
 const LARGE_SIZES = [2000, 16_000, 32_000, SIZE_MAX];
 
 /** Bytes round an edge that are looked at one by one: real paths lost payloads of 1,473 to 1,475 and nothing else. */

@@ -2,9 +2,11 @@ import { formatAddress } from "../../../net/address.ts";
 import { type Endpoint, hostOf } from "../../../net/endpoint.ts";
 import type { Hole, Note, Problem } from "../../result.ts";
 import { countText } from "../../words.ts";
-import { someText } from "../some-text.ts";
+import { rangeText, someText } from "../phrases.ts";
 import type { Picture, Way } from "./figures.ts";
+import { UDP_HEADER } from "./look.ts";
 import { fragmentData } from "./sizes.ts";
+import { largestThatFits } from "./stretches.ts";
 import type { Reduced, Verdict } from "./verdicts.ts";
 
 const WAY: Readonly<Record<Way, string>> = {
@@ -68,9 +70,7 @@ function fragmentsSay(verdict: Verdict): string {
 
 /** `payloads of 1,373 to 1,472 bytes` */
 function sizesText(lost: readonly Hole[]): string {
-  const ranges = lost.map(([from, to]) =>
-    from === to ? countText(from) : `${countText(from)} to ${countText(to)}`,
-  );
+  const ranges = lost.map(([from, to]) => rangeText(from, to));
   return `payloads of ${someText(ranges)} bytes`;
 }
 
@@ -94,9 +94,9 @@ function likelyOf(verdict: Verdict, picture: Picture): string {
 
 /** Whether datagrams of that size end in a fragment of one byte or little more. */
 function isOddTail(size: number, { headers, ipv6, stretches }: Picture): boolean {
-  const fits = stretches.findLast((stretch) => stretch.fits)?.to ?? 0;
+  const fits = largestThatFits(stretches);
   if (size <= fits) return false;
-  const inLast = (size + 8) % fragmentData(fits + headers, ipv6);
+  const inLast = (size + UDP_HEADER) % fragmentData(fits + headers, ipv6);
   return inLast > 0 && inLast <= 8;
 }
 
@@ -125,9 +125,4 @@ function narrowText(there: number | null, back: number | null): string {
     ...(back === null ? [] : [`${countText(back)} bytes ${WAY.back}`]),
   ];
   return parts.join(", ");
-}
-
-/** What could not be found out, and why. */
-export function notMeasured(what: string, why: string): Note {
-  return { code: "not_measured", says: `${what}: not measured (${why})` };
 }

@@ -2,8 +2,8 @@ import { Failure } from "../../../client/failure.ts";
 import { makePayload } from "../../../client/payload.ts";
 import type { HalfClose, TcpSession } from "../../../client/tcp-session.ts";
 import type { CheckSettings } from "../plan.ts";
+import { type Messages, whatCame } from "./messages.ts";
 import type { BulkSeen, TailSeen, Wrong } from "./seen.ts";
-import { type Messages, whatCame } from "./wrong.ts";
 
 /**
  * Nothing must move for so long, whatever `--timeout`, before many bytes count as stalled. A segment that is lost is
@@ -15,7 +15,7 @@ const STALL_MS_MIN = 3500;
 const TAIL_BYTES_MAX = 65_536;
 
 /** What became of the bulk, and why the session ended in it, if it did. */
-export interface BulkEnd {
+interface BulkEnd {
   readonly bulk: BulkSeen;
   readonly failure: Failure | null;
   readonly wrong: Wrong | null;
@@ -27,7 +27,7 @@ export interface BulkEnd {
  * it, and the next check of the same flow could not have it.
  * @param number of the bulk among the flow's messages
  */
-export async function measureBulk(
+export async function askBulk(
   session: TcpSession,
   messages: Messages,
   number: number,

@@ -1,12 +1,21 @@
-import type { Failure, FailureCode, Icmp } from "../../../client/failure.ts";
-import { formatAddress, sameAddress } from "../../../net/address.ts";
+import type { Failure, FailureCode } from "../../../client/failure.ts";
+import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { timeText } from "../../words.ts";
-import { routeTo } from "../commands.ts";
+import {
+  NO_ROUTE_ON_THE_WAY,
+  NOT_PERMITTED,
+  noInterface,
+  noSuchAddress,
+  noWayByAnEnd,
+  ONE_BACKEND_DEAF,
+  ONE_BACKEND_GONE,
+  rejected,
+} from "../causes.ts";
+import { captureTcp, endpointSlicesOf, FIREWALL_RULES, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
+import { alsoSilentText, flowOf, shareText, were } from "../phrases.ts";
 import { connectTimeoutMs } from "./flow.ts";
-import { backendsCommand, portCommand, sessionsCommand } from "./next.ts";
-import { flowOf, shareText, were } from "./phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
 import { isSession } from "./sessions.ts";
 
@@ -16,7 +25,23 @@ export function connectProblems(seen: TcpSeen): Problem[] {
     flow.failure !== null && !isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
   const groups = Map.groupBy(failed, ({ failure }) => `${codeOf(failure)} ${byOf(failure)}`);
-  return [...groups.values()].map((group) => problemOf(seen, group));
+  const told = [...groups.values()].filter(isTold);
+  // Systems send few such news a second: who heard none beside the one who tells is no sign of another fault.
+  const silent = told.length === 1 ? groups.get(SILENT) : undefined;
+  if (silent !== undefined) groups.delete(SILENT);
+  return [...groups.values()].map((group) => {
+    const problem = problemOf(seen, group);
+    if (silent === undefined || !isTold(group)) return problem;
+    return { ...problem, says: problem.says + alsoSilentText(silent.length) };
+  });
+}
+
+/** The key of those that heard nothing. */
+const SILENT = "timeout null";
+
+/** Whether ICMP told of it. */
+function isTold([first]: readonly Failed[]): boolean {
+  return first!.failure.icmp !== null;
 }
 
 interface Failed {
@@ -80,8 +105,10 @@ const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
   no_descriptors_here: descriptorsWords,
 };
 
-/** Where some were answered and others not, the backends behind one address differ, or the ways to them. */
-const ONE_OF_SEVERAL = "one backend is gone and still in rotation";
+/** Shows which Pods a Service has; where the name can be no Service's, the packets. */
+function backends({ asked }: TcpSeen, { own }: FlowSeen): string {
+  return endpointSlicesOf(asked.name) ?? captureTcp(asked.endpoint, own);
+}
 
 function isPartly({ flows }: TcpSeen): boolean {
   return flows.some(isAnswered);
@@ -89,31 +116,25 @@ function isPartly({ flows }: TcpSeen): boolean {
 
 function refusedWords(context: Context): Words {
   const { seen, flow, failure, count, connects } = context;
-  const next = backendsCommand(seen.asked, flow);
+  const next = backends(seen, flow);
   if (failure.code === "refused_or_unreachable") {
     const says = `${connects} ${were(count)} refused, or found no way there: the sockets of this system do not tell which`;
-    const likely = isPartly(seen) ? ONE_OF_SEVERAL : "nothing listens on that port, or there is no way there";
+    const likely = isPartly(seen)
+      ? ONE_BACKEND_GONE
+      : "nothing listens on that port, or there is no way there";
     return { says, likely, where: "path", next };
   }
   if (failure.icmp !== null) {
+    // A system that has no listener answers a SYN by a reset, so this is a rule.
     const says = `${connects} ${were(count)} refused by ${formatAddress(failure.icmp.by)} (ICMP port unreachable)`;
-    return { says, ...refuserOf(context, failure.icmp), next };
+    const cause = rejected(failure.icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address);
+    return { says, ...cause, next: endpointSlicesOf(seen.asked.name) ?? FIREWALL_RULES };
   }
   const says = `${connects} ${were(count)} refused${seen.bySystemCalls ? " by a reset" : ""}`;
   const likely = isPartly(seen)
-    ? "one backend does not listen and is still in rotation"
+    ? ONE_BACKEND_DEAF
     : "nothing listens on that port, or a firewall answers for it";
   return { says, likely, where: "far_end", next };
-}
-
-/** Who refuses by ICMP: a rule, since a system that has no listener answers a SYN by a reset. */
-function refuserOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
-  const rule = "a rule rejects it: a firewall's, or that of a Service without a ready endpoint";
-  if (flow.own !== null && sameAddress(by, flow.own.address)) {
-    return { likely: `${rule}, on this machine`, where: "this_machine" };
-  }
-  const own = sameAddress(by, seen.asked.endpoint.address);
-  return { likely: rule, where: own ? "far_end" : "path" };
 }
 
 /** Errors of connect(2) for which no packet has left. */
@@ -134,8 +155,7 @@ function unreachableWords(context: Context): Words {
   if (code === "no_such_address") return addressWords(context);
   if (code === "not_permitted_here") {
     const says = `this machine does not let ${connects} leave${word}`;
-    const likely = "a local firewall forbids it, or the source port is one for root";
-    return { says, likely, where: "this_machine", next: "nft list ruleset" };
+    return { says, ...NOT_PERMITTED };
   }
   if (code !== "unreachable") {
     return {
@@ -148,50 +168,33 @@ function unreachableWords(context: Context): Words {
   const next = routeTo(seen.asked.endpoint);
   if (icmp !== null) {
     const says = `${connects} found no way there, says ${formatAddress(icmp.by)} by ICMP${word}`;
-    return { says, ...tellerOf(context, icmp), next };
+    const router = isPartly(seen) ? ONE_BACKEND_GONE : NO_ROUTE_ON_THE_WAY;
+    const cause = noWayByAnEnd(icmp.by, flow.own?.address ?? null, seen.asked.endpoint.address);
+    return { says, ...(cause ?? { likely: router, where: "path" }), next };
   }
   const says = `${connects} found no way there${word}`;
   const likely = "this machine has no route there, or one that forbids it";
+  if (detail === "ENODEV") return { says, ...noInterface(seen.asked.endpoint) };
   // Where a route of this machine forbids it there is no end here either, whatever the error.
   if (NO_ROUTE.includes(detail) || flow.own === null) return { says, likely, where: "this_machine", next };
   const gone = "no machine on this link has that address, or a router on the way has no route there";
   return { says, likely: gone, where: "path", next };
 }
 
-/** Who says by ICMP that there is no way. */
-function tellerOf({ seen, flow }: Context, { by }: Icmp): Pick<Words, "likely" | "where"> {
-  if (flow.own !== null && sameAddress(by, flow.own.address)) {
-    return { likely: "no machine on this link has that address: it is down, or gone", where: "far_end" };
-  }
-  if (sameAddress(by, seen.asked.endpoint.address)) {
-    return { likely: "a firewall of the far end forbids it", where: "far_end" };
-  }
-  const router = "a router on the way has no route there, or forbids it";
-  return { likely: isPartly(seen) ? ONE_OF_SEVERAL : router, where: "path" };
-}
-
 function addressWords({ seen, failure }: Context): Words {
-  const { address } = seen.settings.source;
-  const from = address === undefined ? "any address of this family" : formatAddress(address);
-  return {
-    says: `this machine cannot connect from ${from}${failure.detail === "" ? "" : ` (${failure.detail})`}`,
-    likely:
-      address === undefined
-        ? "it has no IPv6, or no IPv4"
-        : "that is not one of its own, or of another family",
-    where: "this_machine",
-    next: "ip address",
-  };
+  const { from, cause } = noSuchAddress(seen.settings.source.address);
+  const detail = failure.detail === "" ? "" : ` (${failure.detail})`;
+  return { says: `this machine cannot connect from ${from}${detail}`, ...cause };
 }
 
 function timeoutWords({ seen, flow, connects }: Context): Words {
   return {
     says: `${connects} got no answer at all in ${timeText(connectTimeoutMs(seen.settings))}`,
     likely: isPartly(seen)
-      ? ONE_OF_SEVERAL
+      ? ONE_BACKEND_GONE
       : "packets are dropped on the way (a firewall, a NetworkPolicy), or the host is gone",
     where: "path",
-    next: backendsCommand(seen.asked, flow),
+    next: backends(seen, flow),
   };
 }
 
@@ -203,14 +206,14 @@ function portsWords({ seen, failure }: Context): Words {
       says: `source port ${port} is not free for a session to ${formatEndpoint(endpoint)} (${failure.detail})`,
       likely: "another process has it, or its last session was less than a minute ago (TIME-WAIT)",
       where: "this_machine",
-      next: portCommand(port),
+      next: tcpSocketsAt(port),
     };
   }
   return {
     says: `no source port is left for session ${seen.flows.length} to ${formatEndpoint(endpoint)} (${failure.detail})`,
     likely: "this machine has too many sessions to that end, open or in TIME-WAIT",
     where: "this_machine",
-    next: sessionsCommand(endpoint),
+    next: sessionsTo(endpoint),
   };
 }
 

@@ -6,9 +6,9 @@ import { RoundTrips } from "../../../client/round-trips.ts";
 import { TcpSession } from "../../../client/tcp-session.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import type { CheckContext, CheckSettings } from "../plan.ts";
-import { measureBulk } from "./bulk.ts";
+import { askBulk } from "./bulk.ts";
+import { type Messages, messageOf, whatCame } from "./messages.ts";
 import type { FlowSeen } from "./seen.ts";
-import { type Messages, messageOf, whatCame } from "./wrong.ts";
 
 /** A connect waits as long, whatever `--timeout`: one whose first three SYNs are lost takes 7 s. */
 const CONNECT_MS_MIN = 8000;
@@ -37,12 +37,12 @@ export function connectTimeoutMs({ timeoutMs }: CheckSettings): number {
 }
 
 /** Payload of an echo: a stream has no empty message. */
-export function echoBytes({ size }: CheckSettings): number {
+function echoBytes({ size }: CheckSettings): number {
   return Math.max(1, size);
 }
 
 /** Opens a session, has its echoes and maybe the bulk, and ends it by a reset. */
-export async function measureFlow(plan: FlowPlan): Promise<FlowSeen> {
+export async function askFlow(plan: FlowPlan): Promise<FlowSeen> {
   const draft = nothingYet();
   const { session, port } = await connect(plan);
   if (session instanceof Failure) {
@@ -139,9 +139,16 @@ async function echoOne(
   draft: Draft,
 ): Promise<void> {
   draft.failure = session.ended; // since the last echo
-  if (draft.failure !== null) return;
+  // Who says something else than a banner and ends the session has answered in place of the echo.
+  if (draft.failure !== null && session.excessBytes === 0) return;
   const message = messageOf(messages, number);
   draft.sent++;
+  if (draft.failure !== null) {
+    const { code, bytes, detail } = draft.failure;
+    draft.failure = new Failure("corrupted", bytes, detail || code, session.excess);
+    draft.wrong = whatCame(messages, number, message, session.excess);
+    return;
+  }
   const echo = await session.echo(message, timeoutMs);
   if (!(echo instanceof Failure)) {
     draft.received++;
@@ -161,7 +168,7 @@ async function carryBulk(
   { settings }: CheckContext,
   draft: Draft,
 ): Promise<void> {
-  const { bulk, failure, wrong } = await measureBulk(session, messages, settings.count, settings);
+  const { bulk, failure, wrong } = await askBulk(session, messages, settings.count, settings);
   draft.bulk = bulk;
   draft.failure = failure;
   draft.wrong = wrong;

@@ -1,10 +1,10 @@
-import { sleep } from "../../../client/deadlines.ts";
 import type { FailureCode } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import { ownEnd } from "../own-end.ts";
 import type { CheckContext } from "../plan.ts";
-import { type FlowPlan, measureFlow } from "./flow.ts";
+import { sideBySide } from "../side-by-side.ts";
+import { askFlow, type FlowPlan } from "./flow.ts";
 import { type FlowSeen, isAnswered } from "./seen.ts";
 
 /** Who has waited in vain for longer than this is not waited for by the next one. */
@@ -29,19 +29,18 @@ const HERE: readonly FailureCode[] = [
  * for 8 s. When of ten such sessions none is answered the rest is not begun. The same where it is this machine that
  * cannot begin any more.
  */
-export async function measureFlows(target: Endpoint, context: CheckContext): Promise<FlowSeen[]> {
+export async function askFlows(target: Endpoint, context: CheckContext): Promise<FlowSeen[]> {
   const { settings, signal } = context;
-  const count = settings.source.port === undefined ? settings.flows : 1;
   const planOf = planner(target, context);
   const flows: FlowSeen[] = [];
   let patient = true;
-  while (flows.length < count && !signal.aborted) {
-    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, count - flows.length);
+  while (flows.length < settings.flows && !signal.aborted) {
+    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, settings.flows - flows.length);
     const startMs = performance.now();
-    const batch = await measureSome(width, planOf, context);
+    const batch = await askSome(width, planOf, context);
     if (signal.aborted) break; // what was aborted says nothing of the address
     flows.push(...batch);
-    context.progress(flows.length / count);
+    context.progress(flows.length / settings.flows);
     if (batch.some(({ failure }) => failure !== null && HERE.includes(failure.code))) break;
     if (!patient && !batch.some(isAnswered)) break;
     if (batch.some(hasWaited) && performance.now() - startMs > VAIN_MS) patient = false;
@@ -55,13 +54,9 @@ function hasWaited({ connectMs, failure }: FlowSeen): boolean {
 }
 
 /** Some sessions side by side, begun `--interval` apart. */
-function measureSome(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
+function askSome(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
   const { settings, signal } = context;
-  const measure = async (place: number): Promise<FlowSeen> => {
-    if (place > 0) await sleep(place * settings.intervalMs, signal);
-    return measureFlow(planOf());
-  };
-  return Promise.all(Array.from({ length: width }, (_, place) => measure(place)));
+  return sideBySide(width, width * settings.intervalMs, signal, () => askFlow(planOf()));
 }
 
 /** Makes the plan of one session after another. */

@@ -1,17 +1,35 @@
-import { RoundTrips } from "../../../client/round-trips.ts";
-import type { Problem } from "../../result.ts";
+import type { Note, Problem } from "../../result.ts";
 import { countText, plural, timeText } from "../../words.ts";
-import { captureCommand, captureSynsCommand, sizesCommand } from "./next.ts";
-import { flowOf, shareText } from "./phrases.ts";
-import { type BulkSeen, type FlowSeen, isAnswered, type TailSeen, type TcpSeen } from "./seen.ts";
+import { captureSyns, captureTcp, sizesTo } from "../next.ts";
+import { flowOf, shareText } from "../phrases.ts";
+import {
+  type BulkSeen,
+  bulkOf,
+  type FlowSeen,
+  isAnswered,
+  roundTripsOf,
+  type TailSeen,
+  type TcpSeen,
+} from "./seen.ts";
 
 /** What is wrong with the way there of sessions that were answered: SYNs, large segments, the half-close. */
 export function pathProblems(seen: TcpSeen): Problem[] {
-  const carrier = seen.flows.find((flow) => flow.bulk !== null);
-  const problems = [synLost(seen)];
-  if (carrier !== undefined)
-    problems.push(stalled(seen, carrier, carrier.bulk!), halfClose(seen, carrier, carrier.bulk!));
-  return problems.filter((problem) => problem !== null);
+  const carriers = seen.flows.flatMap((flow) => (flow.bulk === null ? [] : [{ flow, bulk: flow.bulk }]));
+  return [
+    synLost(seen),
+    ...carriers.flatMap(({ flow, bulk }) => [stalled(seen, flow, bulk), halfClose(seen, flow, bulk)]),
+  ].filter((problem) => problem !== null);
+}
+
+/** A path MTU under the interface's, where everything passes. */
+export function pathNotes(seen: TcpSeen): Note[] {
+  const bulk = bulkOf(seen);
+  if (bulk === null || bulk.pathMtu === null || bulk.stalled || bulk.received < bulk.bytes) return [];
+  if (seen.interfaceMtu === null || bulk.pathMtu >= seen.interfaceMtu) return [];
+  const says =
+    `packets of ${countText(bulk.pathMtu)} bytes go there, ` +
+    `the interface has ${countText(seen.interfaceMtu)}; everything passes`;
+  return [{ code: "mtu_reduced", direction: "there", mtu: bulk.pathMtu, says }];
 }
 
 /**
@@ -28,9 +46,7 @@ const NEAR_MS = { before: 30, after: 250 };
 
 /** Connects that needed more than one SYN, while echoes are quick. */
 function synLost(seen: TcpSeen): Problem | null {
-  const trips = new RoundTrips();
-  for (const flow of seen.flows) trips.addAll(flow.roundTrips);
-  const echoMs = trips.quantile(0.5);
+  const echoMs = roundTripsOf(seen.flows).quantile(0.5);
   if (echoMs === null || echoMs > QUICK_MS) return null;
   const late = seen.flows.filter((flow) => isAnswered(flow) && neededMore(flow, echoMs));
   const first = late[0];
@@ -44,11 +60,17 @@ function synLost(seen: TcpSeen): Problem | null {
     count: late.length,
     flow: flowOf(seen.asked, first),
     says: `${shareText(late.length, connects, "connect")} took up to ${timeText(slowest)} (${how}), an echo takes ${timeText(echoMs)}`,
-    likely:
-      "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
+    likely: losesOthers(seen)
+      ? "the way loses packets, SYNs among them: a queue overflows, or a link is bad"
+      : "first packets of new flows are lost: a full accept queue, a race in conntrack, a rate limit of SYNs",
     where: "path",
-    next: captureSynsCommand(seen.asked.endpoint),
+    next: captureSyns(seen.asked.endpoint.port),
   };
+}
+
+/** Whether echoes had to be sent again as well. In the bulk that is the way of TCP, which finds out what a way takes. */
+function losesOthers({ flows }: TcpSeen): boolean {
+  return flows.some(({ bulk, retransmits }) => bulk === null && (retransmits ?? 0) > 0);
 }
 
 function neededMore({ connectMs, synRetransmits }: FlowSeen, echoMs: number): boolean {
@@ -74,7 +96,7 @@ function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null 
       code: "silent",
       likely: "the server or a proxy stopped reading, or the way has broken",
       where: "far_end",
-      next: captureCommand(seen.asked.endpoint, flow.own),
+      next: captureTcp(seen.asked.endpoint, flow.own),
     };
   }
   // Acknowledgements are small: where none came, no full segment did get there.
@@ -90,7 +112,7 @@ function stalled(seen: TcpSeen, flow: FlowSeen, bulk: BulkSeen): Problem | null 
     mtu: null,
     likely,
     where: "path",
-    next: sizesCommand(seen.asked),
+    next: sizesTo(seen.asked),
   };
 }
 
@@ -106,7 +128,7 @@ function halfClose(seen: TcpSeen, flow: FlowSeen, { tail, stallMs }: BulkSeen): 
   const common = {
     flow: flowOf(seen.asked, flow),
     where,
-    next: captureCommand(seen.asked.endpoint, flow.own),
+    next: captureTcp(seen.asked.endpoint, flow.own),
   } as const;
   if (tail.kind === "cut") {
     return {

@@ -1,11 +1,11 @@
 import { type Quantiles, RoundTrips } from "../../../client/round-trips.ts";
 import { hostOf } from "../../../net/endpoint.ts";
-import type { CheckResult, MtuResult } from "../../result.ts";
+import type { CheckResult, MessageCounts, MtuResult } from "../../result.ts";
 import { serversSeen, translationOf } from "../servers.ts";
 import { unevenNote } from "../uneven.ts";
+import { countWrong } from "./answers.ts";
 import { notesOf, problemsOf } from "./judge.ts";
-import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
-import { countWrong } from "./wrong-bytes.ts";
+import { bulkOf, type FlowSeen, isAnswered, roundTripsOf, type TcpSeen } from "./seen.ts";
 
 /** What is told of an address that was asked by TCP. Pure. */
 export function resultOf(seen: TcpSeen): CheckResult {
@@ -15,7 +15,7 @@ export function resultOf(seen: TcpSeen): CheckResult {
   const { source, destination, notes } = translationOf(asked.endpoint, spoke.length > 0 ? spoke : flows);
   const uneven = unevenNote(servers);
   const problems = problemsOf(seen);
-  const bulk = flows.find((flow) => flow.bulk !== null)?.bulk ?? null;
+  const bulk = bulkOf(seen);
   return {
     target: asked.target,
     protocol: "tcp",
@@ -43,12 +43,10 @@ export function resultOf(seen: TcpSeen): CheckResult {
 }
 
 function timesOf(flows: readonly FlowSeen[]): Pick<CheckResult, "connectMs" | "firstByteMs" | "rttMs"> {
-  const roundTrips = new RoundTrips();
-  for (const flow of flows) roundTrips.addAll(flow.roundTrips);
   return {
     connectMs: quantilesOf(flows.map(({ connectMs }) => connectMs)),
     firstByteMs: quantilesOf(flows.map(({ firstByteMs }) => firstByteMs)),
-    rttMs: roundTrips.quantiles(),
+    rttMs: roundTripsOf(flows).quantiles(),
   };
 }
 
@@ -58,10 +56,8 @@ function quantilesOf(times: readonly (number | null)[]): Quantiles | null {
   return trips.quantiles();
 }
 
-type CountNames = "sent" | "received" | "lost" | "duplicated" | "reordered" | "corrupted" | "foreign";
-
 /** A message in whose place other bytes came is counted as these, and not as lost as well. */
-function countsOf(flows: readonly FlowSeen[]): Pick<CheckResult, CountNames> {
+function countsOf(flows: readonly FlowSeen[]): MessageCounts {
   return {
     sent: sum(flows.map((flow) => flow.sent)),
     received: sum(flows.map((flow) => flow.received)),
@@ -78,7 +74,7 @@ function synRetransmitsOf(flows: readonly FlowSeen[]): number | null {
   return known.length === 0 ? null : sum(known);
 }
 
-/** What the kernel knew, where it says it: sent again over all sessions, the others of the one that came furthest. */
+/** What the kernel knew, where it says it: segments sent again over all sessions, the others of the one that came furthest. */
 function kernelsOf(flows: readonly FlowSeen[]): CheckResult["tcp"] {
   const known = flows.filter(({ info }) => info !== null);
   const info = (known.find(({ bulk }) => bulk !== null) ?? known.at(-1))?.info ?? null;

@@ -1,6 +1,6 @@
 import type { TcpInfo } from "../../../client/dial.ts";
 import type { Failure } from "../../../client/failure.ts";
-import type { RoundTrips } from "../../../client/round-trips.ts";
+import { RoundTrips } from "../../../client/round-trips.ts";
 import type { Banner } from "../../../net/banner.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import type { Asked, CheckSettings } from "../plan.ts";
@@ -81,6 +81,18 @@ export interface TailSeen {
   readonly due: number;
   /** Null where no end came within `stallMs`. */
   readonly endedBy: "fin" | "reset" | null;
+}
+
+/** What became of the bulk; null where no session came so far. */
+export function bulkOf({ flows }: Pick<TcpSeen, "flows">): BulkSeen | null {
+  return flows.find((flow) => flow.bulk !== null)?.bulk ?? null;
+}
+
+/** The round trips of all sessions. */
+export function roundTripsOf(flows: readonly FlowSeen[]): RoundTrips {
+  const all = new RoundTrips();
+  for (const flow of flows) all.addAll(flow.roundTrips);
+  return all;
 }
 
 /** Whether it got one right echo at least. */

@@ -1,9 +1,12 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
 import type { Problem } from "../../result.ts";
 import { listText, timeText } from "../../words.ts";
-import { captureCommand, logsCommand } from "./next.ts";
-import { flowOf, rangeText, shareText, were } from "./phrases.ts";
+import { captureTcp, logsOf } from "../next.ts";
+import { flowOf, rangeText, shareText, were } from "../phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
+
+/** A SYN is acknowledged as a byte is (RFC 9293, 3.4), and counted by tcp_info(7) with the others. */
+const SYN_BYTES = 1;
 
 /** What is wrong with sessions that ended, or fell silent, before all their echoes were back. */
 export function sessionProblems(seen: TcpSeen): Problem[] {
@@ -34,7 +37,7 @@ const CODES: Readonly<Partial<Record<FailureCode, SessionCode | null>>> = {
   timeout: "silent", // the kernel has sent again for so long that it gave up
   closed: "closed",
   unreachable: "unreachable",
-  corrupted: null, // see wrong-bytes.ts
+  corrupted: null, // see answers.ts
 };
 
 function codeOf({ code }: Failure): SessionCode | null {
@@ -53,7 +56,8 @@ function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Probl
   const code = cause === "turned_away" ? (someClosed ? "closed" : "reset") : cause;
   const facts = code === "unreachable" ? { by: null } : code === "silent" ? {} : { bytes: failure.bytes };
   const words = code === "silent" ? silentWords(seen, group) : endedWords(seen, code, group);
-  const next = logsCommand(flow) ?? captureCommand(seen.asked.endpoint, flow.own);
+  const capture = captureTcp(seen.asked.endpoint, flow.own);
+  const next = words.where === "path" ? capture : (logsOf(flow.banner) ?? capture);
   return { code, ...facts, flow: flowOf(seen.asked, flow), ...words, next };
 }
 
@@ -71,10 +75,14 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
   if (greeted.length > 0)
     parts.push(`${shareText(greeted.length, total, "session")} got a banner and no echo`);
   if (stalled.length > 0) {
-    const bytes = rangeText(stalled.map(({ failure }) => failure.bytes));
+    const bytes = bytesText(stalled);
     parts.push(`${shareText(stalled.length, total, "session")} fell silent after ${bytes} echoed bytes`);
   }
   const says = `${listText(parts)} in ${patience}`;
+  if (group.every(isUnheard)) {
+    const there = "what was sent last does not arrive: the far end acknowledges none of it";
+    return { says, likely: `${there} (the way has broken, or lets no such sizes pass)`, where: "path" };
+  }
   if (mute === 0 && stalled.length > 0) {
     return { says, likely: "the server hangs or has died, or the way to it has broken", where: "far_end" };
   }
@@ -83,6 +91,18 @@ function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
       ? "the server is stopped or hangs (the kernel accepts for it), or a proxy has accepted for one that is not there"
       : "the server hangs after its banner";
   return { says, likely: seen.flows.some(isAnswered) ? `one backend: ${likely}` : likely, where: "far_end" };
+}
+
+/** Echoed bytes by the end of each: `64`, `64 to 1,280`. */
+function bytesText(group: readonly Failed[]): string {
+  const bytes = group.map(({ failure }) => failure.bytes);
+  return rangeText(Math.min(...bytes), Math.max(...bytes));
+}
+
+/** Whether the far end's kernel, which acknowledges for a server that hangs, got nothing of what has no echo. */
+function isUnheard({ flow: { info, retransmits }, failure }: Failed): boolean {
+  const acknowledged = info?.acknowledgedBytes ?? null;
+  return acknowledged !== null && acknowledged <= failure.bytes + SYN_BYTES && (retransmits ?? 0) > 0;
 }
 
 /** How sessions ended, in words. */
@@ -94,16 +114,15 @@ function endText(code: Exclude<SessionCode, "silent">, group: readonly Failed[])
 }
 
 function endedWords(seen: TcpSeen, code: Exclude<SessionCode, "silent">, group: readonly Failed[]): Words {
-  const bytes = group.map(({ failure }) => failure.bytes);
   const detail = group[0]!.failure.detail;
   const word =
     code === "reset" && detail !== "" && detail !== "ECONNRESET" && detail !== "EPIPE" ? ` (${detail})` : "";
   const share = shareText(group.length, seen.flows.length, "session");
-  const says = `${share} ${were(group.length)} ${endText(code, group)} after ${rangeText(bytes)} echoed bytes${word}`;
+  const says = `${share} ${were(group.length)} ${endText(code, group)} after ${bytesText(group)} echoed bytes${word}`;
   if (code === "unreachable") {
     return { says, likely: "the host or a link on the way went down", where: "path" };
   }
-  const atOnce = bytes.every((count) => count === 0);
+  const atOnce = group.every(({ failure }) => failure.bytes === 0);
   const likely = atOnce
     ? "the server or a proxy turns newcomers away (a limit, a drain, no backend), or it is no echo server"
     : "the server or a proxy on the way ends sessions early (a restart, a drain, a limit of time or bytes)";

@@ -1,15 +1,21 @@
 import { sameAddress } from "../../../net/address.ts";
 import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
-import type { Note, Problem } from "../../result.ts";
+import type { MessageCounts, Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { udpSocketsAt, watchUdp } from "../commands.ts";
-import { someText } from "../some-text.ts";
-import { nameOf, portOf, totalsOf, type UdpSeen } from "./seen.ts";
+import { captureUdp, udpSocketsAt } from "../next.ts";
+import { flowOf, someText } from "../phrases.ts";
+import { portOf, totalsOf, type UdpSeen } from "./seen.ts";
 
 /** Verdicts of answers that came and are not as they should be. */
 
 export function answerProblems(seen: UdpSeen): Problem[] {
-  return [...otherAddress(seen), ...duplicated(seen), ...corrupted(seen), ...foreign(seen)];
+  const crossed = seen.flows.reduce((sum, flow) => sum + flow.crossed, 0);
+  return [
+    ...otherAddress(seen),
+    ...counted(seen, "duplicated", duplicatedWords),
+    ...counted(seen, "corrupted", corruptedWords),
+    ...counted(seen, "foreign", (counts) => foreignWords(counts, crossed)),
+  ];
 }
 
 export function answerNotes(seen: UdpSeen): Note[] {
@@ -34,7 +40,7 @@ function otherAddress(seen: UdpSeen): Problem[] {
     {
       code: "other_address",
       from: from[0],
-      flow: nameOf(seen, flows[0]),
+      flow: flowOf(seen.asked, flows[0]),
       says: `${plural(count, "answer")} to ${formatEndpoint(endpoint)} came from ${someText(from)}`,
       likely: `${server}, or the way back misses a translation`,
       where: "far_end",
@@ -43,58 +49,48 @@ function otherAddress(seen: UdpSeen): Problem[] {
   ];
 }
 
-function duplicated(seen: UdpSeen): Problem[] {
-  const flow = seen.flows.find(({ counts }) => counts.duplicated > 0);
+type Words = Pick<Problem, "says" | "likely" | "where">;
+
+/** Answers of a kind that must not be, counted over all flows; none where there are none. */
+function counted(
+  seen: UdpSeen,
+  code: "duplicated" | "corrupted" | "foreign",
+  wordsOf: (counts: MessageCounts) => Words,
+): Problem[] {
+  const flow = seen.flows.find(({ counts }) => counts[code] > 0);
   if (flow === undefined) return [];
-  const { duplicated: count, received } = totalsOf(seen.flows);
-  return [
-    {
-      code: "duplicated",
-      count,
-      flow: nameOf(seen, flow),
-      says: `${plural(count, "answer")} came again, beside ${countText(received)} that came once`,
-      likely: "two ways lead there at once (a bridge, a mirrored port), or the server answers twice",
-      where: "path",
-      next: watchUdp(portOf(seen, flow)),
-    },
-  ];
+  const counts = totalsOf(seen.flows);
+  const next = captureUdp(portOf(seen, flow));
+  return [{ code, count: counts[code], flow: flowOf(seen.asked, flow), ...wordsOf(counts), next }];
 }
 
-function corrupted(seen: UdpSeen): Problem[] {
-  const flow = seen.flows.find(({ counts }) => counts.corrupted > 0);
-  if (flow === undefined) return [];
-  const { corrupted: count, sent } = totalsOf(seen.flows);
-  return [
-    {
-      code: "corrupted",
-      count,
-      flow: nameOf(seen, flow),
-      says: `${plural(count, "answer")} to ${plural(sent, "datagram")} came with other bytes than were sent`,
-      likely: "the server changes what it echoes, or something on the way rewrites it: checksums are right",
-      where: "far_end",
-      next: watchUdp(portOf(seen, flow)),
-    },
-  ];
+function duplicatedWords({ duplicated, received }: MessageCounts): Words {
+  return {
+    says: `${plural(duplicated, "answer")} came again, beside ${countText(received)} that came once`,
+    likely: "two ways lead there at once (a bridge, a mirrored port), or the server answers twice",
+    where: "path",
+  };
 }
 
-function foreign(seen: UdpSeen): Problem[] {
-  const flow = seen.flows.find(({ counts }) => counts.foreign > 0);
-  if (flow === undefined) return [];
-  const { foreign: count } = totalsOf(seen.flows);
-  const crossed = seen.flows.reduce((sum, each) => sum + each.crossed, 0);
+function corruptedWords({ corrupted, sent }: MessageCounts): Words {
+  return {
+    says: `${plural(corrupted, "answer")} to ${plural(sent, "datagram")} came with other bytes than were sent`,
+    likely: "the server changes what it echoes, or something on the way rewrites it: checksums are right",
+    where: "far_end",
+  };
+}
+
+/** @param crossed how many of the foreign ones another flow of this check had sent */
+function foreignWords({ foreign, lost, received, sent }: MessageCounts, crossed: number): Words {
   const whose = crossed === 0 ? "" : `, ${countText(crossed)} of them what another flow sent`;
-  return [
-    {
-      code: "foreign",
-      count,
-      flow: nameOf(seen, flow),
-      says: `${plural(count, "answer")} held what the flow did not send${whose}`,
-      likely:
-        crossed > 0
-          ? "the server, or a translation on the way back, gives one client another's answers"
-          : "what answers there is no echo, or answers to the port's last owner still come",
-      where: "far_end",
-      next: watchUdp(portOf(seen, flow)),
-    },
-  ];
+  const none =
+    received > 0 || lost === 0 ? "" : `; ${countText(lost)} of ${plural(sent, "datagram")} got no answer`;
+  return {
+    says: `${plural(foreign, "answer")} held what the flow did not send${whose}${none}`,
+    likely:
+      crossed > 0
+        ? "the server, or a translation on the way back, gives one client another's answers"
+        : "what answers there is no echo, or answers to the port's last owner still come",
+    where: "far_end",
+  };
 }

@@ -2,9 +2,9 @@ import type { Failure } from "../../../client/failure.ts";
 import { FlowMessages } from "../../../client/flow-messages.ts";
 import type { FlowKey } from "../../../client/payload.ts";
 import type { Datagram } from "../../../client/udp-inbox.ts";
-import { type Address, formatAddress, sameAddress } from "../../../net/address.ts";
+import { type Address, formatAddress } from "../../../net/address.ts";
 import { type Banner, readBanner } from "../../../net/banner.ts";
-import { type Endpoint, formatEndpoint, isLinkLocal } from "../../../net/endpoint.ts";
+import { type Endpoint, formatEndpoint, ownEndTo, sameAddressAndPort } from "../../../net/endpoint.ts";
 import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./seen.ts";
 
 /** Who sends news or answers for others: so many are told apart, and what any more of them send is left out. */
@@ -21,13 +21,13 @@ const LARGE_BYTES = 16 * 1024;
 const NO_TEXT = 0x80;
 
 /** What was thrown away on this machine, as `UdpFlow` has it. */
-export interface Dropped {
+interface Dropped {
   readonly dropped: number;
   readonly droppedByKernel: number | null;
 }
 
 /** What a flow's messages are like. */
-export interface BookOptions {
+interface BookOptions {
   readonly size: number;
   readonly timeoutMs: number;
 }
@@ -70,7 +70,8 @@ export class FlowBook {
 
   /** Something came, from whomever. */
   take(datagram: Datagram): void {
-    const asked = isFrom(datagram, this.#target);
+    const { from } = datagram;
+    const asked = from !== null && sameAddressAndPort(from, this.#target);
     if (!this.#takeBanner(datagram) && !this.#takePayload(datagram, asked)) {
       this.#noise++;
       return;
@@ -85,7 +86,7 @@ export class FlowBook {
   /** The socket told an error: most are ICMP's. */
   fail(failure: Failure): void {
     const { code, icmp, detail } = failure;
-    if (icmp !== null && icmp.to !== null && !isSame(icmp.to, this.#target)) return;
+    if (icmp !== null && icmp.to !== null && !sameAddressAndPort(icmp.to, this.#target)) return;
     const by = icmp?.by ?? null;
     if (code === "too_big") {
       const { count } = this.#narrow ?? { count: 0 };
@@ -102,12 +103,13 @@ export class FlowBook {
   /**
    * What is known of the flow now.
    * @param local this end as its socket has it
-   * @param way this end's address as the system would choose it; null where it does not say
+   * @param own this end's address as the system would choose it; null where it does not say
    * @returns where `astray` is 0: other flows know of that
    */
-  seen(local: Endpoint, way: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
+  seen(local: Endpoint, own: Address | null, { dropped, droppedByKernel }: Dropped): UdpFlowSeen {
+    const address = this.#to ?? own;
     return {
-      own: ownEnd(local, this.#to ?? way, this.#target),
+      own: address === null ? null : ownEndTo(this.#target, address, local.port),
       counts: { ...this.messages.counts },
       notSent: this.notSent,
       astray: 0,
@@ -170,21 +172,6 @@ export class FlowBook {
   }
 }
 
-function ownEnd(local: Endpoint, address: Address | null, { zone }: Endpoint): Endpoint | null {
-  if (address === null) return null;
-  const end = { address, port: local.port };
-  return zone !== undefined && isLinkLocal(address) ? { ...end, zone } : end;
-}
-
 function largest(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.max(a, b);
-}
-
-function isFrom({ from }: Datagram, target: Endpoint): boolean {
-  return from !== null && isSame(from, target);
-}
-
-/** Zones are left out: a system may name one by its number. */
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && sameAddress(a.address, b.address);
 }

@@ -1,12 +1,13 @@
-import { sleep } from "../../../client/deadlines.ts";
 import { Failure } from "../../../client/failure.ts";
 import { newRun } from "../../../client/payload.ts";
 import { RoundTrips } from "../../../client/round-trips.ts";
-import { UdpFlow, wayTo } from "../../../client/udp-flow.ts";
+import { UdpFlow } from "../../../client/udp-flow.ts";
 import type { Address } from "../../../net/address.ts";
-import type { Asked, CheckContext, CheckSettings } from "../plan.ts";
-import { askFlow } from "./ask-flow.ts";
+import { ownEnd } from "../own-end.ts";
+import type { Asked, CheckContext } from "../plan.ts";
+import { sideBySide } from "../side-by-side.ts";
 import { FlowBook } from "./book.ts";
+import { askFlow } from "./flow.ts";
 import { isFlawless, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
 
 /** So many flows are asked side by side at most: the network is not to suffer from the question. */
@@ -20,10 +21,8 @@ const PORTS_MAX = 3;
 
 /** Asks an address by new flows, each from a source port of its own, and tells what was measured. */
 export async function askFlows(asked: Asked, context: CheckContext): Promise<UdpSeen> {
-  const { address } = context.settings.source;
-  const { openUdp, bySystemCalls } = context.sockets;
-  const way = await wayTo(asked.endpoint, address === undefined ? {} : { address }, openUdp);
-  const run = new FlowRun(asked, context, way instanceof Failure ? null : way.address);
+  const own = await ownEnd(asked.endpoint, context);
+  const run = new FlowRun(asked, context, own?.address ?? null);
   await run.askAll();
   return {
     asked,
@@ -31,14 +30,9 @@ export async function askFlows(asked: Asked, context: CheckContext): Promise<Udp
     flows: run.seen(),
     notOpened: run.notOpened,
     rttMs: run.roundTrips.quantiles(),
-    bySystemCalls,
+    bySystemCalls: context.sockets.bySystemCalls,
     interrupted: run.interrupted,
   };
-}
-
-/** How many flows are asked: of one source port one, since whatever leaves from it is the same flow. */
-function flowsOf({ flows, source }: CheckSettings): number {
-  return source.port === undefined ? flows : 1;
 }
 
 /** A flow that was asked. */
@@ -54,7 +48,7 @@ class FlowRun {
   interrupted = false;
   readonly #asked: Asked;
   readonly #context: CheckContext;
-  readonly #way: Address | null;
+  readonly #own: Address | null;
   readonly #run = newRun();
   readonly #total: number;
   /** In the order of their beginning; where a flow could not be opened there is none. */
@@ -65,11 +59,11 @@ class FlowRun {
   #begun = 0;
   #keys = 0;
 
-  constructor(asked: Asked, context: CheckContext, way: Address | null) {
+  constructor(asked: Asked, context: CheckContext, own: Address | null) {
     this.#asked = asked;
     this.#context = context;
-    this.#way = way;
-    this.#total = flowsOf(context.settings);
+    this.#own = own;
+    this.#total = context.settings.flows;
     this.#progress = new Progress(this.#total * context.settings.count, context);
   }
 
@@ -83,8 +77,7 @@ class FlowRun {
     const lanes = Math.min(this.#total, FLOWS_AT_ONCE);
     const { settings, signal } = this.#context;
     const spreadMs = Math.min(settings.intervalMs, SPREAD_MS_MAX);
-    const lane = async (number: number): Promise<void> => {
-      if (number > 0) await sleep((spreadMs * number) / lanes, signal);
+    const lane = async (): Promise<void> => {
       while (this.#begun < this.#total && this.notOpened === null && !this.interrupted) {
         const index = this.#begun++;
         const done = await this.#ask();
@@ -93,7 +86,7 @@ class FlowRun {
         else this.notOpened ??= done;
       }
     };
-    await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)));
+    await sideBySide(lanes, spreadMs, signal, lane);
     await this.#askForBanners();
   }
 
@@ -106,17 +99,23 @@ class FlowRun {
     const without = this.#done.flatMap((each, index) =>
       each !== undefined && each.seen.banner === null && isFlawless(each.seen) ? [index] : [],
     );
-    await Promise.all(without.slice(0, FLOWS_AT_ONCE).map((index) => this.#askAgain(index)));
+    for (let from = 0; from < without.length && !this.interrupted; from += FLOWS_AT_ONCE) {
+      const some = without.slice(from, from + FLOWS_AT_ONCE);
+      const found = await Promise.all(some.map((index) => this.#askAgain(index)));
+      if (!found.includes(true)) return; // it is not for the ports
+    }
   }
 
-  async #askAgain(index: number): Promise<void> {
+  /** Whether another port made a difference. */
+  async #askAgain(index: number): Promise<boolean> {
     for (let port = 0; port < PORTS_MAX && !this.interrupted; port++) {
       const done = await this.#ask();
-      if (done instanceof Failure) return; // as many flows as were asked for there are
+      if (done instanceof Failure) return false; // as many flows as were asked for there are
       if (done.seen.banner === null && isFlawless(done.seen)) continue;
       this.#done[index] = done;
-      return;
+      return true;
     }
+    return false;
   }
 
   /** One flow, from a new source port, or why there is none. */
@@ -130,11 +129,10 @@ class FlowRun {
     const book = new FlowBook({ run: this.#run, flow: key }, this.#asked.endpoint, settings, (other) =>
       this.#astray.set(other, (this.#astray.get(other) ?? 0) + 1),
     );
-    const end = await askFlow(flow, book, settings, () => this.#progress.step());
-    if (end === "interrupted") this.interrupted = true;
-    else book.messages.tracker.finish();
+    if (await askFlow(flow, book, settings, () => this.#progress.step())) book.messages.tracker.finish();
+    else this.interrupted = true;
     this.roundTrips.addAll(book.messages.roundTrips);
-    return { key, seen: book.seen(flow.local, this.#way, flow) };
+    return { key, seen: book.seen(flow.local, this.#own, flow) };
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
-import { formatAddress } from "../../../net/address.ts";
 import { formatEndpoint } from "../../../net/endpoint.ts";
 import type { Problem } from "../../result.ts";
 import { plural } from "../../words.ts";
-import { routeTo } from "../commands.ts";
-import { nameOf, type UdpSeen } from "./seen.ts";
+import { NOT_PERMITTED, noInterface, noSuchAddress } from "../causes.ts";
+import { FIREWALL_RULES, routeTo, udpSocketsAt } from "../next.ts";
+import { flowOf } from "../phrases.ts";
+import type { UdpSeen } from "./seen.ts";
 
 /** Verdicts of what kept this machine from sending. */
 
@@ -14,15 +15,15 @@ export function localProblems(seen: UdpSeen): Problem[] {
   const stopped = seen.flows.find((flow) => flow.notSent !== null && flow.news.length === 0);
   const failure = seen.notOpened ?? stopped?.notSent ?? null;
   if (failure === null) return [];
-  const by = { by: null };
   const { code, says, likely, next } = localOf(seen, failure);
-  const facts = code === "unreachable" ? by : {};
-  return [{ code, ...facts, flow: nameOf(seen, stopped), says, likely, where: "this_machine", next }];
+  const facts = code === "unreachable" || code === "refused" ? { by: null } : {};
+  return [{ code, ...facts, flow: flowOf(seen.asked, stopped), says, likely, where: "this_machine", next }];
 }
 
 function localOf(seen: UdpSeen, failure: Failure): Local {
   const { asked, flows, settings } = seen;
-  const { port, address } = settings.source;
+  const { port } = settings.source;
+  const address = noSuchAddress(settings.source.address);
   const how: Partial<Record<FailureCode, Local>> = {
     no_ports_here: {
       code: "no_ports_here",
@@ -34,7 +35,7 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
       code: "no_ports_here",
       says: `source port ${port} is in use on this machine`,
       likely: "another program, or another check, has it",
-      next: `ss -anup sport = :${port}`,
+      next: udpSocketsAt(port!),
     },
     no_descriptors_here: {
       code: "no_descriptors_here",
@@ -44,18 +45,19 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     },
     no_such_address: {
       code: "unreachable",
-      says: `this machine cannot send from ${address === undefined ? "any address of this family" : formatAddress(address)}`,
-      likely:
-        address === undefined
-          ? "it has no IPv6, or no IPv4"
-          : "that is not one of its own, or of another family",
-      next: "ip address",
+      says: `this machine cannot send from ${address.from}`,
+      ...address.cause,
+    },
+    refused: {
+      code: "refused",
+      says: `this machine refuses to send it (${failure.detail})`,
+      likely: "a rule of a local firewall rejects it",
+      next: FIREWALL_RULES,
     },
     not_permitted_here: {
       code: "unreachable",
       says: `this machine does not let it leave (${failure.detail})`,
-      likely: "a local firewall forbids it, or the source port is one for root",
-      next: "nft list ruleset",
+      ...NOT_PERMITTED,
     },
   };
   const noWay = {
@@ -63,6 +65,7 @@ function localOf(seen: UdpSeen, failure: Failure): Local {
     says: `nothing could be sent to ${formatEndpoint(asked.endpoint)} (${failure.detail || failure.code})`,
     likely: "this machine has no route there",
     next: routeTo(asked.endpoint),
+    ...(failure.detail === "ENODEV" ? noInterface(asked.endpoint) : {}),
   };
   // A socket that is open has its port: what it then lacks is an address to send from (EADDRNOTAVAIL).
   return seen.notOpened === null && failure.code === "no_ports_here" ? noWay : (how[failure.code] ?? noWay);

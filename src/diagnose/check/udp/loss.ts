@@ -1,7 +1,17 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
-import { endpointSlicesOf, traceUdp, udpSocketsAt } from "../commands.ts";
-import { isAnswered, isSilent, lostOf, nameOf, totalsOf, type UdpFlowSeen, type UdpSeen } from "./seen.ts";
+import { endpointSlicesOf, sizesOf, traceUdp, udpSocketsAt } from "../next.ts";
+import { flowOf } from "../phrases.ts";
+import {
+  fewAreTold,
+  hasBegunLate,
+  isAnswered,
+  isSilent,
+  lostOf,
+  totalsOf,
+  type UdpFlowSeen,
+  type UdpSeen,
+} from "./seen.ts";
 
 /** Verdicts of datagrams that did not come back though others did. */
 
@@ -54,19 +64,29 @@ function lossesOf(seen: UdpSeen): Losses {
   const { flows, interrupted } = seen;
   const losses: Losses = { whole: [], echoes: [], first: [], anywhere: [] };
   const narrow = flows.some((flow) => flow.narrow !== null);
+  const refused = fewAreTold(flows);
+  const begun = refused && flows.some(hasBegunLate);
   // Where no flow heard anything that is another verdict's.
-  if (!flows.some(({ heard }) => heard)) return losses;
+  if (!flows.some(({ heard }) => heard) || isNoEcho(flows)) return losses;
   for (const flow of flows) {
     if (lostOf(flow) === 0 || flow.news.length > 0) continue;
     if (isSilent(flow)) {
-      if (!interrupted) losses.whole.push(flow);
-    } else if (flow.firstBack === null) losses.echoes.push(flow);
+      if (!interrupted && !refused) losses.whole.push(flow);
+    } else if (flow.firstBack === null && flow.banner !== null) losses.echoes.push(flow);
     else if (lostOf(flow) !== flow.firstBack) losses.anywhere.push(flow);
-    else if (!narrow && !isCutAfterLoss(flow)) losses.first.push(flow);
+    else if (!narrow && !begun && !isCutAfterLoss(flow)) losses.first.push(flow);
   }
   return isOfEach(losses.first, flows)
     ? losses
     : { ...losses, first: [], anywhere: [...losses.first, ...losses.anywhere] };
+}
+
+/** What answers there is no echo, or changes all that it echoes: that it does not answer each time is none of the path. */
+function isNoEcho(flows: readonly UdpFlowSeen[]): boolean {
+  const { corrupted, foreign } = totalsOf(flows);
+  return (
+    corrupted + foreign > 0 && flows.every(({ firstBack, banner }) => firstBack === null && banner === null)
+  );
 }
 
 /** The far end's system learned that its answers are too big by losing the first ones, and cuts them since then. */
@@ -97,7 +117,7 @@ function allEchoes(seen: UdpSeen, echoes: readonly UdpFlowSeen[]): Problem[] {
   const facts = lost(seen, echoes, `all of ${plural(echoes.length, "flow")} that got a banner`);
   if (echoes.every(({ banner }) => banner !== null && banner.length < size)) {
     const likely = `answers of ${countText(size)} bytes do not pass on the way back, and the smaller banner does`;
-    return [{ ...facts, likely, next: `echo-server check --mtu ${seen.asked.target}` }];
+    return [{ ...facts, likely, next: sizesOf(seen.asked) }];
   }
   const likely = "the server greets, and echoes nothing";
   return [{ ...facts, likely, where: "far_end", next: udpSocketsAt(seen.asked.endpoint.port) }];
@@ -137,7 +157,7 @@ function lost(seen: UdpSeen, flows: readonly UdpFlowSeen[], which: string): Omit
   return {
     code: "lost",
     count,
-    flow: nameOf(seen, flows[0]),
+    flow: flowOf(seen.asked, flows[0]),
     says: `${countText(count)} of ${plural(sent, "datagram")} did not come back, ${which}`,
     where: "path",
   };

@@ -4,7 +4,7 @@ import type { Tracker } from "../../../client/tracker.ts";
 const LINGER_MS = 100;
 const LINGER_ROUND_TRIPS = 3;
 
-export interface PaceOptions {
+interface PaceOptions {
   /** Messages of the flow. */
   readonly count: number;
   readonly intervalMs: number;

@@ -4,7 +4,7 @@ import type { Counts } from "../../../client/tracker.ts";
 import type { Address } from "../../../net/address.ts";
 import type { Banner } from "../../../net/banner.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
-import { flowText } from "../../words.ts";
+import type { MessageCounts } from "../../result.ts";
 import type { Asked, CheckSettings } from "../plan.ts";
 
 /** What was measured of one address by UDP: plain facts, from which verdicts follow and nothing else does. */
@@ -72,18 +72,8 @@ export interface UdpSeen {
   readonly interrupted: boolean;
 }
 
-/** Messages of some flows, as `CheckResult` has them. */
-export interface Totals {
-  readonly sent: number;
-  readonly received: number;
-  readonly lost: number;
-  readonly duplicated: number;
-  readonly reordered: number;
-  readonly corrupted: number;
-  readonly foreign: number;
-}
-
-export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
+/** The messages of some flows, together. */
+export function totalsOf(flows: readonly UdpFlowSeen[]): MessageCounts {
   const sum = (of: (flow: UdpFlowSeen) => number): number =>
     flows.reduce((total, flow) => total + of(flow), 0);
   return {
@@ -98,7 +88,7 @@ export function totalsOf(flows: readonly UdpFlowSeen[]): Totals {
 }
 
 /** Messages whose whole echo came, late ones too. */
-export function receivedOf({ counts }: UdpFlowSeen): number {
+function receivedOf({ counts }: UdpFlowSeen): number {
   return counts.answered + counts.late;
 }
 
@@ -127,10 +117,20 @@ export function isSilent(flow: UdpFlowSeen): boolean {
   return flow.counts.sent > 0 && !flow.heard && flow.news.length === 0;
 }
 
-/** A flow's two ends; null where this end is not known. */
-export function nameOf({ asked }: UdpSeen, flow: UdpFlowSeen | undefined): string | null {
-  const own = flow?.own ?? null;
-  return own === null ? null : flowText("udp", own, asked.endpoint);
+/** Whether its first datagrams were refused, and a later one was answered. */
+export function hasBegunLate({ news, firstBack }: UdpFlowSeen): boolean {
+  return news.length > 0 && firstBack !== null && firstBack > 0;
+}
+
+/**
+ * Whether not each datagram that was refused was told of: Linux sends one machine six such news at once, and then one a
+ * second (icmp(7), `icmp_ratelimit`). Flows that hear nothing are then no sign of another fault.
+ */
+export function fewAreTold(flows: readonly UdpFlowSeen[]): boolean {
+  return flows.some(({ news, counts }) => {
+    const told = news.reduce((sum, { count }) => sum + count, 0);
+    return told > 0 && told < counts.lost;
+  });
 }
 
 /** The flow's own port, which no other flow has; where it is not known, the port that was asked. */

@@ -1,8 +1,0 @@
-import { dialByBun } from "./dial-bun.ts";
-import type { Sockets } from "./sockets.ts";
-import { openUdpByBun } from "./udp-bun.ts";
-
-/** Sockets of Bun's alone: they work wherever Bun runs, and do not tell who sent an ICMP, TTL, fragments or the path MTU. */
-export function bunSockets(): Sockets {
-  return { dial: dialByBun, openUdp: openUdpByBun, bySystemCalls: false };
-}
