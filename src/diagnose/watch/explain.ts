@@ -1,0 +1,182 @@
+import type { Protocol, Where } from "../result.ts";
+import { timeText } from "../words.ts";
+import type { NewcomerFate } from "./newcomers.ts";
+
+/** Why a flow gets no answer. */
+export type ExplanationCode =
+  /** New flows are answered: what the path remembers of this one is stale. */
+  | "this_flow"
+  /** Flows that were there before are answered: new ones are not. */
+  | "new_flows"
+  | "refused"
+  | "unreachable"
+  /** The far end's host is there, and what should echo is not. */
+  | "far_end"
+  /** The other protocol is answered. */
+  | "protocol"
+  | "no_name"
+  /** Nothing is answered, by nobody. */
+  | "path";
+
+export interface Explanation {
+  readonly code: ExplanationCode;
+  /** Completes the sentence "it is silent: ...". */
+  readonly says: string;
+  readonly likely: string;
+  readonly where: Where;
+  readonly next: string | null;
+  readonly newServer?: string | null;
+  readonly by?: string | null;
+}
+
+/** What is known while a flow is silent. */
+export interface Evidence {
+  readonly protocol: Protocol;
+  /** Null: none was sent since, or its fate is not known yet. */
+  readonly newcomer: NewcomerFate | null;
+  /** A newcomer of the other protocol. */
+  readonly otherNewcomer: NewcomerFate | null;
+  /** Whether newcomers of the flow's own protocol, and of the other one, are sent at all. */
+  readonly measured: boolean;
+  readonly otherMeasured: boolean;
+  /** Of a silent newcomer: whether a held flow of its protocol is answered. Null: there is none. */
+  readonly heldIsAnswered: boolean | null;
+  /** Whether it is a newcomer itself that is silent. */
+  readonly isNew: boolean;
+  /** Of a held flow: its own port, for the command that removes its entry. */
+  readonly ownPort: number | null;
+  readonly targetPort: number;
+}
+
+/** Why a flow is silent; null while that is not known. */
+export function explain(evidence: Evidence): Explanation | null {
+  const { newcomer, otherNewcomer, measured } = evidence;
+  if (measured) return newcomer === null ? null : ofNewcomer(newcomer, evidence);
+  // Only the other protocol's newcomers are there to be asked.
+  if (otherNewcomer === null) return null;
+  if (otherNewcomer.kind === "answered") return evidence.isNew ? null : stuck(otherNewcomer.server, evidence);
+  return ofNewcomer(otherNewcomer, evidence);
+}
+
+function ofNewcomer(newcomer: NewcomerFate, evidence: Evidence): Explanation | null {
+  const { protocol, otherNewcomer, heldIsAnswered, isNew } = evidence;
+  switch (newcomer.kind) {
+    case "answered":
+      return isNew ? null : stuck(newcomer.server, evidence);
+    case "refused":
+      return refused(protocol, newcomer.by);
+    case "unreachable":
+      return unreachable(newcomer.by);
+    case "accepted":
+      return farEnd("connections are accepted, and then nothing comes", protocol);
+    case "no_name":
+      return noName();
+    case "nothing":
+      if (isNew && heldIsAnswered === true) return newFlows(protocol);
+      return ofOther(otherNewcomer, evidence, newcomer.forMs);
+  }
+}
+
+/** New flows of this protocol get no answer: what those of the other one see. */
+function ofOther(other: NewcomerFate | null, { protocol, otherMeasured }: Evidence, forMs: number): Explanation | null {
+  const name = protocol === "udp" ? "TCP" : "UDP";
+  switch (other?.kind) {
+    case "answered":
+      return {
+        code: "protocol",
+        says: `new flows of ${protocol.toUpperCase()} get no answer either; ${name} is answered${byWhom(other.server)}`,
+        likely: `what serves ${protocol.toUpperCase()} there has gone, or the path drops ${protocol.toUpperCase()} alone`,
+        where: "far_end",
+        next: null,
+      };
+    case "refused":
+    case "accepted":
+      return farEnd(`its host is there by ${name}, and ${protocol.toUpperCase()} gets no answer`, protocol);
+    case "unreachable":
+      return unreachable(other.by);
+    case "no_name":
+      return noName();
+    case "nothing":
+      return path(`no new flow gets an answer, by TCP or UDP (${timeText(Math.max(forMs, other.forMs))})`);
+    default:
+      return otherMeasured ? null : path(`no new flow of ${protocol.toUpperCase()} gets an answer either`);
+  }
+}
+
+function stuck(server: string | null, { protocol, ownPort, targetPort }: Evidence): Explanation {
+  const ports = ownPort === null ? "" : ` --sport ${ownPort}`;
+  return {
+    code: "this_flow",
+    says: `new flows are answered${byWhom(server)}: this flow alone is stuck`,
+    likely: "a stale entry on the path (conntrack, a balancer) still sends it to a server that has gone",
+    where: "path",
+    next: `conntrack -D -p ${protocol}${ports} --dport ${targetPort}`,
+    newServer: server,
+  };
+}
+
+function refused(protocol: Protocol, by: string | null): Explanation {
+  return {
+    code: "refused",
+    says: `new flows are refused${by === null ? "" : ` by ${by}`}`,
+    likely: "the host is there, and nobody listens: its server has gone, or a Service has no endpoints",
+    where: "far_end",
+    next: protocol === "tcp" ? "ss -ltn" : "ss -lun",
+    by,
+  };
+}
+
+function unreachable(by: string | null): Explanation {
+  return {
+    code: "unreachable",
+    says: by === null ? "there is no way to it from here" : `${by} says that there is no way to it`,
+    likely: "the far end's host or its link is gone",
+    where: "path",
+    next: null,
+    by,
+  };
+}
+
+function farEnd(says: string, protocol: Protocol): Explanation {
+  return {
+    code: "far_end",
+    says: `the far end is gone: ${says}`,
+    likely: `its host answers, and its ${protocol.toUpperCase()} server is stopped, hung or overloaded`,
+    where: "far_end",
+    next: null,
+  };
+}
+
+function path(says: string): Explanation {
+  return {
+    code: "path",
+    says: `the path is gone for all: ${says}`,
+    likely: "a link, a node or the far end's host is down, or a filter drops everything and says nothing",
+    where: "path",
+    next: null,
+  };
+}
+
+function newFlows(protocol: Protocol): Explanation {
+  return {
+    code: "new_flows",
+    says: "flows that were there before are answered: only new ones are not",
+    likely: "no entry is left for new flows (a full conntrack table), or their server is another one and dead",
+    where: "path",
+    next: protocol === "tcp" ? "conntrack -S" : "conntrack -C",
+  };
+}
+
+function noName(): Explanation {
+  return {
+    code: "no_name",
+    says: "the name has no address any more",
+    likely: "the name server is not reached, or the name's last endpoint has gone",
+    where: "path",
+    next: null,
+  };
+}
+
+function byWhom(server: string | null): string {
+  return server === null ? "" : ` by ${server}`;
+}

@@ -1,0 +1,66 @@
+import type { Protocol } from "../result.ts";
+
+/** What became of a new flow, as far as it explains why another one is silent. */
+export type NewcomerFate =
+  | { readonly kind: "answered"; readonly server: string | null }
+  /** By whom, null where the system does not tell. */
+  | { readonly kind: "refused"; readonly by: string | null }
+  | { readonly kind: "unreachable"; readonly by: string | null }
+  /** TCP: connected, and then nothing. */
+  | { readonly kind: "accepted" }
+  | { readonly kind: "no_name" }
+  /** Nothing came for so long. */
+  | { readonly kind: "nothing"; readonly forMs: number };
+
+/** A newcomer that has no answer yet counts as evidence after so long: answers take much less where there are any. */
+const EVIDENT_MS = 400;
+
+/** One that was sent. */
+interface Newcomer {
+  readonly sentMs: number;
+  /** Null while it waits. */
+  fate: NewcomerFate | null;
+}
+
+/** The latest newcomers of a target, by protocol. */
+export class Newcomers {
+  /** The newest that is decided, and those that wait. */
+  readonly #latest = new Map<Protocol, Newcomer[]>();
+
+  /** @param protocols those by which newcomers are sent at all */
+  constructor(protocols: readonly Protocol[]) {
+    for (const protocol of protocols) this.#latest.set(protocol, []);
+  }
+
+  measures(protocol: Protocol): boolean {
+    return this.#latest.has(protocol);
+  }
+
+  /** One is sent. @returns what is to be told its fate */
+  sent(protocol: Protocol, nowMs: number): (fate: NewcomerFate) => void {
+    const newcomer: Newcomer = { sentMs: nowMs, fate: null };
+    this.#of(protocol).push(newcomer);
+    return (fate) => {
+      newcomer.fate = fate;
+      const newest = this.#of(protocol).findLast((each) => each.fate !== null);
+      this.#latest.set(
+        protocol,
+        this.#of(protocol).filter((each) => each.fate === null || each === newest),
+      );
+    };
+  }
+
+  /** What the newest newcomer has seen that was sent at `sinceMs` or later; null while that is not known. */
+  fateSince(protocol: Protocol, sinceMs: number, nowMs: number): NewcomerFate | null {
+    for (const { sentMs, fate } of this.#of(protocol).toReversed()) {
+      if (sentMs < sinceMs) return null;
+      if (fate !== null) return fate;
+      if (nowMs - sentMs >= EVIDENT_MS) return { kind: "nothing", forMs: nowMs - sentMs };
+    }
+    return null;
+  }
+
+  #of(protocol: Protocol): Newcomer[] {
+    return this.#latest.get(protocol) ?? [];
+  }
+}
