@@ -1,7 +1,6 @@
+import { Deadline, timer } from "../../client/deadlines.ts";
+import { socketsRead } from "../../client/wake.ts";
 import { Stalls } from "./stalls.ts";
-
-/** Timers count in 31 bits. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 interface Job {
   readonly intervalMs: number;
@@ -18,6 +17,8 @@ export class Agenda {
   /** Called after each wake-up, when all that had come was read, and before anything due is done. */
   onAwake: (nowMs: number) => void = () => {};
   #jobs: Job[] = [];
+  /** What the thread must not block beyond. */
+  readonly #deadline = new Deadline(Number.POSITIVE_INFINITY);
   #wake = (): void => {};
   #over = false;
 
@@ -53,13 +54,14 @@ export class Agenda {
       await this.#sleepUntil(this.#nextMs());
       const nowMs = this.now();
       await socketsRead();
-      if (this.#over) return;
+      if (this.#over) break;
       this.onAwake(performance.now());
       for (const job of this.#jobs.filter(({ dueMs }) => dueMs <= nowMs)) {
         job.dueMs += job.intervalMs * (Math.floor((nowMs - job.dueMs) / job.intervalMs) + 1);
         job.act(performance.now());
       }
     }
+    this.#deadline.release();
   }
 
   end(): void {
@@ -72,17 +74,13 @@ export class Agenda {
   }
 
   async #sleepUntil(dueMs: number): Promise<void> {
+    this.#deadline.move(dueMs); // it lies in the past while the sockets are read: the thread must not block then
     const ms = dueMs - performance.now();
     if (ms <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.min(Math.ceil(ms), TIMER_MS_MAX));
+    const alarm = timer(ms, resolve);
     this.#wake = resolve;
     await promise;
-    clearTimeout(timer);
+    clearTimeout(alarm);
   }
-}
-
-/** Until all that waits in the sockets now was read: Bun reads them after a turn's immediates, so at the next one's. */
-async function socketsRead(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -46,6 +46,8 @@ export interface Evidence {
   /** Of a held flow: its own port, for the command that removes its entry. */
   readonly ownPort: number | null;
   readonly targetPort: number;
+  /** A target for `echo-server check`. */
+  readonly target: string;
 }
 
 /** Why a flow is silent; null while that is not known. */
@@ -64,42 +66,47 @@ function ofNewcomer(newcomer: NewcomerFate, evidence: Evidence): Explanation | n
     case "answered":
       return isNew ? null : stuck(newcomer.server, evidence);
     case "refused":
-      return refused(protocol, newcomer.by);
+      return refused(newcomer.by, evidence);
     case "unreachable":
-      return unreachable(newcomer.by);
+      return unreachable(newcomer.by, evidence);
     case "accepted":
-      return farEnd("connections are accepted, and then nothing comes", protocol);
+      return farEnd("connections are accepted, and then nothing comes", evidence);
     case "no_name":
-      return noName();
+      return noName(evidence);
     case "nothing":
-      if (isNew && heldIsAnswered === true) return newFlows(protocol);
+      if (isNew && heldIsAnswered === true) return newFlows();
       return ofOther(otherNewcomer, evidence, newcomer.forMs);
   }
 }
 
 /** New flows of this protocol get no answer: what those of the other one see. */
-function ofOther(other: NewcomerFate | null, { protocol, otherMeasured }: Evidence, forMs: number): Explanation | null {
+function ofOther(other: NewcomerFate | null, evidence: Evidence, forMs: number): Explanation | null {
+  const { protocol, otherMeasured } = evidence;
+  const own = protocol.toUpperCase();
   const name = protocol === "udp" ? "TCP" : "UDP";
   switch (other?.kind) {
     case "answered":
       return {
         code: "protocol",
-        says: `new flows of ${protocol.toUpperCase()} get no answer either; ${name} is answered${byWhom(other.server)}`,
-        likely: `what serves ${protocol.toUpperCase()} there has gone, or the path drops ${protocol.toUpperCase()} alone`,
+        says: `new flows of ${own} get no answer either; ${name} is answered${byWhom(other.server)}`,
+        likely: `what serves ${own} there has gone, or the path drops ${own} alone`,
         where: "far_end",
-        next: null,
+        next: checkOf(evidence),
       };
     case "refused":
     case "accepted":
-      return farEnd(`its host is there by ${name}, and ${protocol.toUpperCase()} gets no answer`, protocol);
+      return farEnd(`its host is there by ${name}, and ${own} gets no answer`, evidence);
     case "unreachable":
-      return unreachable(other.by);
+      return unreachable(other.by, evidence);
     case "no_name":
-      return noName();
+      return noName(evidence);
     case "nothing":
-      return path(`no new flow gets an answer, by TCP or UDP (${timeText(Math.max(forMs, other.forMs))})`);
+      return path(
+        `no new flow gets an answer, by TCP or UDP (${timeText(Math.max(forMs, other.forMs))})`,
+        evidence,
+      );
     default:
-      return otherMeasured ? null : path(`no new flow of ${protocol.toUpperCase()} gets an answer either`);
+      return otherMeasured ? null : path(`no new flow of ${own} gets an answer either`, evidence);
   }
 }
 
@@ -115,66 +122,72 @@ function stuck(server: string | null, { protocol, ownPort, targetPort }: Evidenc
   };
 }
 
-function refused(protocol: Protocol, by: string | null): Explanation {
+function refused(by: string | null, evidence: Evidence): Explanation {
   return {
     code: "refused",
     says: `new flows are refused${by === null ? "" : ` by ${by}`}`,
     likely: "the host is there, and nobody listens: its server has gone, or a Service has no endpoints",
     where: "far_end",
-    next: protocol === "tcp" ? "ss -ltn" : "ss -lun",
+    next: checkOf(evidence),
     by,
   };
 }
 
-function unreachable(by: string | null): Explanation {
+function unreachable(by: string | null, evidence: Evidence): Explanation {
   return {
     code: "unreachable",
     says: by === null ? "there is no way to it from here" : `${by} says that there is no way to it`,
     likely: "the far end's host or its link is gone",
     where: "path",
-    next: null,
+    next: checkOf(evidence),
     by,
   };
 }
 
-function farEnd(says: string, protocol: Protocol): Explanation {
+function farEnd(says: string, evidence: Evidence): Explanation {
   return {
     code: "far_end",
     says: `the far end is gone: ${says}`,
-    likely: `its host answers, and its ${protocol.toUpperCase()} server is stopped, hung or overloaded`,
+    likely: `its host answers, and its ${evidence.protocol.toUpperCase()} server is stopped, hung or overloaded`,
     where: "far_end",
-    next: null,
+    next: checkOf(evidence),
   };
 }
 
-function path(says: string): Explanation {
+function path(says: string, evidence: Evidence): Explanation {
+  const hung = evidence.otherMeasured ? "" : ", or its server hangs";
   return {
     code: "path",
     says: `the path is gone for all: ${says}`,
-    likely: "a link, a node or the far end's host is down, or a filter drops everything and says nothing",
+    likely: `a link, a node or the far end's host is down, a filter drops everything and says nothing${hung}`,
     where: "path",
-    next: null,
+    next: checkOf(evidence),
   };
 }
 
-function newFlows(protocol: Protocol): Explanation {
+function newFlows(): Explanation {
   return {
     code: "new_flows",
     says: "flows that were there before are answered: only new ones are not",
-    likely: "no entry is left for new flows (a full conntrack table), or their server is another one and dead",
+    likely:
+      "no room for new entries on the path (a full conntrack table), or new flows go to a server that is dead",
     where: "path",
-    next: protocol === "tcp" ? "conntrack -S" : "conntrack -C",
+    next: "conntrack -S",
   };
 }
 
-function noName(): Explanation {
+function noName(evidence: Evidence): Explanation {
   return {
     code: "no_name",
     says: "the name has no address any more",
     likely: "the name server is not reached, or the name's last endpoint has gone",
     where: "path",
-    next: null,
+    next: checkOf(evidence),
   };
+}
+
+function checkOf({ target }: Evidence): string {
+  return `echo-server check ${target}`;
 }
 
 function byWhom(server: string | null): string {

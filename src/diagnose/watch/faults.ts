@@ -38,8 +38,14 @@ export function unreachable(failure: Failure): Fault {
   const by = byWhom(failure);
   return {
     code: "unreachable",
-    says: by === null ? `no way there from here${detail(failure)}` : `${by} says that there is no way there${detail(failure)}`,
-    likely: by === null ? "no route, or the next hop does not answer" : "the far end's host or its link is gone, or a router forbids it",
+    says:
+      by === null
+        ? `no way there from here${detail(failure)}`
+        : `${by} says that there is no way there${detail(failure)}`,
+    likely:
+      by === null
+        ? "no route, or the next hop does not answer"
+        : "the far end's host or its link is gone, or a router forbids it",
     where: by === null ? "this_machine" : "path",
     next: "ip route get ADDRESS",
   };
@@ -67,7 +73,10 @@ export function wrongPayload(what: "duplicated" | "corrupted" | "foreign" | "cro
   }
   return {
     code: "foreign",
-    says: what === "crossed" ? "the payload of another flow of this watch came" : "a payload came that was never sent",
+    says:
+      what === "crossed"
+        ? "the payload of another flow of this watch came"
+        : "a payload came that was never sent",
     likely: "a translation on the path mixes flows up",
     where: "path",
     next: null,
@@ -78,7 +87,8 @@ export function otherAddress(from: string): Fault {
   return {
     code: "other_address",
     says: `an answer came from ${from}, which was not asked`,
-    likely: "the server listens on a wildcard and answers from its first address, or a translation is not undone",
+    likely:
+      "the server listens on a wildcard and answers from its first address, or a translation is not undone",
     where: "far_end",
     next: null,
   };

@@ -143,7 +143,13 @@ export class FlowState {
    * @param unanswered probes since then
    * @param why asked for while it is silent
    */
-  look(nowMs: number, sinceMs: number | null, forMs: number, unanswered: number, why: () => Explanation | null): void {
+  look(
+    nowMs: number,
+    sinceMs: number | null,
+    forMs: number,
+    unanswered: number,
+    why: () => Explanation | null,
+  ): void {
     if (sinceMs === null) return;
     if (this.#silent === null) {
       if (forMs < this.#rules.silentAfterMs) return;
@@ -167,7 +173,8 @@ export class FlowState {
     this.servers.answered(who, atMs);
     const seen = banner?.client ?? null;
     if (before === null) this.#sayAnswered(who, seen);
-    else if (who.server !== before.server || who.pod !== before.pod) this.#sayMoved(before, who, seen, silence);
+    else if (who.server !== before.server || who.pod !== before.pod)
+      this.#sayMoved(before, who, seen, silence);
     if (seen !== null) this.#compareSeen("", seen, !this.#rules.stream);
   }
 
@@ -202,7 +209,13 @@ export class FlowState {
   #sayAnswered(who: Server, seen: Endpoint | null): void {
     const view = seen === null ? {} : { seen: formatEndpoint(seen) };
     const words = seen === null ? "" : `, which sees ${formatEndpoint(seen)}`;
-    this.#say({ event: "answered", says: `by ${serverText(who)}${words}`, ends: this.#ends, ...who, ...view });
+    this.#say({
+      event: "answered",
+      says: `by ${serverText(who)}${words}`,
+      ends: this.#ends,
+      ...who,
+      ...view,
+    });
   }
 
   #sayMoved(from: Server, to: Server, seen: Endpoint | null, silence: EndedSilence | null): void {
@@ -236,10 +249,24 @@ export class FlowState {
     });
   }
 
-  #sayStuck(nowMs: number, sinceMs: number, { says, likely, where, next, newServer = null }: Explanation): void {
+  #sayStuck(
+    nowMs: number,
+    sinceMs: number,
+    { says, likely, where, next, newServer = null }: Explanation,
+  ): void {
     const silentMs = Math.round(nowMs - sinceMs);
     const server = this.#server?.server ?? null;
-    this.#say({ event: "stuck", says: `for ${timeText(silentMs)}; ${says}`, ends: this.#ends, silentMs, server, newServer, likely, where, next });
+    this.#say({
+      event: "stuck",
+      says: `for ${timeText(silentMs)}; ${says}`,
+      ends: this.#ends,
+      silentMs,
+      server,
+      newServer,
+      likely,
+      where,
+      next,
+    });
   }
 
   #back(atMs: number, silence: EndedSilence | null): void {
@@ -252,12 +279,14 @@ export class FlowState {
     const silentMs = Math.round(untilMs - sinceMs);
     const notRunningMs = Math.round(this.#rules.notRunning(sinceMs, untilMs));
     const who = this.#server ?? UNNAMED;
-    const idle = notRunningMs === 0 ? "" : ` (${timeText(notRunningMs)} of it this machine was too busy to ask)`;
+    const idle =
+      notRunningMs === 0 ? "" : ` (${timeText(notRunningMs)} of it this machine was too busy to ask)`;
     this.#say({
       event: "back",
       says: `silent for ${timeText(silentMs)}${idle}, ${countText(lost)} lost; answered by ${serverText(who)}`,
       ends: this.#ends,
       silentMs,
+      since: Math.round(sinceMs - this.#rules.startMs) / 1000,
       lost,
       ...who,
       ...(notRunningMs === 0 ? {} : { notRunningMs }),
@@ -296,6 +325,15 @@ export class FlowState {
   }
 
   #tell({ code, says, likely, where, next }: Fault, facts: Pick<Said, "from" | "by" | "count">): void {
-    this.#say({ event: "problem", code, says: `${code}: ${says}`, likely, where, next, ends: this.#ends, ...facts });
+    this.#say({
+      event: "problem",
+      code,
+      says: `${code}: ${says}`,
+      likely,
+      where,
+      next,
+      ends: this.#ends,
+      ...facts,
+    });
   }
 }

@@ -37,7 +37,7 @@ export interface Said {
   readonly seen?: string;
   /** Of `silent`: so far. */
   readonly silentMs?: number;
-  /** Of `silent`: seconds since the start. */
+  /** Of `silent` and `back`: when the first probe was sent that got no answer, in seconds since the start. */
   readonly since?: number;
   readonly lost?: number;
   /** Of `back`: how long this process itself did not run meanwhile. */
@@ -98,7 +98,12 @@ export interface FlowSummary {
   readonly servers: readonly ServerSpan[];
   readonly serversForgotten: number;
   /** Of what was answered. */
-  readonly rttMs: { readonly min: number; readonly p50: number; readonly p99: number; readonly max: number } | null;
+  readonly rttMs: {
+    readonly min: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  } | null;
 }
 
 export interface SummaryLine extends Stamp {

@@ -18,8 +18,14 @@ export interface Welcome {
 /**
  * Goes there once by a new flow.
  * @param signal aborts when its time is up
+ * @param accepted to be called when there is a connection
  */
-export type Visit = (end: Endpoint, context: ProbeContext, signal: AbortSignal) => Promise<Welcome | Failure>;
+export type Visit = (
+  end: Endpoint,
+  context: ProbeContext,
+  signal: AbortSignal,
+  accepted: () => void,
+) => Promise<Welcome | Failure>;
 
 /** One that is on its way. */
 interface Attempt {
@@ -56,7 +62,9 @@ export class NewcomerProbe implements Probe {
     for (const outage of this.#book.settle(judgedMs)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
     const forMs = sinceMs === null ? 0 : judgedMs - stalls.awakeAt(sinceMs);
-    state.look(nowMs, sinceMs, forMs, unanswered, () => (sinceMs === null ? null : why(sinceMs, nowMs, null)));
+    state.look(nowMs, sinceMs, forMs, unanswered, () =>
+      sinceMs === null ? null : why(sinceMs, nowMs, null),
+    );
   }
 
   figures(nowMs: number): ProbeFigures {
@@ -79,19 +87,19 @@ export class NewcomerProbe implements Probe {
     if (this.#over) return;
     const sentMs = end === null ? dueMs : agenda.now();
     const number = this.#book.send(sentMs, Number.POSITIVE_INFINITY);
-    const decided = newcomers.sent(protocolOf(name), sentMs);
+    const news = newcomers.sent(protocolOf(name), sentMs);
     if (end === null) {
       this.#book.lose(number);
-      decided({ kind: "no_name" });
+      news.ended({ kind: "no_name" });
       return;
     }
     const attempt: Attempt = { sentMs, controller: new AbortController() };
     this.#attempts.add(attempt);
-    const came = await this.#visit(end, this.#context, attempt.controller.signal);
+    const came = await this.#visit(end, this.#context, attempt.controller.signal, news.accepted);
     this.#attempts.delete(attempt);
     if (this.#over && came instanceof Failure) return; // it was not given the time
     const nowMs = agenda.now();
-    decided(fateOf(came, nowMs - sentMs));
+    news.ended(fateOf(came, nowMs - sentMs));
     if (came instanceof Failure) {
       if (came.code === "corrupted") this.#corrupted++;
       if (isOwnTrouble(came)) this.#book.replace(number);

@@ -20,6 +20,14 @@ interface Newcomer {
   readonly sentMs: number;
   /** Null while it waits. */
   fate: NewcomerFate | null;
+  /** TCP: there is a connection. */
+  isAccepted: boolean;
+}
+
+/** What a newcomer's probe tells of it. */
+export interface NewcomerNews {
+  accepted(): void;
+  ended(fate: NewcomerFate): void;
 }
 
 /** The latest newcomers of a target, by protocol. */
@@ -36,26 +44,30 @@ export class Newcomers {
     return this.#latest.has(protocol);
   }
 
-  /** One is sent. @returns what is to be told its fate */
-  sent(protocol: Protocol, nowMs: number): (fate: NewcomerFate) => void {
-    const newcomer: Newcomer = { sentMs: nowMs, fate: null };
+  /** One is sent. @returns what is to be told of it */
+  sent(protocol: Protocol, nowMs: number): NewcomerNews {
+    const newcomer: Newcomer = { sentMs: nowMs, fate: null, isAccepted: false };
     this.#of(protocol).push(newcomer);
-    return (fate) => {
-      newcomer.fate = fate;
-      const newest = this.#of(protocol).findLast((each) => each.fate !== null);
-      this.#latest.set(
-        protocol,
-        this.#of(protocol).filter((each) => each.fate === null || each === newest),
-      );
+    return {
+      accepted: () => {
+        newcomer.isAccepted = true;
+      },
+      ended: (fate) => {
+        newcomer.fate = fate;
+        const newest = this.#of(protocol).findLast((each) => each.fate !== null);
+        const kept = this.#of(protocol).filter((each) => each.fate === null || each === newest);
+        this.#latest.set(protocol, kept);
+      },
     };
   }
 
   /** What the newest newcomer has seen that was sent at `sinceMs` or later; null while that is not known. */
   fateSince(protocol: Protocol, sinceMs: number, nowMs: number): NewcomerFate | null {
-    for (const { sentMs, fate } of this.#of(protocol).toReversed()) {
+    for (const { sentMs, fate, isAccepted } of this.#of(protocol).toReversed()) {
       if (sentMs < sinceMs) return null;
       if (fate !== null) return fate;
-      if (nowMs - sentMs >= EVIDENT_MS) return { kind: "nothing", forMs: nowMs - sentMs };
+      if (nowMs - sentMs < EVIDENT_MS) continue;
+      return isAccepted ? { kind: "accepted" } : { kind: "nothing", forMs: nowMs - sentMs };
     }
     return null;
   }

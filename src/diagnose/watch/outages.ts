@@ -36,7 +36,8 @@ export function stepOutage(
   open: OpenOutage | null,
   { sentMs, answered }: Fate,
 ): { readonly open: OpenOutage | null; readonly ended: Outage | null } {
-  if (!answered) return { open: { sinceMs: open?.sinceMs ?? sentMs, lost: (open?.lost ?? 0) + 1 }, ended: null };
+  if (!answered)
+    return { open: { sinceMs: open?.sinceMs ?? sentMs, lost: (open?.lost ?? 0) + 1 }, ended: null };
   return { open: null, ended: open === null ? null : { ...open, untilMs: sentMs } };
 }
 
@@ -121,10 +122,16 @@ export class OutageBook {
     return this.#next++;
   }
 
-  /** Books an answer. @returns the silence that it ends, where it ends one; null too where it came twice, or too late */
+  /** Books an answer that came too late: its probe is lost. */
+  answerLate(number: number): void {
+    this.lose(number);
+    this.late++;
+  }
+
+  /** Books an answer. @returns the silence that it ends; null where its probe is lost, or was answered before */
   answer(number: number): Silence | null {
     const probe = this.#probes[number - this.#oldest];
-    if (probe === undefined || probe.state !== UNDER_WAY) {
+    if (probe?.state !== UNDER_WAY) {
       if (probe === undefined || probe.state === LOST) this.late++;
       return null;
     }
@@ -179,7 +186,8 @@ export class OutageBook {
       const probe = this.#probes[settled]!;
       if (probe.state === UNDER_WAY && probe.deadlineMs < nowMs) this.lose(this.#oldest + settled);
       if (probe.state === UNDER_WAY) break;
-      if (probe.state !== NOT_COUNTED) this.#take({ sentMs: probe.sentMs, answered: probe.state === ANSWERED }, ended);
+      if (probe.state !== NOT_COUNTED)
+        this.#take({ sentMs: probe.sentMs, answered: probe.state === ANSWERED }, ended);
     }
     this.#probes.splice(0, settled);
     this.#oldest += settled;

@@ -1,4 +1,4 @@
-import { type Banner } from "../../net/banner.ts";
+import type { Banner } from "../../net/banner.ts";
 import { formatEndpoint } from "../../net/endpoint.ts";
 import type { ServerSpan } from "./line.ts";
 

@@ -33,7 +33,8 @@ export class TcpHeld implements Probe {
     const end = this.#context.heldEnd();
     if (this.#over.signal.aborted || this.#isConnecting || end === null) return;
     if (this.#session === null) void this.#connect(end, nowMs);
-    else if (this.#whole > 0 ? this.#book.underWay < UNDER_WAY_MAX : this.#book.underWay === 0) this.#send(this.#session, nowMs);
+    else if (this.#whole > 0 ? this.#book.underWay < UNDER_WAY_MAX : this.#book.underWay === 0)
+      this.#send(this.#session, nowMs);
   }
 
   look(nowMs: number): void {
@@ -41,7 +42,9 @@ export class TcpHeld implements Probe {
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
     const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(nowMs) - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#session?.local.port ?? null;
-    state.look(nowMs, sinceMs, forMs, unanswered, () => (sinceMs === null ? null : why(sinceMs, nowMs, ownPort)));
+    state.look(nowMs, sinceMs, forMs, unanswered, () =>
+      sinceMs === null ? null : why(sinceMs, nowMs, ownPort),
+    );
   }
 
   figures(nowMs: number): ProbeFigures {
@@ -119,6 +122,7 @@ export class TcpHeld implements Probe {
 
   #broke(nowMs: number, failure: Failure): void {
     const session = this.#session;
+    const wasWell = this.#whole > 0;
     this.#session = null;
     this.#book.broke(nowMs);
     if (failure.code === "corrupted") this.#corrupted++;
@@ -126,6 +130,6 @@ export class TcpHeld implements Probe {
     // Any other reason (ETIMEDOUT above all) is this machine's kernel giving up: the session is closed all the same.
     this.#context.state.failed(nowMs, known ? failure : new Failure("closed", failure.bytes, failure.detail));
     void session?.reset();
-    this.due(nowMs);
+    if (wasWell) this.due(nowMs); // at once; after one that brought nothing the next is in its turn
   }
 }

@@ -43,7 +43,9 @@ export class UdpHeld implements Probe {
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
     const forMs = sinceMs === null ? 0 : judgedMs - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#flow?.local.port ?? null;
-    state.look(nowMs, sinceMs, forMs, unanswered, () => (sinceMs === null ? null : why(sinceMs, nowMs, ownPort)));
+    state.look(nowMs, sinceMs, forMs, unanswered, () =>
+      sinceMs === null ? null : why(sinceMs, nowMs, ownPort),
+    );
   }
 
   figures(nowMs: number): ProbeFigures {
@@ -120,7 +122,11 @@ export class UdpHeld implements Probe {
     }
     const banner = readBanner(datagram.bytes);
     if (banner !== null) this.#banner = banner;
-    else this.#judge(this.#messages.take(datagram.bytes, this.#context.agenda.stalls.awakeAt(datagram.atMs)), datagram);
+    else
+      this.#judge(
+        this.#messages.take(datagram.bytes, this.#context.agenda.stalls.awakeAt(datagram.atMs)),
+        datagram,
+      );
   }
 
   #judge({ what, number }: Taken, { atMs }: Datagram): void {
@@ -133,7 +139,7 @@ export class UdpHeld implements Probe {
         return;
       }
       case "late":
-        this.#book.answer(number!); // which counts it as such
+        this.#book.answerLate(number!);
         return;
       case "forgotten":
         return;

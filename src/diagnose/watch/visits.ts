@@ -12,14 +12,17 @@ import { PAYLOAD_BYTES, type ProbeContext } from "./probe.ts";
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** A new TCP session with one echo, which is then reset, so that no port stays in TIME-WAIT. */
-export const visitByTcp: Visit = async (end, { sockets, state, newKey }, signal) => {
+export const visitByTcp: Visit = async (end, { sockets, state, newKey }, signal, accepted) => {
   const session = await TcpSession.open(end, { connectTimeoutMs: FOR_EVER, signal, dial: sockets.dial });
   if (session instanceof Failure) return inTime(session, "timeout");
+  accepted();
   state.opened(flowText("tcp", session.local, end));
   const echo = await session.echo(makePayload(newKey(), 0, PAYLOAD_BYTES), FOR_EVER);
   await session.reset();
   // A connect alone proves nothing: a stopped server's backlog accepts as well.
-  return echo instanceof Failure ? inTime(echo, "silent") : { banner: session.banner, roundTripMs: echo.roundTripMs };
+  return echo instanceof Failure
+    ? inTime(echo, "silent")
+    : { banner: session.banner, roundTripMs: echo.roundTripMs };
 };
 
 /** One datagram from a new source port. */
