@@ -61,7 +61,7 @@ export function explain(evidence: Evidence): Explanation | null {
 }
 
 function ofNewcomer(newcomer: NewcomerFate, evidence: Evidence): Explanation | null {
-  const { protocol, otherNewcomer, heldIsAnswered, isNew } = evidence;
+  const { otherNewcomer, heldIsAnswered, isNew } = evidence;
   switch (newcomer.kind) {
     case "answered":
       return isNew ? null : stuck(newcomer.server, evidence);
