@@ -3,6 +3,7 @@ import type { Task } from "./task.ts";
 /** The tasks by name, each loaded when it is asked for. */
 const TASKS = {
   check: async () => (await import("./check/all.ts")).checkTask,
+  watch: async () => (await import("./watch/task.ts")).watchTask,
   "udp-ask": async () => (await import("./udp-ask-task.ts")).udpAskTask,
 } as const;
 

@@ -20,6 +20,8 @@ export interface WatchAccess {
   emit(line: EventLine | SummaryLine): void;
   /** Told now and then how each flow is; null where nobody looks. */
   readonly status: ((rows: readonly StatusRow[]) => void) | null;
+  /** How often a summary so far was asked for. */
+  readonly summariesAsked?: () => number;
   /** How a name is asked for; for tests. */
   readonly resolve?: Common["resolve"];
 }
@@ -106,7 +108,12 @@ export class Watch {
         if (this.#sends) probe.due(nowMs);
       });
     }
-    this.#agenda.every(this.#startMs, LOOK_MS, () => {});
+    let printed = 0;
+    this.#agenda.every(this.#startMs, LOOK_MS, () => {
+      const asked = this.#access.summariesAsked?.() ?? 0;
+      if (asked !== printed) this.summarize();
+      printed = asked;
+    });
     if (summaryEveryMs !== null) {
       this.#agenda.every(this.#startMs + summaryEveryMs, summaryEveryMs, () => void this.summarize());
     }
