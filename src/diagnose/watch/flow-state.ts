@@ -1,11 +1,11 @@
 import type { Failure } from "../../client/failure.ts";
 import type { Banner } from "../../net/banner.ts";
-import { type Endpoint, formatEndpoint, hostOf, sameEndpoint } from "../../net/endpoint.ts";
-import { countText, plural, timeText } from "../words.ts";
+import { type Endpoint, formatEndpoint, hostOf } from "../../net/endpoint.ts";
 import type { Explanation, ExplanationCode } from "./explain.ts";
 import { byWhom, type Fault, isOutage, otherFault, unreachable } from "./faults.ts";
 import type { Said } from "./line.ts";
-import { type Server, Servers, serverOf, serverText, UNNAMED } from "./servers.ts";
+import * as said from "./said.ts";
+import { type Server, Servers, serverOf, UNNAMED } from "./servers.ts";
 
 /** A silence as the arithmetic has it when an answer comes. */
 export interface EndedSilence {
@@ -108,14 +108,16 @@ export class FlowState {
         return; // silence is told by its length
       case "refused":
       case "refused_or_unreachable":
-        this.#refused(failure);
+        if (this.#firstComplaint("refused")) this.#tell(said.refused(failure));
         return;
       case "reset":
       case "closed":
-        this.#sessionEnded(failure.code, failure);
+        if (this.#rules.held || this.#firstComplaint(failure.code))
+          this.#tell(said.ended(failure.code, failure, this.#server));
         return;
       case "unreachable":
-        if (this.#firstComplaint("unreachable")) this.#tell(unreachable(failure), { by: byWhom(failure) });
+        if (this.#firstComplaint("unreachable"))
+          this.#tell(said.problem(unreachable(failure), { by: byWhom(failure) }));
         return;
       default:
         this.problem(atMs, otherFault(failure));
@@ -125,7 +127,7 @@ export class FlowState {
   /** Something is wrong that is no outage; or a name that is gone, which is said once until it is back. */
   problem(atMs: number, fault: Fault, facts: Pick<Said, "from"> = {}): void {
     if (isOutage(fault.code)) {
-      if (this.#firstComplaint(fault.code)) this.#tell(fault, facts);
+      if (this.#firstComplaint(fault.code)) this.#tell(said.problem(fault, facts));
       return;
     }
     const count = (this.problems.get(fault.code) ?? 0) + 1;
@@ -133,7 +135,7 @@ export class FlowState {
     const saidMs = this.#problemSaidMs.get(fault.code) ?? Number.NEGATIVE_INFINITY;
     if (atMs - saidMs < PROBLEM_PAUSE_MS) return;
     this.#problemSaidMs.set(fault.code, atMs);
-    this.#tell(fault, { ...facts, count });
+    this.#tell(said.problem(fault, { ...facts, count }));
   }
 
   /**
@@ -150,20 +152,20 @@ export class FlowState {
     unanswered: number,
     why: () => Explanation | null,
   ): void {
-    if (sinceMs === null) return;
-    if (this.#silent === null) {
-      if (forMs < this.#rules.silentAfterMs) return;
-      this.#silent = { sinceMs, told: new Set() };
-      const reason = why();
-      const told = reason?.code === "this_flow" ? null : reason;
-      if (told !== null) this.#silent.told.add(told.code);
-      this.#saySilent(nowMs, this.#silent.sinceMs, unanswered, told);
-    }
+    if (sinceMs === null || (this.#silent === null && forMs < this.#rules.silentAfterMs)) return;
+    const isNews = this.#silent === null;
+    this.#silent ??= { sinceMs, told: new Set() };
+    const { sinceMs: saidSinceMs, told } = this.#silent;
+    const silentMs = Math.round(nowMs - saidSinceMs);
+    const since = this.#seconds(saidSinceMs);
     const reason = why();
-    if (reason === null || this.#silent.told.has(reason.code)) return;
-    this.#silent.told.add(reason.code);
-    if (reason.code === "this_flow") this.#sayStuck(nowMs, this.#silent.sinceMs, reason);
-    else this.#saySilent(nowMs, this.#silent.sinceMs, unanswered, reason);
+    const isStuck = reason?.code === "this_flow";
+    const isNewReason = reason !== null && !told.has(reason.code);
+    if (isNews || (isNewReason && !isStuck)) {
+      this.#tell(said.silent(silentMs, since, unanswered, isStuck ? null : reason));
+    }
+    if (isNewReason && isStuck) this.#tell(said.stuck(silentMs, since, this.#server, reason));
+    if (isNewReason) told.add(reason.code);
   }
 
   #heldBy(atMs: number, banner: Banner | null, silence: EndedSilence | null): void {
@@ -172,9 +174,9 @@ export class FlowState {
     this.#server = who;
     this.servers.answered(who, atMs);
     const seen = banner?.client ?? null;
-    if (before === null) this.#sayAnswered(who, seen);
-    else if (who.server !== before.server || who.pod !== before.pod)
-      this.#sayMoved(before, who, seen, silence);
+    const silentMs = silence === null ? 0 : Math.round(Math.max(0, silence.untilMs - silence.sinceMs));
+    if (before === null) this.#tell(said.answered(who, seen));
+    else if (!sameServer(before, who)) this.#tell(said.moved(before, who, seen, silentMs));
     if (seen !== null) this.#compareSeen("", seen, !this.#rules.stream);
   }
 
@@ -182,91 +184,19 @@ export class FlowState {
     const who = serverOf(banner);
     this.#server = who;
     const seen = banner?.client ?? null;
-    if (this.servers.answered(who, atMs)) this.#sayAnswered(who, seen);
+    if (this.servers.answered(who, atMs)) this.#tell(said.answered(who, seen));
     if (seen !== null) this.#compareSeen(who.server ?? "", seen, false);
   }
 
-  /** Says if the server saw another end of ours than the last time. @param port whether the port counts: it is the same flow */
+  /** Says if the server saw another end of ours than before. @param port it counts, too: the flow is the same */
   #compareSeen(key: string, seen: Endpoint, port: boolean): void {
     const before = this.#seen.get(key);
     this.#seen.delete(key); // so that the one set last stands last
     this.#seen.set(key, seen);
     if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.keys().next().value!);
     if (before === undefined) return;
-    const same = port ? sameEndpoint(before, seen) : hostOf(before) === hostOf(seen);
-    if (same) return;
-    const [from, to] = port ? [formatEndpoint(before), formatEndpoint(seen)] : [hostOf(before), hostOf(seen)];
-    this.#say({
-      event: "translation",
-      says: `seen as ${to}, before as ${from}`,
-      ends: this.#ends,
-      from,
-      to,
-      seen: formatEndpoint(seen),
-    });
-  }
-
-  #sayAnswered(who: Server, seen: Endpoint | null): void {
-    const view = seen === null ? {} : { seen: formatEndpoint(seen) };
-    const words = seen === null ? "" : `, which sees ${formatEndpoint(seen)}`;
-    this.#say({
-      event: "answered",
-      says: `by ${serverText(who)}${words}`,
-      ends: this.#ends,
-      ...who,
-      ...view,
-    });
-  }
-
-  #sayMoved(from: Server, to: Server, seen: Endpoint | null, silence: EndedSilence | null): void {
-    const silentMs = silence === null ? 0 : Math.round(Math.max(0, silence.untilMs - silence.sinceMs));
-    const view = seen === null ? {} : { seen: formatEndpoint(seen) };
-    const after = silentMs === 0 ? "without a silence" : `after ${timeText(silentMs)} of silence`;
-    this.#say({
-      event: "moved",
-      says: `from ${serverText(from)} to ${serverText(to)} ${after}`,
-      ends: this.#ends,
-      ...to,
-      from: from.server,
-      to: to.server,
-      silentMs,
-      ...view,
-    });
-  }
-
-  #saySilent(nowMs: number, sinceMs: number, unanswered: number, why: Explanation | null): void {
-    const silentMs = Math.round(nowMs - sinceMs);
-    const none = unanswered === 0 ? "no session" : `${plural(unanswered, "probe")} without an answer`;
-    this.#say({
-      event: "silent",
-      says: `for ${timeText(silentMs)}, ${none}${why === null ? "" : `; ${why.says}`}`,
-      ends: this.#ends,
-      silentMs,
-      since: Math.round(sinceMs - this.#rules.startMs) / 1000,
-      why: why?.code ?? null,
-      ...(why === null ? {} : { likely: why.likely, where: why.where, next: why.next }),
-      ...(why?.by === undefined ? {} : { by: why.by }),
-    });
-  }
-
-  #sayStuck(
-    nowMs: number,
-    sinceMs: number,
-    { says, likely, where, next, newServer = null }: Explanation,
-  ): void {
-    const silentMs = Math.round(nowMs - sinceMs);
-    const server = this.#server?.server ?? null;
-    this.#say({
-      event: "stuck",
-      says: `for ${timeText(silentMs)}; ${says}`,
-      ends: this.#ends,
-      silentMs,
-      server,
-      newServer,
-      likely,
-      where,
-      next,
-    });
+    const text = port ? formatEndpoint : hostOf;
+    if (text(before) !== text(seen)) this.#tell(said.translated(text(before), text(seen), seen));
   }
 
   #back(atMs: number, silence: EndedSilence | null): void {
@@ -278,44 +208,7 @@ export class FlowState {
     this.#toldUntilMs = untilMs;
     const silentMs = Math.round(untilMs - sinceMs);
     const notRunningMs = Math.round(this.#rules.notRunning(sinceMs, untilMs));
-    const who = this.#server ?? UNNAMED;
-    const idle =
-      notRunningMs === 0 ? "" : ` (${timeText(notRunningMs)} of it this machine was too busy to ask)`;
-    this.#say({
-      event: "back",
-      says: `silent for ${timeText(silentMs)}${idle}, ${countText(lost)} lost; answered by ${serverText(who)}`,
-      ends: this.#ends,
-      silentMs,
-      since: Math.round(sinceMs - this.#rules.startMs) / 1000,
-      lost,
-      ...who,
-      ...(notRunningMs === 0 ? {} : { notRunningMs }),
-    });
-  }
-
-  #refused(failure: Failure): void {
-    if (!this.#firstComplaint("refused")) return;
-    const by = byWhom(failure);
-    const unsure = failure.code === "refused_or_unreachable" ? ", or there is no way there" : "";
-    this.#say({
-      event: "refused",
-      says: `${by === null ? "nobody listens there" : `by ${by}: nobody listens there`}${unsure}`,
-      ends: this.#ends,
-      by,
-    });
-  }
-
-  #sessionEnded(event: "reset" | "closed", { bytes }: Failure): void {
-    if (!this.#rules.held && !this.#firstComplaint(event)) return;
-    const how = event === "reset" ? "by a reset" : "by the far end's FIN";
-    this.#say({
-      event,
-      says: `${how}, after ${plural(bytes, "echoed byte")}`,
-      ends: this.#ends,
-      bytes,
-      server: this.#server?.server ?? null,
-      by: null, // Linux tells no process who sent it
-    });
+    this.#tell(said.back(silentMs, this.#seconds(sinceMs), lost, this.#server ?? UNNAMED, notRunningMs));
   }
 
   #firstComplaint(what: string): boolean {
@@ -324,16 +217,16 @@ export class FlowState {
     return true;
   }
 
-  #tell({ code, says, likely, where, next }: Fault, facts: Pick<Said, "from" | "by" | "count">): void {
-    this.#say({
-      event: "problem",
-      code,
-      says: `${code}: ${says}`,
-      likely,
-      where,
-      next,
-      ends: this.#ends,
-      ...facts,
-    });
+  #tell(words: Said): void {
+    this.#say({ ...words, ends: this.#ends });
   }
+
+  /** After the start of the watch. */
+  #seconds(ms: number): number {
+    return Math.round(ms - this.#rules.startMs) / 1000;
+  }
+}
+
+function sameServer(a: Server, b: Server): boolean {
+  return a.server === b.server && a.pod === b.pod;
 }

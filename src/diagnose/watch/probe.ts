@@ -26,6 +26,8 @@ export interface ProbeContext {
   heldEnd(): Endpoint | null;
   /** The address that a newcomer takes now; null where the name has none, which is then said. */
   resolve(): Promise<Endpoint | null>;
+  /** The address that this machine goes there from; null where there is no way. */
+  ownAddress(end: Endpoint): Promise<Endpoint | null>;
   /** Why the flow is silent since then; null while that is not known. @param ownPort of a held flow */
   why(sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null;
 }

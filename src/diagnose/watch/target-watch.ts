@@ -1,5 +1,7 @@
+import { Failure } from "../../client/failure.ts";
 import { type FlowKey, newRun } from "../../client/payload.ts";
 import type { Sockets } from "../../client/sockets.ts";
+import { wayTo } from "../../client/udp-flow.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
 import { type Resolution, resolveName } from "../resolve.ts";
 import { DEFAULT_PORTS, endpointFor, type Family, type Target } from "../targets.ts";
@@ -50,6 +52,8 @@ export class TargetWatch {
   readonly #newcomers: Newcomers;
   /** What the name had when it was resolved last; null before. */
   #addresses: readonly Endpoint[] | null;
+  /** How this machine goes to the end that was asked for last. */
+  #way: { readonly to: string; readonly own: Endpoint | null } | null = null;
   /** The one that held flows keep. */
   #held: Endpoint | null;
 
@@ -142,8 +146,18 @@ export class TargetWatch {
         const addresses = await this.#resolve([{ name, state }]);
         return addresses === null ? null : endpointFor(this.target, addresses[0]!, protocol);
       },
+      ownAddress: (end) => this.#ownAddress(end),
       why: (sinceMs, nowMs, ownPort) => this.#why(name, sinceMs, nowMs, ownPort),
     };
+  }
+
+  /** Asked of a socket that sends nothing; again when the end is another one. */
+  async #ownAddress(end: Endpoint): Promise<Endpoint | null> {
+    if (this.#way?.to !== hostOf(end)) {
+      const own = await wayTo(end, {}, this.#common.sockets.openUdp);
+      this.#way = { to: hostOf(end), own: own instanceof Failure ? null : own };
+    }
+    return this.#way.own;
   }
 
   #why(name: ProbeName, sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null {

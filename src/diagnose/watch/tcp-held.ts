@@ -6,6 +6,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures } from "./probe.ts";
 import { StreamBook } from "./stream-outages.ts";
+import { sourceFor } from "./visits.ts";
 
 /** Messages on their way at most: what is beyond would only pile up behind them. */
 const UNDER_WAY_MAX = 1000;
@@ -68,6 +69,7 @@ export class TcpHeld implements Probe {
       connectTimeoutMs: settings.timeoutMs,
       signal: this.#over.signal,
       dial: sockets.dial,
+      source: await sourceFor("tcp", end, this.#context),
     });
     this.#isConnecting = false;
     const connectedMs = agenda.now();

@@ -1,14 +1,14 @@
 import { Failure } from "../../client/failure.ts";
 import { FlowMessages, type Taken } from "../../client/flow-messages.ts";
 import { type FlowKey, readPayload } from "../../client/payload.ts";
-import { UdpFlow, wayTo } from "../../client/udp-flow.ts";
+import { UdpFlow } from "../../client/udp-flow.ts";
 import type { Datagram } from "../../client/udp-inbox.ts";
 import { type Banner, readBanner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
-import { flowText } from "../words.ts";
 import { otherAddress, wrongPayload } from "./faults.ts";
 import { OutageBook } from "./outages.ts";
 import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures } from "./probe.ts";
+import { sourceFor } from "./visits.ts";
 
 /** `udp-fixed` and `udp-connected`: one socket for ever, and so one source port. */
 export class UdpHeld implements Probe {
@@ -64,11 +64,11 @@ export class UdpHeld implements Probe {
   }
 
   async #open(end: Endpoint, nowMs: number): Promise<void> {
-    const { name, sockets, state } = this.#context;
+    const { name, sockets } = this.#context;
     this.#isOpening = true;
     const connected = name === "udp-connected";
-    const flow = await UdpFlow.open(end, { connected, open: sockets.openUdp });
-    const own = await wayTo(end, {}, sockets.openUdp);
+    const source = await sourceFor("udp", end, this.#context);
+    const flow = await UdpFlow.open(end, { connected, open: sockets.openUdp, source });
     this.#isOpening = false;
     if (flow instanceof Failure) {
       this.#notSent(nowMs, flow);
@@ -76,8 +76,6 @@ export class UdpHeld implements Probe {
     }
     if (this.#over) flow.end();
     this.#flow = flow;
-    const local = own instanceof Failure ? flow.local : { ...own, port: flow.local.port };
-    state.opened(flowText("udp", local, end));
     void this.#receive(flow);
     this.due(performance.now());
   }
