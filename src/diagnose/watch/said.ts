@@ -8,6 +8,9 @@ import { type Server, serverText } from "./servers.ts";
 
 /** What is said of a flow, event by event: fields for scripts, and the same in words. */
 
+/** A share of a silence in which this process did not run is worth a word from here on. */
+const IDLE_TOLD = 0.1;
+
 /** @param seen this end, as the server saw it; null where it did not say */
 export function answered(who: Server, seen: Endpoint | null): Said {
   const words = seen === null ? "" : `, which sees ${formatEndpoint(seen)}`;
@@ -62,7 +65,9 @@ export function stuck(silentMs: number, since: number, server: Server | null, wh
 /** @param notRunningMs of the silence: this process did not run then */
 export function back(silentMs: number, since: number, lost: number, who: Server, notRunningMs: number): Said {
   const idle =
-    notRunningMs === 0 ? "" : ` (${timeText(notRunningMs)} of it this machine was too busy to ask)`;
+    notRunningMs <= IDLE_TOLD * silentMs
+      ? ""
+      : ` (${timeText(notRunningMs)} of it this machine was too busy to ask)`;
   const says = `silent for ${timeText(silentMs)}${idle}, ${countText(lost)} lost; answered by ${serverText(who)}`;
   return {
     event: "back",

@@ -1,9 +1,9 @@
 import { addOutage, NO_OUTAGES, type OutageFigures } from "./outages.ts";
 
-/** A message on its way. */
+/** A message on its way. Its second time is by the clock that lateness is judged by. */
 interface Due {
   readonly sentMs: number;
-  readonly deadlineMs: number;
+  readonly judgedMs: number;
 }
 
 /** A silence of a session that a byte ended. */
@@ -16,25 +16,30 @@ export interface StreamSilence {
 
 /**
  * The outages of a session that is held: TCP answers everything in the end, late. An outage runs from the sending of the
- * first message that was not answered in time to the arrival of the next byte, be it of another session, where the first
- * one broke; so TCP's own back-off is in it. A session that breaks with nothing on its way is out from then on.
- * Outages of one flow do not overlap: one that was sent before the last outage's end begins there.
- *
- * Deadlines belong to the clock by which its caller judges lateness; all else to the one by which outages are measured.
+ * first message that got no answer in time to the arrival of the next byte, be it of another session, where the first
+ * one broke; so TCP's own back-off is in it. What queues behind that message makes no outage of its own as long as bytes
+ * come. A session that breaks with nothing on its way is out from then on.
  */
 export class StreamBook {
   sent = 0;
   answered = 0;
   /** On sessions that ended before they were answered. */
   lost = 0;
-  /** Answered after their deadline. */
+  /** Answered after the timeout. */
   late = 0;
+  readonly #timeoutMs: number;
   #due: Due[] = [];
   #figures = NO_OUTAGES;
   /** Since when there is no session; null while there is one, or has never been. */
   #brokenSinceMs: number | null = null;
+  /** Messages that died with sessions since the last byte. */
   #lostNow = 0;
-  #lastEndMs = Number.NEGATIVE_INFINITY;
+  /** When the last byte came, by both clocks. */
+  #lastByte: Due = { sentMs: Number.NEGATIVE_INFINITY, judgedMs: Number.NEGATIVE_INFINITY };
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
 
   get underWay(): number {
     return this.#due.length;
@@ -45,14 +50,15 @@ export class StreamBook {
     return this.#due.length + this.#lostNow;
   }
 
-  /** Since when nothing has come that should have: null while nothing is due. */
+  /** Since when nothing has come that should have; null while nothing is due. */
   get silentSinceMs(): number | null {
-    return this.#brokenSinceMs ?? this.#due[0]?.sentMs ?? null;
+    return this.#brokenSinceMs ?? this.#waitingSinceMs();
   }
 
-  send(sentMs: number, deadlineMs: number): void {
+  /** @param judgedMs the same moment by the clock of lateness */
+  send(sentMs: number, judgedMs: number): void {
     this.sent++;
-    this.#due.push({ sentMs, deadlineMs });
+    this.#due.push({ sentMs, judgedMs });
   }
 
   /** When the oldest messages were sent that are on their way. */
@@ -62,27 +68,27 @@ export class StreamBook {
 
   /**
    * Bytes came, which made `messages` whole.
-   * @param judgedMs `atMs` by the clock of the deadlines
+   * @param judgedMs `atMs` by the clock of lateness
    * @returns the outage that they ended, if one
    */
   came(messages: number, atMs: number, judgedMs: number): StreamSilence | null {
-    const out = this.#outageAt(judgedMs);
+    const sinceMs = this.#outSinceMs(judgedMs);
     const done = this.#due.splice(0, messages);
     this.answered += done.length;
-    this.late += done.filter(({ deadlineMs }) => deadlineMs < judgedMs).length;
+    this.late += done.filter((due) => judgedMs - due.judgedMs > this.#timeoutMs).length;
     const lost = this.#lostNow;
     this.#brokenSinceMs = null;
     this.#lostNow = 0;
-    if (out === null) return null;
-    const silence = { sinceMs: Math.min(out, atMs), untilMs: atMs, lost };
+    this.#lastByte = { sentMs: atMs, judgedMs };
+    if (sinceMs === null) return null;
+    const silence = { sinceMs: Math.min(sinceMs, atMs), untilMs: atMs, lost };
     this.#figures = addOutage(this.#figures, silence);
-    this.#lastEndMs = atMs;
     return silence;
   }
 
   /** The session ended, and with it what was on its way. */
   broke(atMs: number): void {
-    this.#brokenSinceMs ??= Math.max(this.#due[0]?.sentMs ?? atMs, this.#lastEndMs);
+    this.#brokenSinceMs ??= this.#waitingSinceMs() ?? atMs;
     this.#lostNow += this.#due.length;
     this.lost += this.#due.length;
     this.#due = [];
@@ -90,15 +96,20 @@ export class StreamBook {
 
   /** All outages, one that goes on as long as it is by `nowMs`. */
   figures(nowMs: number, judgedMs: number): OutageFigures {
-    const out = this.#outageAt(judgedMs);
-    return out === null ? this.#figures : addOutage(this.#figures, { sinceMs: out, untilMs: nowMs });
+    const sinceMs = this.#outSinceMs(judgedMs);
+    return sinceMs === null ? this.#figures : addOutage(this.#figures, { sinceMs, untilMs: nowMs });
+  }
+
+  #waitingSinceMs(): number | null {
+    const [first] = this.#due;
+    return first === undefined ? null : Math.max(first.sentMs, this.#lastByte.sentMs);
   }
 
   /** Since when there is an outage, if there is one. */
-  #outageAt(judgedMs: number): number | null {
+  #outSinceMs(judgedMs: number): number | null {
     if (this.#brokenSinceMs !== null) return this.#brokenSinceMs;
     const [first] = this.#due;
-    if (first === undefined || first.deadlineMs >= judgedMs) return null;
-    return Math.max(first.sentMs, this.#lastEndMs);
+    const waitingMs = judgedMs - Math.max(first?.judgedMs ?? judgedMs, this.#lastByte.judgedMs);
+    return waitingMs > this.#timeoutMs ? this.#waitingSinceMs() : null;
   }
 }

@@ -14,7 +14,7 @@ const UNDER_WAY_MAX = 1000;
 /** `tcp-held`: one session for as long as it lives, and then another. */
 export class TcpHeld implements Probe {
   readonly #context: ProbeContext;
-  readonly #book = new StreamBook();
+  readonly #book: StreamBook;
   readonly #roundTrips = new RoundTrips();
   #session: TcpSession | null = null;
   #key: FlowKey;
@@ -28,6 +28,7 @@ export class TcpHeld implements Probe {
   constructor(context: ProbeContext) {
     this.#context = context;
     this.#key = context.newKey();
+    this.#book = new StreamBook(context.settings.timeoutMs);
   }
 
   due(nowMs: number): void {
@@ -91,8 +92,7 @@ export class TcpHeld implements Probe {
   #send(session: TcpSession, nowMs: number): void {
     const failure = session.send(makePayload(this.#key, this.#number++, PAYLOAD_BYTES));
     if (failure !== null) return; // the session has ended, which its reader tells
-    const { agenda, settings } = this.#context;
-    this.#book.send(nowMs, agenda.stalls.awakeAt(nowMs) + settings.timeoutMs);
+    this.#book.send(nowMs, this.#context.agenda.stalls.awakeAt(nowMs));
   }
 
   /** Books what comes until the session ends. */
