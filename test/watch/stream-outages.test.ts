@@ -24,7 +24,7 @@ describe("outages of a session that is held", () => {
     const book = bookWith(0, 100, 200);
     expect(book.silentSinceMs).toBe(0);
     expect(book.came(1, 999, 999)).toBeNull();
-    expect(book.silentSinceMs).toBe(100);
+    expect(book.silentSinceMs).toBe(999);
     expect(book.came(2, 1000, 1000)).toBeNull();
     expect(book.silentSinceMs).toBeNull();
     expect(book.figures(5000, 5000).count).toBe(0);
