@@ -13,9 +13,6 @@ const STDOUT = 1;
 /** More flows than these targets have would be a load, and no question. */
 const TARGETS_MAX = 100;
 
-/** How long the end waits for whoever reads the last lines. */
-const LAST_WORDS_MS = 2000;
-
 /** Where a terminal does not say how wide it is. */
 const COLUMNS = 80;
 
@@ -134,15 +131,10 @@ export const watch: Command<typeof ROWS, WatchTask> = {
   },
 
   async run({ engine, json, ...question }, { env, shutdown, onSummary }) {
-    const [{ runWatch }, { LineOutput }] = await Promise.all([
-      import("../diagnose/watch/run.ts"),
-      import("../sys/output.ts"),
-    ]);
-    const output = new LineOutput(STDOUT);
+    const { runWatch } = await import("../diagnose/watch/run.ts");
     const columns = terminalColumns(env);
-    const exitCode = await runWatch(question, { engine, json, output, columns, signal: shutdown, onSummary });
-    output.flush(LAST_WORDS_MS);
-    return { exitCode };
+    const view = { engine, json, descriptor: STDOUT, columns, signal: shutdown, onSummary };
+    return { exitCode: await runWatch(question, view) };
   },
 };
 

@@ -83,7 +83,7 @@ describe("outages of probes that are answered one by one", () => {
         const all = outagesByDefinition([...fates, { sentMs: endMs, answered: true }]).map(
           ({ sinceMs, untilMs }) => untilMs - sinceMs,
         );
-        const figures = book.figures(endMs);
+        const figures = book.figures(endMs).outages;
         expect(figures.count).toBe(all.length);
         expect(figures.longestMs).toBe(Math.max(0, ...all));
         expect(figures.totalMs).toBe(all.reduce((sum, ms) => sum + ms, 0));
@@ -183,6 +183,17 @@ describe("a silence", () => {
     expect([book.sent, book.answered, book.lost, book.underWay]).toEqual([4, 2, 1, 0]);
   });
 
+  test("figures of the moment: what was overtaken is lost, what is newer is under way", () => {
+    const book = new OutageBook();
+    for (const sentMs of [0, 100, 200, 300, 400]) book.send(sentMs, sentMs + TIMEOUT_MS);
+    book.answer(0);
+    book.answer(3);
+    const outages = { count: 1, longestMs: 200, totalMs: 200 };
+    expect(book.figures(450)).toEqual({ sent: 5, answered: 2, lost: 2, underWay: 1, late: 0, outages });
+    book.answer(1); // it was only overtaken
+    expect(book.figures(460)).toMatchObject({ lost: 1, outages: { count: 1, totalMs: 100 } });
+  });
+
   test("takes no more memory than what is under way", () => {
     const book = new OutageBook();
     for (let number = 0; number < 200_000; number++) {
@@ -191,6 +202,6 @@ describe("a silence", () => {
       book.settle(number);
     }
     expect(book.underWay).toBeLessThan(10);
-    expect(book.figures(200_000).count).toBeGreaterThan(60_000);
+    expect(book.figures(200_000).outages.count).toBeGreaterThan(60_000);
   });
 });

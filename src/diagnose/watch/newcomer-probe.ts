@@ -68,10 +68,9 @@ export class NewcomerProbe implements Probe {
   }
 
   figures(nowMs: number): ProbeFigures {
-    const { sent, answered, lost, underWay, late } = this.#book;
     return {
-      ...{ sent, answered, lost, underWay, late, duplicated: 0, corrupted: this.#corrupted, foreign: 0 },
-      outages: this.#book.figures(nowMs),
+      ...this.#book.figures(nowMs),
+      ...{ duplicated: 0, corrupted: this.#corrupted, foreign: 0 },
       rttMs: this.#roundTrips.quantiles(),
     };
   }

@@ -72,6 +72,16 @@ export interface Silence {
   readonly lost: number;
 }
 
+/** Counts of a flow's probes so far, and its outages. */
+export interface BookFigures {
+  readonly sent: number;
+  readonly answered: number;
+  readonly lost: number;
+  readonly underWay: number;
+  readonly late: number;
+  readonly outages: OutageFigures;
+}
+
 /**
  * The probes of one flow and its outages. Answers come in any order, twice or never; outages are counted in the order
  * of sending, once the fate of each probe and of all before it is known. Memory: the probes since the oldest whose
@@ -194,9 +204,25 @@ export class OutageBook {
     return ended;
   }
 
-  /** All outages, one that goes on as long as it is by `nowMs`. */
-  figures(nowMs: number): OutageFigures {
-    return this.#open === null ? this.#figures : addOutage(this.#figures, { ...this.#open, untilMs: nowMs });
+  /**
+   * All so far, as it is if nothing more came: an outage that goes on is as long as it is by `nowMs`, and a probe under way
+   * that a newer one has overtaken is lost.
+   */
+  figures(nowMs: number): BookFigures {
+    let [figures, open, overtaken] = [this.#figures, this.#open, 0];
+    for (const [at, { sentMs, state }] of this.#probes.entries()) {
+      if (this.#oldest + at > this.#newestAnswered) break;
+      if (state === NOT_COUNTED) continue;
+      if (state === UNDER_WAY) overtaken++;
+      const step = stepOutage(open, { sentMs, answered: state === ANSWERED });
+      open = step.open;
+      if (step.ended !== null) figures = addOutage(figures, step.ended);
+    }
+    const { sent, answered, late } = this;
+    const lost = this.lost + overtaken;
+    const underWay = this.underWay - overtaken;
+    const outages = open === null ? figures : addOutage(figures, { ...open, untilMs: nowMs });
+    return { sent, answered, lost, underWay, late, outages };
   }
 
   #take(fate: Fate, ended: Outage[]): void {

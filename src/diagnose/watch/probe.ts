@@ -6,7 +6,7 @@ import type { Agenda } from "./agenda.ts";
 import type { Explanation } from "./explain.ts";
 import type { FlowState } from "./flow-state.ts";
 import type { Newcomers } from "./newcomers.ts";
-import type { OutageFigures } from "./outages.ts";
+import type { BookFigures } from "./outages.ts";
 import type { ProbeName, WatchSettings } from "./settings.ts";
 
 /** Payload of every probe: enough to name its run, flow and number, and to tell a changed byte. */
@@ -33,16 +33,10 @@ export interface ProbeContext {
 }
 
 /** Counts of one probe so far. */
-export interface ProbeFigures {
-  readonly sent: number;
-  readonly answered: number;
-  readonly lost: number;
-  readonly underWay: number;
-  readonly late: number;
+export interface ProbeFigures extends BookFigures {
   readonly duplicated: number;
   readonly corrupted: number;
   readonly foreign: number;
-  readonly outages: OutageFigures;
   readonly rttMs: Quantiles | null;
 }
 

@@ -1,9 +1,10 @@
 import { StartError } from "../../errors.ts";
 import { hasLibc } from "../../sys/libc.ts";
+import { LineOutput } from "../../sys/output.ts";
 import type { Engine } from "../check/ask-all.ts";
 import { runTask } from "../thread.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
-import { type Output, Screen } from "./screen.ts";
+import { Screen } from "./screen.ts";
 import { summaryText, verdictOf } from "./summary.ts";
 import { EventTexts } from "./text.ts";
 import type { WatchQuestion } from "./watch.ts";
@@ -13,7 +14,8 @@ export interface WatchView {
   readonly engine: Engine;
   /** One JSON object a line, and no status. */
   readonly json: boolean;
-  readonly output: Output;
+  /** Where it is written; whoever does not read there does not stop the probes. */
+  readonly descriptor: number;
   /** Columns of the terminal now; null where it is none. */
   columns(): number | null;
   /** Aborts when the person has had enough. */
@@ -21,6 +23,9 @@ export interface WatchView {
   /** Given what prints the summary so far. */
   onSummary(print: () => void): void;
 }
+
+/** How long the end waits for whoever reads the last lines. */
+const LAST_WORDS_MS = 2000;
 
 /** What a process that Ctrl-C ended before it had a result returns, as a shell sees it. */
 const INTERRUPTED = 130;
@@ -31,9 +36,10 @@ const INTERRUPTED = 130;
  * @throws StartError where the sockets that were asked for are not to be had here
  */
 export async function runWatch(question: WatchQuestion, view: WatchView): Promise<number> {
-  const { engine, json, output, signal } = view;
+  const { engine, json, descriptor, signal } = view;
   if (engine === "linux" && !hasLibc())
     throw new StartError("--engine linux: this machine's libc cannot be used; --engine bun works anywhere");
+  const output = new LineOutput(descriptor);
   const screen = new Screen(output, json ? () => null : view.columns);
   const texts = new EventTexts(question.targets.length > 1);
   const tell = (line: EventLine | SummaryLine): void => {
@@ -49,6 +55,7 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
     bySystemCalls: engine !== "bun",
     onEvent: (event) => ("line" in event ? tell(event.line) : screen.status(event.rows)),
   });
+  output.flush(LAST_WORDS_MS);
   const verdict = verdictOf(summaries, question.settings.maxOutageMs);
   if (verdict === "no_answer" && signal.aborted) return INTERRUPTED;
   return verdict === "well" ? 0 : 1;

@@ -49,11 +49,10 @@ export class UdpHeld implements Probe {
   }
 
   figures(nowMs: number): ProbeFigures {
-    const { sent, answered, lost, underWay, late } = this.#book;
     const { duplicated, corrupted, foreign } = this.#messages.counts;
     return {
-      ...{ sent, answered, lost, underWay, late, duplicated, corrupted, foreign },
-      outages: this.#book.figures(nowMs),
+      ...this.#book.figures(nowMs),
+      ...{ duplicated, corrupted, foreign },
       rttMs: this.#messages.roundTrips.quantiles(),
     };
   }
