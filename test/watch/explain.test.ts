@@ -94,15 +94,15 @@ describe("what newcomers have seen", () => {
   test("counts from the silence on, the newest first; one that waits counts after a while", () => {
     const newcomers = new Newcomers(["udp"]);
     expect(newcomers.measures("tcp")).toBe(false);
-    newcomers.sent("udp", 0).ended(ANSWERED);
+    newcomers.sent("udp", 0).ended(ANSWERED, 5);
     expect(newcomers.fateSince("udp", 0, 10)).toEqual(ANSWERED);
     expect(newcomers.fateSince("udp", 1, 10)).toBeNull();
     newcomers.sent("udp", 1000);
-    expect(newcomers.fateSince("udp", 500, 1399)).toBeNull();
-    expect(newcomers.fateSince("udp", 500, 1400)).toEqual({ kind: "nothing", forMs: 400 });
+    expect(newcomers.fateSince("udp", 500, 1199)).toBeNull();
+    expect(newcomers.fateSince("udp", 500, 1200)).toEqual({ kind: "nothing", forMs: 200 });
     expect(newcomers.fateSince("udp", 1001, 1400)).toBeNull();
     const next = newcomers.sent("udp", 2000);
-    next.ended(ANSWERED);
+    next.ended(ANSWERED, 2001);
     expect(newcomers.fateSince("udp", 500, 2001)).toEqual(ANSWERED);
   });
 
@@ -112,11 +112,19 @@ describe("what newcomers have seen", () => {
     expect(newcomers.fateSince("tcp", 0, 500)).toEqual({ kind: "accepted" });
   });
 
+  test("where answers take long, one that waits counts later", () => {
+    const newcomers = new Newcomers(["udp"]);
+    newcomers.sent("udp", 0).ended(ANSWERED, 600);
+    newcomers.sent("udp", 1000);
+    expect(newcomers.fateSince("udp", 1000, 2799)).toBeNull();
+    expect(newcomers.fateSince("udp", 1000, 2800)).toEqual({ kind: "nothing", forMs: 1800 });
+  });
+
   test("keeps only those that wait, and the newest that is decided", () => {
     const newcomers = new Newcomers(["udp"]);
     const slow = newcomers.sent("udp", 0);
-    for (let ms = 1; ms < 1000; ms++) newcomers.sent("udp", ms).ended(NOTHING);
-    slow.ended(ANSWERED); // older than what is known
+    for (let ms = 1; ms < 1000; ms++) newcomers.sent("udp", ms).ended(NOTHING, ms);
+    slow.ended(ANSWERED, 1000); // older than what is known
     expect(newcomers.fateSince("udp", 0, 1000)).toEqual(NOTHING);
   });
 });

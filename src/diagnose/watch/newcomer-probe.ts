@@ -89,7 +89,7 @@ export class NewcomerProbe implements Probe {
     const news = newcomers.sent(protocolOf(name), sentMs);
     if (end === null) {
       this.#book.lose(number);
-      news.ended({ kind: "no_name" });
+      news.ended({ kind: "no_name" }, sentMs);
       return;
     }
     const attempt: Attempt = { sentMs, controller: new AbortController() };
@@ -98,7 +98,7 @@ export class NewcomerProbe implements Probe {
     this.#attempts.delete(attempt);
     if (this.#over && came instanceof Failure) return; // it was not given the time
     const nowMs = agenda.now();
-    news.ended(fateOf(came, nowMs - sentMs));
+    news.ended(fateOf(came, nowMs - sentMs), nowMs);
     if (came instanceof Failure) {
       if (came.code === "corrupted") this.#corrupted++;
       if (isOwnTrouble(came)) this.#book.replace(number);

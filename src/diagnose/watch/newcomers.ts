@@ -12,8 +12,9 @@ export type NewcomerFate =
   /** Nothing came for so long. */
   | { readonly kind: "nothing"; readonly forMs: number };
 
-/** A newcomer that has no answer yet counts as evidence after so long: answers take much less where there are any. */
-const EVIDENT_MS = 400;
+/** A newcomer that has no answer yet counts as evidence after so long, and after so many of the longest that one took. */
+const EVIDENT_MS = 200;
+const EVIDENT_TIMES = 3;
 
 /** One that was sent. */
 interface Newcomer {
@@ -27,13 +28,15 @@ interface Newcomer {
 /** What a newcomer's probe tells of it. */
 export interface NewcomerNews {
   accepted(): void;
-  ended(fate: NewcomerFate): void;
+  ended(fate: NewcomerFate, nowMs: number): void;
 }
 
 /** The latest newcomers of a target, by protocol. */
 export class Newcomers {
   /** The newest that is decided, and those that wait. */
   readonly #latest = new Map<Protocol, Newcomer[]>();
+  /** The longest that an answer took. */
+  #longestMs = 0;
 
   /** @param protocols those by which newcomers are sent at all */
   constructor(protocols: readonly Protocol[]) {
@@ -52,8 +55,9 @@ export class Newcomers {
       accepted: () => {
         newcomer.isAccepted = true;
       },
-      ended: (fate) => {
+      ended: (fate, endMs) => {
         newcomer.fate = fate;
+        if (fate.kind === "answered") this.#longestMs = Math.max(this.#longestMs, endMs - newcomer.sentMs);
         const newest = this.#of(protocol).findLast((each) => each.fate !== null);
         const kept = this.#of(protocol).filter((each) => each.fate === null || each === newest);
         this.#latest.set(protocol, kept);
@@ -66,7 +70,7 @@ export class Newcomers {
     for (const { sentMs, fate, isAccepted } of this.#of(protocol).toReversed()) {
       if (sentMs < sinceMs) return null;
       if (fate !== null) return fate;
-      if (nowMs - sentMs < EVIDENT_MS) continue;
+      if (nowMs - sentMs < Math.max(EVIDENT_MS, EVIDENT_TIMES * this.#longestMs)) continue;
       return isAccepted ? { kind: "accepted" } : { kind: "nothing", forMs: nowMs - sentMs };
     }
     return null;
