@@ -145,6 +145,15 @@ describe("newcomers", () => {
     ]);
   });
 
+  test("an answer without a banner among others is of no other server: its port was used before", () => {
+    const { state, events } = flowOf({ held: false });
+    state.answer(1, bannerOf(A), noSilence(1));
+    state.answer(2, null, noSilence(2));
+    expect(events()).toEqual(["answered"]);
+    expect(state.servers.spans(0)).toHaveLength(1);
+    expect(state.lastAnswerMs).toBe(2);
+  });
+
   test("a server that sees another address than before is a translation; two that differ are none", () => {
     const { state, events } = flowOf({ held: false });
     state.answer(1, bannerOf(A, "10.0.0.9:1"), noSilence(1));

@@ -181,6 +181,8 @@ export class FlowState {
   }
 
   #newAnsweredBy(atMs: number, banner: Banner | null): void {
+    // A source port that was used before gets no banner where its session lives on: that is no other server.
+    if (banner === null && this.#server !== null) return;
     const who = serverOf(banner);
     this.#server = who;
     const seen = banner?.client ?? null;
