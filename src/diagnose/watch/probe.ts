@@ -40,6 +40,15 @@ export interface ProbeFigures extends BookFigures {
   readonly rttMs: Quantiles | null;
 }
 
+/**
+ * How long an answer took: as the kernel stamped its arrival, or, where this process read the clock itself, without the
+ * time in which it did not run.
+ */
+export function tookMs({ agenda, sockets }: ProbeContext, sentMs: number, atMs: number): number {
+  if (sockets.bySystemCalls) return atMs - sentMs;
+  return agenda.stalls.awakeAt(atMs) - agenda.stalls.awakeAt(sentMs);
+}
+
 /** One of the five, at work. */
 export interface Probe {
   /** It is time for the next one. */

@@ -1,5 +1,6 @@
 import { Failure } from "../../client/failure.ts";
 import { type FlowKey, newRun } from "../../client/payload.ts";
+import type { Quantiles } from "../../client/round-trips.ts";
 import type { Sockets } from "../../client/sockets.ts";
 import { wayTo } from "../../client/udp-flow.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
@@ -98,7 +99,7 @@ export class TargetWatch {
   }
 
   #summaryOf({ probe, state: { servers } }: Flow, nowMs: number): FlowSummary {
-    const { outages, ...figures } = probe.figures(nowMs);
+    const { outages, rttMs, ...figures } = probe.figures(nowMs);
     const rounded = {
       count: outages.count,
       longestMs: Math.round(outages.longestMs),
@@ -106,6 +107,7 @@ export class TargetWatch {
     };
     return {
       ...figures,
+      rttMs: rttMs === null ? null : roundedTimes(rttMs),
       outages: rounded,
       servers: servers.spans(this.#common.startMs),
       serversForgotten: servers.forgotten,
@@ -243,6 +245,12 @@ function resolutionText(
   const version = family === null ? "" : `IPv${family} `;
   if (answer.kind === "none") return `the resolver says that ${host} has no ${version}address`;
   return `the resolver does not say what ${host} is${answer.word === "" ? " in time" : ` (${answer.word})`}`;
+}
+
+/** To the microsecond: what is beyond is no measurement. */
+function roundedTimes({ min, p50, p99, max }: Quantiles): Quantiles {
+  const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+  return { min: round(min), p50: round(p50), p99: round(p99), max: round(max) };
 }
 
 function seconds(ms: number): number {

@@ -4,7 +4,7 @@ import { RoundTrips } from "../../client/round-trips.ts";
 import { TcpSession } from "../../client/tcp-session.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
-import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures } from "./probe.ts";
+import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures, tookMs } from "./probe.ts";
 import { StreamBook } from "./stream-outages.ts";
 import { sourceFor } from "./visits.ts";
 
@@ -114,7 +114,7 @@ export class TcpHeld implements Probe {
     this.#whole += messages;
     const lastMs = session.lastByteAtMs;
     for (const sentMs of this.#book.sendingsOf(messages)) {
-      this.#roundTrips.add(stalls.awakeAt(lastMs) - stalls.awakeAt(sentMs));
+      this.#roundTrips.add(tookMs(this.#context, sentMs, lastMs));
     }
     // A new session's first byte is its banner's, where it has one.
     const atMs = isFirst ? Math.min(lastMs, connectedMs + (session.firstByteMs ?? 0)) : lastMs;

@@ -1,13 +1,14 @@
 import { Failure } from "../../client/failure.ts";
 import { FlowMessages, type Taken } from "../../client/flow-messages.ts";
 import { type FlowKey, readPayload } from "../../client/payload.ts";
+import { RoundTrips } from "../../client/round-trips.ts";
 import { UdpFlow } from "../../client/udp-flow.ts";
 import type { Datagram } from "../../client/udp-inbox.ts";
 import { type Banner, readBanner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
 import { otherAddress, wrongPayload } from "./faults.ts";
 import { OutageBook } from "./outages.ts";
-import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures } from "./probe.ts";
+import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures, tookMs } from "./probe.ts";
 import { sourceFor } from "./visits.ts";
 
 /** `udp-fixed` and `udp-connected`: one socket for ever, and so one source port. */
@@ -16,6 +17,8 @@ export class UdpHeld implements Probe {
   readonly #key: FlowKey;
   readonly #messages: FlowMessages;
   readonly #book = new OutageBook();
+  /** Of those in time that no other overtook. */
+  readonly #roundTrips = new RoundTrips();
   #flow: UdpFlow | null = null;
   #isOpening = false;
   #over = false;
@@ -53,7 +56,7 @@ export class UdpHeld implements Probe {
     return {
       ...this.#book.figures(nowMs),
       ...{ duplicated, corrupted, foreign },
-      rttMs: this.#messages.roundTrips.quantiles(),
+      rttMs: this.#roundTrips.quantiles(),
     };
   }
 
@@ -131,6 +134,7 @@ export class UdpHeld implements Probe {
     switch (what) {
       case "answered": {
         const silence = this.#book.answer(number!);
+        if (silence !== null) this.#roundTrips.add(tookMs(this.#context, silence.untilMs, atMs));
         state.answer(atMs, this.#banner, silence);
         this.#banner = null;
         return;
