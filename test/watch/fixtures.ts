@@ -46,7 +46,7 @@ export function flowOf(kind: { held?: boolean; stream?: boolean; silentAfterMs?:
 } {
   const said: Said[] = [];
   const { held = true, stream = false, silentAfterMs = 1000 } = kind;
-  const rules = { held, stream, silentAfterMs, startMs: 0, notRunning: () => 0 };
+  const rules = { held, stream, silentAfterMs, target: "t", startMs: 0, notRunning: () => 0 };
   const state = new FlowState(rules, (words) => said.push(words));
   return { state, said, events: () => said.map(({ event }) => event) };
 }

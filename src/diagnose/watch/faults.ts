@@ -34,7 +34,8 @@ export function byWhom({ icmp }: Failure): string | null {
   return icmp === null ? null : formatAddress(icmp.by);
 }
 
-export function unreachable(failure: Failure): Fault {
+/** @param target for `echo-server check` */
+export function unreachable(failure: Failure, target: string): Fault {
   const by = byWhom(failure);
   return {
     code: "unreachable",
@@ -47,7 +48,7 @@ export function unreachable(failure: Failure): Fault {
         ? "no route, or the next hop does not answer"
         : "the far end's host or its link is gone, or a router forbids it",
     where: by === null ? "this_machine" : "path",
-    next: "ip route get ADDRESS",
+    next: `echo-server check ${target}`,
   };
 }
 
@@ -115,13 +116,13 @@ const SAYS: Readonly<Partial<Record<FailureCode, string>>> = {
   too_big: "the path does not carry even a small payload",
 };
 
-export function noSuchName(says: string): Fault {
+export function noSuchName(says: string, host: string): Fault {
   return {
     code: "no_such_name",
     says,
     likely: "the name is wrong, its last endpoint has gone, or the name server is not reached",
     where: "path",
-    next: "getent ahosts NAME",
+    next: `getent ahosts ${host}`,
   };
 }
 

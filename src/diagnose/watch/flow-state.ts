@@ -20,6 +20,8 @@ export interface FlowRules {
   /** Whether outages are known at once when they end (`StreamBook`), and not only when all before is (`OutageBook`). */
   readonly stream: boolean;
   readonly silentAfterMs: number;
+  /** As it was asked for. */
+  readonly target: string;
   /** Of the watch. */
   readonly startMs: number;
   /** How long this process did not run between two moments, ms. */
@@ -117,7 +119,7 @@ export class FlowState {
         return;
       case "unreachable":
         if (this.#firstComplaint("unreachable"))
-          this.#tell(said.problem(unreachable(failure), { by: byWhom(failure) }));
+          this.#tell(said.problem(unreachable(failure, this.#rules.target), { by: byWhom(failure) }));
         return;
       default:
         this.problem(atMs, otherFault(failure));

@@ -128,6 +128,7 @@ export class TargetWatch {
       held: isHeld(name),
       stream: name === "tcp-held",
       silentAfterMs: silentAfterMs(name, settings),
+      target: this.target.text,
       startMs,
       notRunning: (fromMs: number, toMs: number) => agenda.stalls.between(fromMs, toMs),
     };
@@ -190,7 +191,7 @@ export class TargetWatch {
       this.#common.resolve ?? ((host) => resolveName(host, family, { timeoutMs: settings.timeoutMs }));
     const answer = await ask(target.host, family);
     if (answer.kind !== "found") {
-      const fault = noSuchName(resolutionText(target.host, answer, family));
+      const fault = noSuchName(resolutionText(target.host, answer, family), target.host);
       for (const { state } of askers) state.problem(performance.now(), fault);
       return null;
     }
