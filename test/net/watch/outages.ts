@@ -68,8 +68,8 @@ export function outageTests(lab: () => Lab): void {
       await until("the prober is answered", () => prober.isAnswered);
       // The backend goes, the rule moves, and what conntrack remembers stays.
       await using _gone = await iptables(router, `-I FORWARD -p udp -d ${SERVER1.v4} --dport 5678 -j DROP`);
-      await old[Symbol.asyncDispose]();
       await using _new = await destination(router, toServer(SERVER2.v4));
+      await old[Symbol.asyncDispose]();
       for (const flow of ["udp-fixed", "udp-connected"] as const) {
         const stuck = await watching.hears(flow, "stuck");
         expect(stuck.at - stuck.since!).toBeLessThan(3);
