@@ -151,7 +151,7 @@ describe("newcomers", () => {
     state.answer(2, null, noSilence(2));
     expect(events()).toEqual(["answered"]);
     expect(state.servers.spans(0)).toHaveLength(1);
-    expect(state.lastAnswerMs).toBe(2);
+    expect(state.wasAnswered(1, 2)).toBe(true);
   });
 
   test("a server that sees another address than before is a translation; two that differ are none", () => {

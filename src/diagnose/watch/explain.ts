@@ -1,6 +1,6 @@
 import type { Protocol, Where } from "../result.ts";
 import { timeText } from "../words.ts";
-import type { NewcomerFate } from "./newcomers.ts";
+import type { NewcomerFate, Seen } from "./newcomers.ts";
 
 /** Why a flow gets no answer. */
 export type ExplanationCode =
@@ -32,15 +32,25 @@ export interface Explanation {
 /** What is known while a flow is silent. */
 export interface Evidence {
   readonly protocol: Protocol;
+  /** Since when the flow is silent, and until when it is looked at. */
+  readonly sinceMs: number;
+  readonly nowMs: number;
   /** Null: none was sent since, or its fate is not known yet. */
-  readonly newcomer: NewcomerFate | null;
+  readonly newcomer: Seen | null;
   /** A newcomer of the other protocol. */
-  readonly otherNewcomer: NewcomerFate | null;
+  readonly otherNewcomer: Seen | null;
+  /** When the first newcomer was sent in this silence from which on all were answered; null without such. */
+  readonly answeredSinceMs: number | null;
+  readonly otherAnsweredSinceMs: number | null;
+  /** By when a probe of the flow was sent after such a newcomer, and would have been answered: ms after the newcomer. */
+  readonly provenAfterMs: number;
+  /** Whether it is a TCP session that is held. */
+  readonly isStream: boolean;
   /** Whether newcomers of the flow's own protocol, and of the other one, are sent at all. */
   readonly measured: boolean;
   readonly otherMeasured: boolean;
-  /** Of a silent newcomer: whether a held flow of its protocol is answered. Null: there is none. */
-  readonly heldIsAnswered: boolean | null;
+  /** Whether a held flow of its protocol was answered while the newcomer was not. */
+  readonly heldIsAnswered: boolean;
   /** Whether it is a newcomer itself that is silent. */
   readonly isNew: boolean;
   /** Of a held flow: its own port, for the command that removes its entry. */
@@ -50,21 +60,36 @@ export interface Evidence {
   readonly target: string;
 }
 
+/** Linux waits no longer than that between two retransmissions (TCP_RTO_MAX). */
+const RETRANSMISSION_MAX_MS = 120_000;
+const RETRANSMISSION_SLACK_MS = 500;
+
 /** Why a flow is silent; null while that is not known. */
 export function explain(evidence: Evidence): Explanation | null {
-  const { newcomer, otherNewcomer, measured } = evidence;
-  if (measured) return newcomer === null ? null : ofNewcomer(newcomer, evidence);
-  // Only the other protocol's newcomers are there to be asked.
-  if (otherNewcomer === null) return null;
-  if (otherNewcomer.kind === "answered") return evidence.isNew ? null : stuck(otherNewcomer.server, evidence);
-  return ofNewcomer(otherNewcomer, evidence);
+  const { newcomer, otherNewcomer, measured, answeredSinceMs, otherAnsweredSinceMs } = evidence;
+  // Where its own are not sent, the other protocol's newcomers are asked.
+  const [seen, answeredMs] = measured ? [newcomer, answeredSinceMs] : [otherNewcomer, otherAnsweredSinceMs];
+  if (seen === null) return null;
+  if (seen.fate.kind !== "answered") return ofFailed(seen.fate, seen.sentMs, evidence);
+  if (evidence.isNew || answeredMs === null || !isProven(answeredMs, evidence)) return null;
+  return stuck(seen.fate.server, evidence);
 }
 
-function ofNewcomer(newcomer: NewcomerFate, evidence: Evidence): Explanation | null {
-  const { otherNewcomer, heldIsAnswered, isNew } = evidence;
+/**
+ * Whether the flow would be answered by now if nothing but an outage for all had been: a probe of its own must have been
+ * sent after a newcomer that was answered. A session is silent for as long again as the path was, by TCP's own back-off.
+ */
+function isProven(answeredMs: number, { sinceMs, nowMs, provenAfterMs, isStream }: Evidence): boolean {
+  const forMs = nowMs - answeredMs;
+  const backOffMs = Math.min(answeredMs - sinceMs, RETRANSMISSION_MAX_MS) + RETRANSMISSION_SLACK_MS;
+  return forMs >= provenAfterMs && (!isStream || forMs > backOffMs);
+}
+
+/** @param sentMs when that newcomer was sent */
+function ofFailed(newcomer: NewcomerFate, sentMs: number, evidence: Evidence): Explanation | null {
   switch (newcomer.kind) {
     case "answered":
-      return isNew ? null : stuck(newcomer.server, evidence);
+      return null;
     case "refused":
       return refused(newcomer.by, evidence);
     case "unreachable":
@@ -74,18 +99,21 @@ function ofNewcomer(newcomer: NewcomerFate, evidence: Evidence): Explanation | n
     case "no_name":
       return noName(evidence);
     case "nothing":
-      if (isNew && heldIsAnswered === true) return newFlows();
-      return ofOther(otherNewcomer, evidence, newcomer.forMs);
+      if (evidence.isNew && evidence.heldIsAnswered) return newFlows();
+      return ofOther(sentMs, newcomer.forMs, evidence);
   }
 }
 
-/** New flows of this protocol get no answer: what those of the other one see. */
-function ofOther(other: NewcomerFate | null, evidence: Evidence, forMs: number): Explanation | null {
-  const { protocol, otherMeasured } = evidence;
+/** New flows of this protocol get no answer, the last one sent at `sentMs`: what those of the other one see. */
+function ofOther(sentMs: number, forMs: number, evidence: Evidence): Explanation | null {
+  const { protocol, otherMeasured, otherNewcomer, otherAnsweredSinceMs } = evidence;
   const own = protocol.toUpperCase();
   const name = protocol === "udp" ? "TCP" : "UDP";
+  const other = otherNewcomer?.fate;
   switch (other?.kind) {
     case "answered":
+      // One that was answered later than this one was sent may have come when an outage for all was over.
+      if (otherAnsweredSinceMs === null || otherAnsweredSinceMs > sentMs) return null;
       return {
         code: "protocol",
         says: `new flows of ${own} get no answer either; ${name} is answered${byWhom(other.server)}`,

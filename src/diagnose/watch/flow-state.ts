@@ -42,7 +42,9 @@ export class FlowState {
   readonly servers: Servers;
   /** Problems that are no outages, by code. */
   readonly problems = new Map<string, number>();
-  lastAnswerMs: number | null = null;
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  /** When the last outage ended, or the first answer came. */
+  #wellSinceMs = Number.POSITIVE_INFINITY;
   readonly #rules: FlowRules;
   readonly #say: (said: Said) => void;
   #ends: string | null = null;
@@ -77,6 +79,11 @@ export class FlowState {
     return this.#silent?.sinceMs ?? null;
   }
 
+  /** Whether it was answered all the time between two moments, as far as is known. */
+  wasAnswered(fromMs: number, toMs: number): boolean {
+    return this.#silent === null && this.#wellSinceMs <= fromMs && this.#lastAnswerMs >= toMs;
+  }
+
   /** The flow goes between these ends from now on. */
   opened(ends: string | null): void {
     this.#ends = ends;
@@ -90,7 +97,8 @@ export class FlowState {
   answer(atMs: number, banner: Banner | null, silence: EndedSilence | null): void {
     if (this.#rules.held) this.#heldBy(atMs, banner, silence);
     else this.#newAnsweredBy(atMs, banner);
-    this.lastAnswerMs = atMs;
+    this.#lastAnswerMs = atMs;
+    this.#wellSinceMs = Math.min(this.#wellSinceMs, atMs);
     this.#complained.clear();
     if (this.#silent !== null || (this.#rules.stream && silence !== null)) this.#back(atMs, silence);
   }
@@ -210,6 +218,7 @@ export class FlowState {
     const isOutage = silence !== null && silence.untilMs > silence.sinceMs;
     const { sinceMs, untilMs, lost } = isOutage ? silence : { sinceMs: saidSinceMs, untilMs: atMs, lost: 0 };
     this.#toldUntilMs = untilMs;
+    this.#wellSinceMs = untilMs;
     const silentMs = Math.round(untilMs - sinceMs);
     const notRunningMs = Math.round(this.#rules.notRunning(sinceMs, untilMs));
     this.#tell(said.back(silentMs, this.#seconds(sinceMs), lost, this.#server ?? UNNAMED, notRunningMs));

@@ -15,7 +15,14 @@ import type { EventLine, FlowSummary, Said, SummaryLine } from "./line.ts";
 import { NewcomerProbe } from "./newcomer-probe.ts";
 import { Newcomers } from "./newcomers.ts";
 import type { Probe, ProbeContext } from "./probe.ts";
-import { isHeld, type ProbeName, protocolOf, silentAfterMs, type WatchSettings } from "./settings.ts";
+import {
+  intervalOf,
+  isHeld,
+  type ProbeName,
+  protocolOf,
+  silentAfterMs,
+  type WatchSettings,
+} from "./settings.ts";
 import { TcpHeld } from "./tcp-held.ts";
 import { UdpHeld } from "./udp-held.ts";
 import { visitByTcp, visitByUdp } from "./visits.ts";
@@ -166,15 +173,22 @@ export class TargetWatch {
   #why(name: ProbeName, sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null {
     const protocol = protocolOf(name);
     const other = protocol === "udp" ? "tcp" : "udp";
-    const held = this.flows.filter((flow) => isHeld(flow.name) && protocolOf(flow.name) === protocol);
-    const isAnswered = held.some(({ state }) => !state.isSilent && (state.lastAnswerMs ?? 0) > sinceMs);
+    const newcomer = this.#newcomers.seenSince(protocol, sinceMs, nowMs);
+    const { evidentMs } = this.#newcomers;
+    const isAnswered = ({ name: flow, state }: Flow, fromMs: number): boolean =>
+      isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(fromMs, fromMs + evidentMs);
     return explain({
       protocol,
-      newcomer: this.#newcomers.fateSince(protocol, sinceMs, nowMs),
-      otherNewcomer: this.#newcomers.fateSince(other, sinceMs, nowMs),
+      ...{ sinceMs, nowMs },
+      newcomer,
+      otherNewcomer: this.#newcomers.seenSince(other, sinceMs, nowMs),
+      answeredSinceMs: this.#newcomers.answeredSince(protocol, sinceMs),
+      otherAnsweredSinceMs: this.#newcomers.answeredSince(other, sinceMs),
+      provenAfterMs: intervalOf(name, this.#common.settings) + evidentMs,
+      isStream: name === "tcp-held",
       measured: this.#newcomers.measures(protocol),
       otherMeasured: this.#newcomers.measures(other),
-      heldIsAnswered: held.length === 0 ? null : isAnswered,
+      heldIsAnswered: newcomer !== null && this.flows.some((flow) => isAnswered(flow, newcomer.sentMs)),
       isNew: !isHeld(name),
       ownPort,
       targetPort: this.target.port ?? DEFAULT_PORTS[protocol],
