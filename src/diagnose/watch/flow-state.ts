@@ -219,7 +219,7 @@ export class FlowState {
     const { sinceMs, untilMs, lost } = isOutage ? silence : { sinceMs: saidSinceMs, untilMs: atMs, lost: 0 };
     this.#toldUntilMs = untilMs;
     this.#wellSinceMs = untilMs;
-    const silentMs = Math.round(untilMs - sinceMs);
+    const silentMs = Math.max(1, Math.round(untilMs - sinceMs));
     const notRunningMs = Math.round(this.#rules.notRunning(sinceMs, untilMs));
     this.#tell(said.back(silentMs, this.#seconds(sinceMs), lost, this.#server ?? UNNAMED, notRunningMs));
   }

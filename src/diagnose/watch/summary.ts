@@ -19,6 +19,9 @@ export function verdictOf(summaries: readonly SummaryLine[], maxOutageMs: number
 /** Servers of one flow that a person is told; `--json` tells all. */
 const SERVERS_TOLD = 12;
 
+/** This machine was held up for longer: worth a line. */
+const STALL_TOLD_MS = 100;
+
 const HEAD = ["", "sent", "answered", "lost", "outages", "longest", "in all", "rtt p50", "p99", "max"];
 
 /** A summary for a person: a table of the flows, then who answered them. */
@@ -63,7 +66,7 @@ function problemLines({ problems }: SummaryLine): string[] {
 }
 
 function stallLines({ stalls: { count, longestMs, totalMs } }: SummaryLine): string[] {
-  if (count === 0) return [];
+  if (longestMs < STALL_TOLD_MS) return [];
   const times = `${plural(count, "time")}, ${timeText(totalMs)} in all, ${timeText(longestMs)} at once`;
   return [`this machine   was too busy to send in time: ${times} (no outages)`];
 }

@@ -14,6 +14,7 @@ import { FlowState } from "./flow-state.ts";
 import type { EventLine, FlowSummary, Said, SummaryLine } from "./line.ts";
 import { NewcomerProbe } from "./newcomer-probe.ts";
 import { Newcomers } from "./newcomers.ts";
+import type { OutageFigures } from "./outages.ts";
 import type { Probe, ProbeContext } from "./probe.ts";
 import {
   intervalOf,
@@ -61,7 +62,7 @@ export class TargetWatch {
   /** What the name had when it was resolved last; null before. */
   #addresses: readonly Endpoint[] | null;
   /** How this machine goes to the end that was asked for last. */
-  #way: { readonly to: string; readonly own: Endpoint | null } | null = null;
+  #way: { readonly to: string; readonly own: Endpoint } | null = null;
   /** The one that held flows keep. */
   #held: Endpoint | null;
 
@@ -107,15 +108,10 @@ export class TargetWatch {
 
   #summaryOf({ probe, state: { servers } }: Flow, nowMs: number): FlowSummary {
     const { outages, rttMs, ...figures } = probe.figures(nowMs);
-    const rounded = {
-      count: outages.count,
-      longestMs: Math.round(outages.longestMs),
-      totalMs: Math.round(outages.totalMs),
-    };
     return {
       ...figures,
       rttMs: rttMs === null ? null : roundedTimes(rttMs),
-      outages: rounded,
+      outages: roundedOutages(outages),
       servers: servers.spans(this.#common.startMs),
       serversForgotten: servers.forgotten,
     };
@@ -163,11 +159,11 @@ export class TargetWatch {
 
   /** Asked of a socket that sends nothing; again when the end is another one. */
   async #ownAddress(end: Endpoint): Promise<Endpoint | null> {
-    if (this.#way?.to !== hostOf(end)) {
-      const own = await wayTo(end, {}, this.#common.sockets.openUdp);
-      this.#way = { to: hostOf(end), own: own instanceof Failure ? null : own };
-    }
-    return this.#way.own;
+    if (this.#way?.to === hostOf(end)) return this.#way.own;
+    const own = await wayTo(end, {}, this.#common.sockets.openUdp);
+    if (own instanceof Failure) return null; // there may be a way the next time
+    this.#way = { to: hostOf(end), own };
+    return own;
   }
 
   #why(name: ProbeName, sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null {
@@ -260,6 +256,12 @@ function resolutionText(
   const version = family === null ? "" : `IPv${family} `;
   if (answer.kind === "none") return `the resolver says that ${host} has no ${version}address`;
   return `the resolver does not say what ${host} is${answer.word === "" ? " in time" : ` (${answer.word})`}`;
+}
+
+/** Whole milliseconds; one at least, so that what was out is not called well. */
+function roundedOutages({ count, longestMs, totalMs }: OutageFigures): OutageFigures {
+  const round = (ms: number): number => (count === 0 ? 0 : Math.max(1, Math.round(ms)));
+  return { count, longestMs: round(longestMs), totalMs: round(totalMs) };
 }
 
 /** To the microsecond: what is beyond is no measurement. */

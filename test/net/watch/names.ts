@@ -53,4 +53,18 @@ export function nameTests(lab: () => Lab): void {
     await watching.answered("udp-fixed", "udp-connected", "udp-new");
     expect((await watching.stop()).flows["udp-fixed"]!.lost).toBe(0);
   });
+
+  test("over IPv6 by its address, and -4 or -6 of a name that has both", async () => {
+    const hosts = [SERVER1.v4, SERVER1.v6].map((address) => `${address} both`).join("\n");
+    for (const [args, address] of [
+      [[SERVER1.v6], SERVER1.v6],
+      [["both", "-6"], SERVER1.v6],
+      [["both", "-4"], SERVER1.v4],
+    ] as const) {
+      await using watching = new Watching(lab().client, args, { hosts });
+      await watching.answered("tcp-held", "tcp-new", "udp-fixed", "udp-connected", "udp-new");
+      const { exitCode, summary } = await watching.stop();
+      expect([exitCode, summary.address]).toEqual([0, address]);
+    }
+  });
 }
