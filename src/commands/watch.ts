@@ -1,6 +1,7 @@
 import { isatty } from "node:tty";
 import type { Engine } from "../diagnose/check/ask-all.ts";
 import { type Family, parseTarget, refuseOtherFamily } from "../diagnose/targets.ts";
+import type { Size } from "../diagnose/watch/screen.ts";
 import type { WatchQuestion } from "../diagnose/watch/watch.ts";
 import { UsageError } from "../errors.ts";
 import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
@@ -13,8 +14,8 @@ const STDOUT = 1;
 /** More flows than these targets have would be a load, and no question. */
 const TARGETS_MAX = 100;
 
-/** Where a terminal does not say how wide it is. */
-const COLUMNS = 80;
+/** Where a terminal does not say how wide and high it is. */
+const SIZE: Size = [80, 24];
 
 const DAY_MS = 86_400_000;
 
@@ -132,8 +133,8 @@ export const watch: Command<typeof ROWS, WatchTask> = {
 
   async run({ engine, json, ...question }, { env, shutdown, onSummary }) {
     const { runWatch } = await import("../diagnose/watch/run.ts");
-    const columns = terminalColumns(env);
-    const view = { engine, json, descriptor: STDOUT, columns, signal: shutdown, onSummary };
+    const size = terminalSize(env);
+    const view = { engine, json, descriptor: STDOUT, size, signal: shutdown, onSummary };
     return { exitCode: await runWatch(question, view) };
   },
 };
@@ -162,8 +163,11 @@ function probesAsked(
 
 const ALL_PROBES = "tcp-held,tcp-new,udp-fixed,udp-connected,udp-new";
 
-/** How wide the terminal is now; null where standard output is none that can be redrawn. */
-function terminalColumns({ TERM }: Environment): () => number | null {
+/** How large the terminal is now; null where standard output is none that can be redrawn. */
+function terminalSize({ TERM }: Environment): () => Size | null {
   if (!isatty(STDOUT) || TERM === "dumb") return () => null;
-  return () => process.stdout.getWindowSize?.()[0] || COLUMNS;
+  return () => {
+    const [columns, rows] = process.stdout.getWindowSize?.() ?? SIZE;
+    return [columns || SIZE[0], rows || SIZE[1]];
+  };
 }

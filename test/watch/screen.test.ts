@@ -33,7 +33,7 @@ const row = (flow: StatusRow["flow"], says: string): StatusRow => ({ target: "t"
 describe("a screen", () => {
   test("shows the log, and below it each flow's status, redrawn in place", () => {
     const terminal = new Terminal();
-    const screen = new Screen(terminal, () => 80);
+    const screen = new Screen(terminal, () => [80, 24]);
     screen.log("first");
     screen.status([row("udp-fixed", "one"), row("udp-new", "two")]);
     screen.log("second\nthird");
@@ -53,7 +53,7 @@ describe("a screen", () => {
   test("cuts a status that would wrap, by the columns that the terminal has now", () => {
     const terminal = new Terminal();
     let columns = 40;
-    const screen = new Screen(terminal, () => columns);
+    const screen = new Screen(terminal, () => [columns, 24]);
     screen.status([row("udp-fixed", "x".repeat(100))]);
     expect(terminal.lines[0]).toHaveLength(39);
     columns = 30;
@@ -62,10 +62,23 @@ describe("a screen", () => {
     expect(terminal.lines[0]).toHaveLength(29);
   });
 
+  test("keeps room for the log: of too many flows those first that are not well", () => {
+    const terminal = new Terminal();
+    const screen = new Screen(terminal, () => [80, 8]);
+    const rows = Array.from({ length: 50 }, (_, at) => row("udp-fixed", `flow ${at}`));
+    screen.status(rows.map((each, at) => ({ ...each, isWell: at !== 40 })));
+    expect(terminal.lines).toEqual([
+      "! udp-fixed      flow 40",
+      "  udp-fixed      flow 0",
+      "  udp-fixed      flow 1",
+      "  and 47 other flows",
+    ]);
+  });
+
   test("draws no status for a terminal that was stopped, or that is none", () => {
     const terminal = new Terminal();
     terminal.waitingBytes = 10;
-    new Screen(terminal, () => 80).status([row("udp-fixed", "one")]);
+    new Screen(terminal, () => [80, 24]).status([row("udp-fixed", "one")]);
     const screen = new Screen(terminal, () => null);
     screen.status([row("udp-fixed", "one")]);
     screen.clear();

@@ -4,7 +4,7 @@ import { LineOutput } from "../../sys/output.ts";
 import type { Engine } from "../check/ask-all.ts";
 import { runTask } from "../thread.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
-import { Screen } from "./screen.ts";
+import { Screen, type Size } from "./screen.ts";
 import { summaryText, verdictOf } from "./summary.ts";
 import { EventTexts } from "./text.ts";
 import type { WatchQuestion } from "./watch.ts";
@@ -16,8 +16,8 @@ export interface WatchView {
   readonly json: boolean;
   /** Where it is written; whoever does not read there does not stop the probes. */
   readonly descriptor: number;
-  /** Columns of the terminal now; null where it is none. */
-  columns(): number | null;
+  /** Of the terminal now; null where it is none. */
+  size(): Size | null;
   /** Aborts when the person has had enough. */
   readonly signal: AbortSignal;
   /** Given what prints the summary so far. */
@@ -40,7 +40,7 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   if (engine === "linux" && !hasLibc())
     throw new StartError("--engine linux: this machine's libc cannot be used; --engine bun works anywhere");
   const output = new LineOutput(descriptor);
-  const screen = new Screen(output, json ? () => null : view.columns);
+  const screen = new Screen(output, json ? () => null : view.size);
   const texts = new EventTexts(question.targets.length > 1);
   const tell = (line: EventLine | SummaryLine): void => {
     if (line.event === "summary" && line.final) screen.clear();
@@ -49,7 +49,7 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   };
   const summariesAsked = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   view.onSummary(() => Atomics.add(summariesAsked, 0, 1));
-  const input = { ...question, wantsStatus: !json && view.columns() !== null, summariesAsked };
+  const input = { ...question, wantsStatus: !json && view.size() !== null, summariesAsked };
   const summaries = await runTask("watch", input, {
     signal,
     bySystemCalls: engine !== "bun",

@@ -1,3 +1,4 @@
+import { countText } from "../words.ts";
 import type { StatusRow } from "./status.ts";
 
 /** Where lines go; they never wait for their reader. */
@@ -6,6 +7,12 @@ export interface Output {
   /** Bytes that wait for the reader. */
   readonly waitingBytes: number;
 }
+
+/** Columns and rows of a terminal. */
+export type Size = readonly [columns: number, rows: number];
+
+/** Rows that the log keeps, however many flows there are. */
+const LOG_ROWS = 4;
 
 /** ECMA-48: the cursor to the start of the line n above, and away with all below it. */
 const CLEAR_BELOW = "\x1b[J";
@@ -18,14 +25,14 @@ const FLOW_WIDTH = "udp-connected".length;
  */
 export class Screen {
   readonly #output: Output;
-  /** Columns of the terminal now; null where it is none. */
-  readonly #columns: () => number | null;
+  /** Of the terminal now; null where it is none. */
+  readonly #size: () => Size | null;
   #drawn = 0;
   #rows: readonly StatusRow[] = [];
 
-  constructor(output: Output, columns: () => number | null) {
+  constructor(output: Output, size: () => Size | null) {
     this.#output = output;
-    this.#columns = columns;
+    this.#size = size;
   }
 
   /** Adds to the log. @param text lines, without the last line feed */
@@ -37,7 +44,7 @@ export class Screen {
   status(rows: readonly StatusRow[]): void {
     this.#rows = rows;
     // A terminal that was stopped gets the newest when it goes on, and not all since.
-    if (this.#columns() === null || this.#output.waitingBytes > 0) return;
+    if (this.#size() === null || this.#output.waitingBytes > 0) return;
     this.#output.write(`${this.#erased()}${this.#drawnRows()}`);
   }
 
@@ -54,12 +61,24 @@ export class Screen {
   }
 
   #drawnRows(): string {
-    const columns = this.#columns();
-    if (columns === null || this.#rows.length === 0) return "";
-    this.#drawn = this.#rows.length;
+    const size = this.#size();
+    if (size === null || this.#rows.length === 0) return "";
+    const [columns, height] = size;
     const several = new Set(this.#rows.map(({ target }) => target)).size > 1;
-    return this.#rows.map((row) => `${fit(rowText(row, several), columns - 1)}\n`).join("");
+    const texts = fitting(this.#rows, Math.max(1, height - LOG_ROWS)).map((row) =>
+      typeof row === "string" ? row : rowText(row, several),
+    );
+    this.#drawn = texts.length;
+    return texts.map((text) => `${fit(text, columns - 1)}\n`).join("");
   }
+}
+
+/** As many as there is room for, those first that are not well; what is beyond that in a word. */
+function fitting(rows: readonly StatusRow[], room: number): (StatusRow | string)[] {
+  if (rows.length <= room) return [...rows];
+  const sorted = [...rows.filter(({ isWell }) => !isWell), ...rows.filter(({ isWell }) => isWell)];
+  const shown = sorted.slice(0, room - 1);
+  return [...shown, `  and ${countText(rows.length - shown.length)} other flows`];
 }
 
 function rowText({ target, flow, isWell, says }: StatusRow, several: boolean): string {

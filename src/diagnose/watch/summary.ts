@@ -39,7 +39,6 @@ export function summaryText(line: SummaryLine): string {
     ...flows.flatMap(({ name, flow }) => serverLines(name, flow)),
     ...problemLines(line),
     ...stallLines(line),
-    "",
   ].join("\n");
 }
 
