@@ -134,7 +134,7 @@ export function watchTests(): void {
       (line) => line["flow"] === "udp-fixed" && line["event"] === "back",
     );
     const silences = (): number[] =>
-      [...prober.stdout.matchAll(/^silence (\d+)$/gm)].map(([, ms]) => Number(ms)).filter((ms) => ms > 500);
+      [...prober.stdout.matchAll(/^silence (\d+) /gm)].map(([, ms]) => Number(ms)).filter((ms) => ms > 500);
     const [seen] = await eventually("the prober is back", 30, async () =>
       silences().length > 0 ? silences() : null,
     );

@@ -1,6 +1,7 @@
 /**
  * Asks a UDP echo from one source port, again and again, and prints a line for each silence when it ends: from the sending
- * of the first datagram that got no answer to that of the next that did, in ms. It shares nothing with `src/client`.
+ * of the first datagram that got no answer to that of the next that did, in ms; and by how much a datagram left late at
+ * most since the silence before, for the machine may be busy. It shares nothing with `src/client`.
  *
  *     bun prober.ts 10.97.1.2 5678 10
  */
@@ -10,7 +11,8 @@ const intervalMs = Number(interval);
 /** When each was sent that has no answer yet, by number. */
 const sent = new Map<number, number>();
 let newest = -1;
-let silentSinceMs: number | null = null;
+let isAnswered = false;
+let latestMs = 0;
 
 const socket = await Bun.udpSocket({
   socket: {
@@ -18,12 +20,15 @@ const socket = await Bun.udpSocket({
       const number = Number(new TextDecoder().decode(bytes));
       const sentMs = sent.get(number);
       if (sentMs === undefined || number <= newest) return; // a banner, or an answer that another has overtaken
-      if (silentSinceMs === null) console.log("answered");
+      if (!isAnswered) console.log("answered");
       const [sinceMs = sentMs] = [...sent]
         .filter(([other]) => other > newest && other < number)
         .map(([, ms]) => ms);
-      if (sentMs - sinceMs > 0) console.log(`silence ${Math.round(sentMs - sinceMs)}`);
-      silentSinceMs = sentMs;
+      if (sentMs - sinceMs > 0) {
+        console.log(`silence ${Math.round(sentMs - sinceMs)} late ${Math.ceil(latestMs)}`);
+        latestMs = 0;
+      }
+      isAnswered = true;
       newest = number;
       for (const other of [...sent.keys()]) if (other <= number) sent.delete(other);
     },
@@ -34,7 +39,9 @@ const socket = await Bun.udpSocket({
 const startMs = performance.now();
 for (let number = 0; ; number++) {
   await Bun.sleep(Math.max(0, startMs + number * intervalMs - performance.now()));
-  sent.set(number, performance.now());
+  const nowMs = performance.now();
+  latestMs = Math.max(latestMs, nowMs - (startMs + number * intervalMs));
+  sent.set(number, nowMs);
   try {
     socket.send(String(number), Number(port), host);
   } catch {

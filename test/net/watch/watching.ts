@@ -53,11 +53,25 @@ export class Watching implements AsyncDisposable {
   }
 }
 
+export interface SilenceSeen {
+  readonly ms: number;
+  /** A datagram of the prober's own left late by as much. */
+  readonly lateMs: number;
+}
+
+/** By how much two differ, ms, less what either end could not send in time. */
+export function differenceMs(
+  { silentMs = 0, notRunningMs = 0 }: EventLine,
+  { ms, lateMs }: SilenceSeen,
+): number {
+  return Math.abs(silentMs - ms) - notRunningMs - lateMs;
+}
+
 /** The independent prober (`prober.ts`), and the silences that it saw. */
 export class Prober implements AsyncDisposable {
   readonly #child: Bun.Subprocess<"ignore", "pipe", "inherit">;
   readonly #ended: Promise<unknown>;
-  readonly silencesMs: number[] = [];
+  readonly silences: SilenceSeen[] = [];
   isAnswered = false;
 
   constructor(host: Host, address: string, port: number, intervalMs: number) {
@@ -75,14 +89,17 @@ export class Prober implements AsyncDisposable {
       partial = lines.pop()!;
       for (const line of lines) {
         if (line === "answered") this.isAnswered = true;
-        else this.silencesMs.push(Number(line.split(" ")[1]));
+        else {
+          const [, ms, lateMs] = /^silence (\d+) late (\d+)$/.exec(line)!;
+          this.silences.push({ ms: Number(ms), lateMs: Number(lateMs) });
+        }
       }
     }
   }
 
   /** Silences of so many ms at least: shorter ones are single datagrams. */
-  longerThan(ms: number): number[] {
-    return this.silencesMs.filter((silenceMs) => silenceMs >= ms);
+  longerThan(ms: number): SilenceSeen[] {
+    return this.silences.filter((silence) => silence.ms >= ms);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
