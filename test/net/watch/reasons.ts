@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { until } from "../../harness.ts";
 import { forgetFlows, iptables, route } from "../faults.ts";
 import { CLIENT, type Lab, ROUTER, SERVER1 } from "../lab.ts";
+import { relay } from "../serve.ts";
 import { Watching } from "./watching.ts";
 
 /** Why a flow is silent, and who said so; translations that change. */
@@ -103,6 +104,37 @@ export function reasonTests(lab: () => Lab): void {
       await forgetFlows(lab().router);
       expect(flows["udp-fixed"]!.outages.count).toBe(0);
       expect(exitCode).toBe(0); // it is worth a line, and nothing was lost
+    });
+  });
+
+  describe("payloads that are not what was sent", () => {
+    const PORT = 7000;
+    const HELD = ["--probes", "udp-fixed,udp-connected"];
+
+    test.each([
+      ["doubles", "duplicated"],
+      ["corrupts", "corrupted"],
+      ["crosses", "foreign"],
+    ])("a path that %s: %s, and it exits 1", async (fault, code) => {
+      await using _relay = await relay(lab().router, fault, PORT, SERVER1.v4, 5678);
+      await using watching = new Watching(lab().client, [`udp://${ROUTER.v4}:${PORT}`, ...QUICK, ...HELD]);
+      const problem = await watching.process.waitForLog((line) => line["event"] === "problem");
+      expect(problem).toMatchObject({ code, count: 1, target: `udp://${ROUTER.v4}:${PORT}` });
+      const { exitCode, summary, flows } = await watching.stop();
+      expect(exitCode).toBe(1);
+      expect(summary.problems[code]).toBeGreaterThan(0);
+      // What came changed or twice is counted as that, and not as lost as well.
+      if (code !== "foreign") expect(flows["udp-fixed"]).toMatchObject({ lost: 0, outages: { count: 0 } });
+    });
+
+    test("a path that swaps is well", async () => {
+      await using _relay = await relay(lab().router, "swaps", PORT, SERVER1.v4, 5678);
+      await using watching = new Watching(lab().client, [
+        ...[`udp://${ROUTER.v4}:${PORT}`, ...QUICK, ...HELD],
+        ...["--duration", "2s"],
+      ]);
+      expect(await watching.process.exited).toBe(0);
+      expect(watching.lines.map(({ event }) => event)).toEqual(["answered", "answered", "summary"]);
     });
   });
 
