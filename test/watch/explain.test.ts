@@ -104,6 +104,12 @@ describe("why a held flow is silent", () => {
     });
   });
 
+  test("connections are ended before an echo: so it says", () => {
+    const cut = why({ protocol: "tcp", newcomer: saw({ kind: "cut" }) });
+    expect(cut).toMatchObject({ code: "far_end" });
+    expect(cut!.says).toContain("accepted, and then ended");
+  });
+
   test("is not said before it is known", () => {
     expect(why({})).toBeNull();
     expect(why({ newcomer: saw(NOTHING) })).toBeNull(); // what TCP sees is still to come

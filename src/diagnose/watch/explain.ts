@@ -96,6 +96,8 @@ function ofFailed(newcomer: NewcomerFate, sentMs: number, evidence: Evidence): E
       return unreachable(newcomer.by, evidence);
     case "accepted":
       return farEnd("connections are accepted, and then nothing comes", evidence);
+    case "cut":
+      return farEnd("connections are accepted, and then ended", evidence);
     case "no_name":
       return noName(evidence);
     case "nothing":
@@ -123,6 +125,7 @@ function ofOther(sentMs: number, forMs: number, evidence: Evidence): Explanation
       };
     case "refused":
     case "accepted":
+    case "cut":
       return farEnd(`its host is there by ${name}, and ${own} gets no answer`, evidence);
     case "unreachable":
       return unreachable(other.by, evidence);

@@ -127,9 +127,10 @@ function fateOf(came: Welcome | Failure, ms: number): NewcomerFate {
     case "unreachable":
       return { kind: "unreachable", by: byWhom(came) };
     case "silent":
+      return { kind: "accepted" };
     case "reset":
     case "closed":
-      return { kind: "accepted" };
+      return { kind: "cut" };
     default:
       return { kind: "nothing", forMs: ms };
   }

@@ -8,6 +8,8 @@ export type NewcomerFate =
   | { readonly kind: "unreachable"; readonly by: string | null }
   /** TCP: connected, and then nothing. */
   | { readonly kind: "accepted" }
+  /** TCP: connected, and then the end without an echo. */
+  | { readonly kind: "cut" }
   | { readonly kind: "no_name" }
   /** Nothing came for so long. */
   | { readonly kind: "nothing"; readonly forMs: number };
