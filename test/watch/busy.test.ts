@@ -15,7 +15,7 @@ test.each(["linux", "bun"])(
     try {
       await using watching = new ServerProcess([
         ...["watch", `tcp://127.0.0.1:${server.tcpPort}`, `udp://127.0.0.1:${server.udpPort}`],
-        ...["--interval", "10ms", "--duration", "5s", "--engine", engine, "--json"],
+        ...["--interval", "10ms", "--duration", "3s", "--engine", engine, "--json"],
       ]);
       expect(await watching.exited).toBe(0);
       const lines = watching.log as unknown as Line[];
