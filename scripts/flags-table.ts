@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { CHECK_OPTIONS } from "../src/commands/check.ts";
+import { WATCH_OPTIONS } from "../src/commands/watch.ts";
 import { flagTable } from "../src/options/describe.ts";
 import type { Table } from "../src/options/table.ts";
 import { SERVE_OPTIONS } from "../src/server/options.ts";
@@ -7,7 +8,11 @@ import { SERVE_OPTIONS } from "../src/server/options.ts";
 /** Writes the table of each command's flags, made from its option table, between two marks of docs/flags.md. */
 
 /** Commands with flags of their own, by name. */
-const TABLES: Readonly<Record<string, Table>> = { serve: SERVE_OPTIONS, check: CHECK_OPTIONS };
+const TABLES: Readonly<Record<string, Table>> = {
+  serve: SERVE_OPTIONS,
+  check: CHECK_OPTIONS,
+  watch: WATCH_OPTIONS,
+};
 
 export const FLAGS_PAGE = fileURLToPath(new URL("../docs/flags.md", import.meta.url));
 

@@ -81,13 +81,13 @@ export function withTranscripts(page: string, texts: ReadonlyMap<string, string>
 
 /** Every transcript that the page has, by its name. */
 export function transcriptsIn(page: string): ReadonlyMap<string, string> {
-  const names = TRANSCRIPTS.map(({ name }) => name);
-  return new Map(
-    names.map((name) => {
-      const { start, end } = placeOf(page, name);
-      return [name, page.slice(start, end)];
-    }),
-  );
+  return new Map(TRANSCRIPTS.map(({ name }) => [name, transcriptIn(page, name)]));
+}
+
+/** @throws when its marks are not there */
+export function transcriptIn(page: string, name: string): string {
+  const { start, end } = placeOf(page, name);
+  return page.slice(start, end);
 }
 
 function placeOf(page: string, name: string): { start: number; end: number } {

@@ -3,6 +3,7 @@ import { check } from "./commands/check.ts";
 import type { Command } from "./commands/command.ts";
 import { health } from "./commands/health.ts";
 import { serve } from "./commands/serve.ts";
+import { watch } from "./commands/watch.ts";
 import { UsageError } from "./errors.ts";
 import type { Environment } from "./options/environment.ts";
 import { addFlags } from "./options/flags.ts";
@@ -15,7 +16,7 @@ export type Invocation =
   | { readonly command: null; readonly text: string };
 
 /** The commands, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, health, check];
+const COMMANDS: readonly Command[] = [serve, health, check, watch];
 
 const ABOUT =
   "An exact, bounded, observable TCP and UDP echo server for Kubernetes networks, and its client that diagnoses.";

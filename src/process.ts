@@ -40,6 +40,7 @@ async function run(invocation: Invocation): Promise<never> {
     shutdown,
     endBySignal,
     onExit: (act) => void process.on("exit", () => act(LAST_WORDS_MS)),
+    onSummary: (print) => void process.on("SIGUSR1", print),
     onFault: (inject) => void process.on("SIGUSR2", inject),
   });
   if (text !== undefined) await tell(text);

@@ -124,6 +124,11 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.expected.total;
   }
 
+  /** When the latest byte came, by `performance.now()`; 0 before the first. */
+  get lastByteAtMs(): number {
+    return this.#stream.lastByteAtMs;
+  }
+
   /** Bytes that came beyond all that was sent so far. */
   get excessBytes(): number {
     return this.#stream.expected.earlyBytes;
@@ -157,6 +162,24 @@ export class TcpSession implements AsyncDisposable {
   /** As `echo`, for many bytes: fails when for `stallMs` none was sent and none came. */
   bulk(message: Uint8Array, stallMs: number): Promise<Echo | Failure> {
     return this.#exchange(message, this.#unlessStalled(stallMs));
+  }
+
+  /**
+   * Sends a message whose echo is not waited for: `echoedBeyond` tells when it comes. Null, or why nothing can be sent.
+   * @param message must not change until its echo has come
+   */
+  send(message: Uint8Array): Failure | null {
+    const fault = this.#cannotSend();
+    if (fault === null) this.#stream.send(message);
+    return fault;
+  }
+
+  /** Waits until more than so many payload bytes came back, for ever. Null; or why no more will come, though some may have. */
+  async echoedBeyond(bytes: number): Promise<Failure | null> {
+    const { wake, expected } = this.#stream;
+    const decided = (): true | null => (expected.total > bytes || this.#fault() !== null ? true : null);
+    await wake.until(decided, new Patience(Number.POSITIVE_INFINITY));
+    return this.#fault();
   }
 
   /** Sends nothing, and waits for what is still due from messages whose echo did not come in time. Null: all came. */

@@ -44,7 +44,7 @@ export class Wake {
 }
 
 /** Until all that waits in the sockets now was read: Bun reads them after a turn's immediates, so at the next one's. */
-async function socketsRead(): Promise<void> {
+export async function socketsRead(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 

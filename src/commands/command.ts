@@ -49,6 +49,8 @@ interface ProcessAccess {
   endBySignal(): void;
   /** Has `act` called at the process's end, however that comes; it may take `patienceMs`. */
   onExit(act: (patienceMs: number) => void): void;
+  /** Has `print` called at each SIGUSR1: the person wants to know how it is going. */
+  onSummary(print: () => void): void;
   /** Has `inject` called at each SIGUSR2. */
   onFault(inject: () => void): void;
 }

@@ -3,6 +3,7 @@ import type { Task } from "./task.ts";
 /** The tasks by name, each loaded when it is asked for. */
 const TASKS = {
   check: async () => (await import("./check/task.ts")).checkTask,
+  watch: async () => (await import("./watch/task.ts")).watchTask,
 } as const;
 
 export type TaskName = keyof typeof TASKS;

@@ -128,6 +128,23 @@ for (const [name, dial] of DIALS) {
   });
 
   describe(`a TCP session made by ${name}, while it is used,`, () => {
+    test("sends without waiting, and tells when more has come and when no more will", async () => {
+      await using server = await startServer();
+      await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
+      for (let number = 0; number < 3; number++) expect(session.send(message(number))).toBeNull();
+      const sinceMs = performance.now();
+      for (let echoed = 0; echoed < 3 * SIZE; echoed = session.echoedBytes) {
+        expect(await session.echoedBeyond(echoed)).toBeNull();
+        expect(session.echoedBytes).toBeGreaterThan(echoed);
+        expect(session.lastByteAtMs).toBeLessThanOrEqual(performance.now());
+      }
+      expect(session.lastByteAtMs).toBeGreaterThan(sinceMs - PATIENCE_MS);
+      const ended = session.echoedBeyond(3 * SIZE);
+      server.kill("SIGKILL");
+      expect((await ended)?.code).toMatch(/^(reset|closed)$/);
+      expect(session.send(message(3))?.code).toMatch(/^(reset|closed)$/);
+    });
+
     test("carries many bytes while the echo comes back, then a half-close and the tail", async () => {
       await using server = await startServer();
       await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));

@@ -14,6 +14,7 @@ import { namespaceTests } from "./namespaces.ts";
 import { rollingTests } from "./rolling.ts";
 import { Stopwatch, say } from "./shell.ts";
 import { TenantFleet } from "./tenant.ts";
+import { watchTests } from "./watch.ts";
 
 /**
  * The fleet on a real cluster, end to end: `bun run test:e2e`. One story in this order, on the cluster that
@@ -49,6 +50,7 @@ tenant.quietTests(before);
 commandTests(before);
 checkTests();
 rollingTests(() => renderer);
+watchTests();
 faultTests(() => renderer);
 componentTests(() => renderer, before);
 namespaceTests(() => renderer, before);

@@ -67,6 +67,11 @@ let runs = 0;
 
 /** `check` under way on a host; its process is the command itself, so that signals go there. */
 export function startCheck(host: Host, args: readonly string[], options: CheckOptions = {}): ServerProcess {
+  return startCommand(host, ["check", ...args], options);
+}
+
+/** Any command of the program, in the same way. */
+export function startCommand(host: Host, args: readonly string[], options: CheckOptions = {}): ServerProcess {
   const folder = scratch();
   const run = ++runs;
   const hosts = join(folder, `hosts-${run}`);
@@ -82,7 +87,7 @@ export function startCheck(host: Host, args: readonly string[], options: CheckOp
     ${options.before ?? ""}
     exec ${options.asRoot === true ? "" : ORDINARY} ${folder}/bun src/main.ts "$@"`;
   const command = host.inside("unshare", "--mount", "sh", "-ec", script, "sh");
-  return new ServerProcess(["check", ...args], { command, env: { HOME: "/", ...options.env } });
+  return new ServerProcess(args, { command, env: { HOME: "/", ...options.env } });
 }
 
 /** Runs `check` to its end, for people. */

@@ -1,0 +1,62 @@
+import { StartError } from "../../errors.ts";
+import { hasLibc } from "../../sys/libc.ts";
+import { LineOutput } from "../../sys/output.ts";
+import type { Engine } from "../check/ask-all.ts";
+import { runTask } from "../thread.ts";
+import type { EventLine, SummaryLine } from "./line.ts";
+import { Screen, type Size } from "./screen.ts";
+import { summaryText, verdictOf } from "./summary.ts";
+import { EventTexts } from "./text.ts";
+import type { WatchQuestion } from "./watch.ts";
+
+/** How a watch is shown, and how it is spoken to. */
+export interface WatchView {
+  readonly engine: Engine;
+  /** One JSON object a line, and no status. */
+  readonly json: boolean;
+  /** Where it is written; whoever does not read there does not stop the probes. */
+  readonly descriptor: number;
+  /** Of the terminal now; null where it is none. */
+  size(): Size | null;
+  /** Aborts when the person has had enough. */
+  readonly signal: AbortSignal;
+  /** Given what prints the summary so far. */
+  onSummary(print: () => void): void;
+}
+
+/** How long the end waits for whoever reads the last lines. */
+const LAST_WORDS_MS = 2000;
+
+/** What a process that Ctrl-C ended before it had a result returns, as a shell sees it. */
+const INTERRUPTED = 130;
+
+/**
+ * Watches, and writes what happens.
+ * @returns the exit code: 0 all well, 1 with a problem, 130 where the signal came before any answer
+ * @throws StartError where the sockets that were asked for are not to be had here
+ */
+export async function runWatch(question: WatchQuestion, view: WatchView): Promise<number> {
+  const { engine, json, descriptor, signal } = view;
+  if (engine === "linux" && !hasLibc())
+    throw new StartError("--engine linux: this machine's libc cannot be used; --engine bun works anywhere");
+  const output = new LineOutput(descriptor);
+  const screen = new Screen(output, json ? () => null : view.size);
+  const texts = new EventTexts(question.targets.length > 1);
+  const tell = (line: EventLine | SummaryLine): void => {
+    if (line.event === "summary" && line.final) screen.clear();
+    if (json) screen.log(JSON.stringify(line));
+    else screen.log(line.event === "summary" ? summaryText(line) : texts.of(line));
+  };
+  const summariesAsked = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  view.onSummary(() => Atomics.add(summariesAsked, 0, 1));
+  const input = { ...question, wantsStatus: !json && view.size() !== null, summariesAsked };
+  const summaries = await runTask("watch", input, {
+    signal,
+    bySystemCalls: engine !== "bun",
+    onEvent: (event) => ("line" in event ? tell(event.line) : screen.status(event.rows)),
+  });
+  output.flush(LAST_WORDS_MS);
+  const verdict = verdictOf(summaries, question.settings.maxOutageMs);
+  if (verdict === "no_answer" && signal.aborted) return INTERRUPTED;
+  return verdict === "well" ? 0 : 1;
+}
