@@ -79,9 +79,9 @@ export class FlowState {
     return this.#silent?.sinceMs ?? null;
   }
 
-  /** Whether it was answered all the time between two moments, as far as is known. */
-  wasAnswered(fromMs: number, toMs: number): boolean {
-    return this.#silent === null && this.#wellSinceMs <= fromMs && this.#lastAnswerMs >= toMs;
+  /** Whether it was well at that moment, and has been answered since. */
+  wasAnswered(sinceMs: number): boolean {
+    return this.#silent === null && this.#wellSinceMs <= sinceMs && this.#lastAnswerMs >= sinceMs;
   }
 
   /** The flow goes between these ends from now on. */

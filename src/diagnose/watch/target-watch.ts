@@ -171,8 +171,8 @@ export class TargetWatch {
     const other = protocol === "udp" ? "tcp" : "udp";
     const newcomer = this.#newcomers.seenSince(protocol, sinceMs, nowMs);
     const { evidentMs } = this.#newcomers;
-    const isAnswered = ({ name: flow, state }: Flow, fromMs: number): boolean =>
-      isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(fromMs, fromMs + evidentMs);
+    const isAnswered = ({ name: flow, state }: Flow, sinceSentMs: number): boolean =>
+      isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
     return explain({
       protocol,
       ...{ sinceMs, nowMs },
