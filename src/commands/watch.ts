@@ -1,6 +1,6 @@
 import { isatty } from "node:tty";
-import type { Engine } from "../diagnose/check/ask-all.ts";
 import { type Family, parseTarget, refuseOtherFamily } from "../diagnose/targets.ts";
+import type { Engine } from "../diagnose/thread.ts";
 import type { Size } from "../diagnose/watch/screen.ts";
 import type { WatchQuestion } from "../diagnose/watch/watch.ts";
 import { UsageError } from "../errors.ts";

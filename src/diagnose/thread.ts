@@ -1,4 +1,5 @@
 import { bunSockets } from "../client/bun/sockets.ts";
+import { StartError } from "../errors.ts";
 import { hasLibc } from "../sys/libc.ts";
 import { makeLedger, unmapBooked } from "../sys/memory.ts";
 import type { FromTaskWorker, ToTaskWorker } from "./task-worker.ts";
@@ -9,6 +10,19 @@ const LAST_MS = 1000;
 
 /** More than a thread's sockets map: their memory is the thread's, not each one's. */
 const MAPPINGS = 64;
+
+/** How sockets are made: by Bun alone, by system calls of Linux, or by what works here. */
+export type Engine = "auto" | "bun" | "linux";
+
+/**
+ * What an engine means for `runTask`.
+ * @throws StartError where it is not to be had here
+ */
+export function bySystemCallsOf(engine: Engine): boolean {
+  if (engine === "linux" && !hasLibc())
+    throw new StartError("--engine linux: this machine's libc cannot be used; --engine bun works anywhere");
+  return engine !== "bun";
+}
 
 export interface TaskOptions<Event> {
   /** Ends the task, which then gives what it has. */

@@ -6,6 +6,9 @@ import { FIREWALL_RULES } from "./next.ts";
 /** Likely causes that are the same over TCP and over UDP, and whom they point at. */
 export type Cause = Pick<Problem, "likely" | "where">;
 
+/** What was seen, with its likely cause. */
+export type Words = Pick<Problem, "says"> & Cause;
+
 /** Where some flows were answered and others not, the backends behind one address differ, or the ways to them. */
 export const ONE_BACKEND_GONE = "one backend is gone and still in rotation";
 

@@ -2,7 +2,7 @@ import { sleep } from "../../client/deadlines.ts";
 import { familiesHere, type Resolution, resolveName } from "../resolve.ts";
 import type { CheckReport, CheckResult } from "../result.ts";
 import type { Family, Target } from "../targets.ts";
-import { askAll, type Engine } from "./ask-all.ts";
+import { bySystemCallsOf, type Engine, runTask } from "../thread.ts";
 import type { CheckSettings } from "./plan.ts";
 import { type Row, rowsOf } from "./rows.ts";
 
@@ -69,7 +69,11 @@ async function attemptOnce(
   if (signal.aborted) return null;
   const rows = rowsOf(targets, resolutions, { family, addressesMax, here: familiesHere() });
   const asked = rows.flatMap((row) => (row.kind === "asked" ? [row.asked] : []));
-  const results = asked.length === 0 ? [] : await askAll({ asked, settings }, { engine, signal, progress });
+  const onEvent = ({ share }: { readonly share: number }): void => progress(share);
+  const askAll = (): Promise<CheckResult[]> =>
+    runTask("check", { asked, settings }, { signal, onEvent, bySystemCalls: bySystemCallsOf(engine) });
+  // Where there is nobody to ask it does not matter what sockets are to be had.
+  const results = asked.length === 0 ? [] : await askAll();
   return signal.aborted ? null : inOrder(rows, results);
 }
 

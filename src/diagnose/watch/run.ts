@@ -1,8 +1,5 @@
-import { StartError } from "../../errors.ts";
-import { hasLibc } from "../../sys/libc.ts";
 import { LineOutput } from "../../sys/output.ts";
-import type { Engine } from "../check/ask-all.ts";
-import { runTask } from "../thread.ts";
+import { bySystemCallsOf, type Engine, runTask } from "../thread.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
 import { Screen, type Size } from "./screen.ts";
 import { summaryText, verdictOf } from "./summary.ts";
@@ -37,8 +34,7 @@ const INTERRUPTED = 130;
  */
 export async function runWatch(question: WatchQuestion, view: WatchView): Promise<number> {
   const { engine, json, descriptor, signal } = view;
-  if (engine === "linux" && !hasLibc())
-    throw new StartError("--engine linux: this machine's libc cannot be used; --engine bun works anywhere");
+  const bySystemCalls = bySystemCallsOf(engine);
   const output = new LineOutput(descriptor);
   const screen = new Screen(output, json ? () => null : view.size);
   const texts = new EventTexts(question.targets.length > 1);
@@ -52,7 +48,7 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   const input = { ...question, wantsStatus: !json && view.size() !== null, summariesAsked };
   const summaries = await runTask("watch", input, {
     signal,
-    bySystemCalls: engine !== "bun",
+    bySystemCalls,
     onEvent: (event) => ("line" in event ? tell(event.line) : screen.status(event.rows)),
   });
   output.flush(LAST_WORDS_MS);

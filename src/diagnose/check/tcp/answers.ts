@@ -1,6 +1,7 @@
 import { printable } from "../../../errors.ts";
 import type { Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
+import type { Words } from "../causes.ts";
 import { captureTcp } from "../next.ts";
 import { flowOf, shareText } from "../phrases.ts";
 import type { FlowSeen, TcpSeen, Wrong } from "./seen.ts";
@@ -29,8 +30,6 @@ export function answerProblems(seen: TcpSeen): Problem[] {
 export function countWrong(flows: readonly FlowSeen[], what: Wrong["what"]): number {
   return flows.filter((flow) => flow.wrong?.what === what).length;
 }
-
-type Words = Pick<Problem, "says" | "likely" | "where">;
 
 const WORDS: Readonly<Record<Wrong["what"], (share: string, first: Wrong, seen: TcpSeen) => Words>> = {
   corrupted: (share, first, seen) => ({

@@ -12,6 +12,7 @@ import {
   ONE_BACKEND_DEAF,
   ONE_BACKEND_GONE,
   rejected,
+  type Words,
 } from "../causes.ts";
 import { captureTcp, endpointSlicesOf, FIREWALL_RULES, routeTo, sessionsTo, tcpSocketsAt } from "../next.ts";
 import { alsoSilentText, flowOf, shareText, were } from "../phrases.ts";
@@ -71,7 +72,7 @@ function byOf({ icmp }: Failure): string | null {
   return icmp === null ? null : formatAddress(icmp.by);
 }
 
-type Words = Pick<Problem, "says" | "likely" | "where" | "next">;
+type WordsAndNext = Words & Pick<Problem, "next">;
 
 function problemOf(seen: TcpSeen, group: readonly Failed[]): Problem {
   const { flow, failure } = group[0]!;
@@ -97,7 +98,7 @@ interface Context {
   readonly connects: string;
 }
 
-const WORDS: Readonly<Record<ConnectCode, (context: Context) => Words>> = {
+const WORDS: Readonly<Record<ConnectCode, (context: Context) => WordsAndNext>> = {
   refused: refusedWords,
   unreachable: unreachableWords,
   timeout: timeoutWords,
@@ -114,7 +115,7 @@ function isPartly({ flows }: TcpSeen): boolean {
   return flows.some(isAnswered);
 }
 
-function refusedWords(context: Context): Words {
+function refusedWords(context: Context): WordsAndNext {
   const { seen, flow, failure, count, connects } = context;
   const next = backends(seen, flow);
   if (failure.code === "refused_or_unreachable") {
@@ -148,7 +149,7 @@ const NO_ROUTE = [
   "EADDRNOTAVAIL",
 ];
 
-function unreachableWords(context: Context): Words {
+function unreachableWords(context: Context): WordsAndNext {
   const { seen, flow, failure, connects } = context;
   const { icmp, detail, code } = failure;
   const word = detail === "" ? "" : ` (${detail})`;
@@ -181,13 +182,13 @@ function unreachableWords(context: Context): Words {
   return { says, likely: gone, where: "path", next };
 }
 
-function addressWords({ seen, failure }: Context): Words {
+function addressWords({ seen, failure }: Context): WordsAndNext {
   const { from, cause } = noSuchAddress(seen.settings.source.address);
   const detail = failure.detail === "" ? "" : ` (${failure.detail})`;
   return { says: `this machine cannot connect from ${from}${detail}`, ...cause };
 }
 
-function timeoutWords({ seen, flow, connects }: Context): Words {
+function timeoutWords({ seen, flow, connects }: Context): WordsAndNext {
   return {
     says: `${connects} got no answer at all in ${timeText(connectTimeoutMs(seen.settings))}`,
     likely: isPartly(seen)
@@ -198,7 +199,7 @@ function timeoutWords({ seen, flow, connects }: Context): Words {
   };
 }
 
-function portsWords({ seen, failure }: Context): Words {
+function portsWords({ seen, failure }: Context): WordsAndNext {
   const { endpoint } = seen.asked;
   const { port } = seen.settings.source;
   if (port !== undefined) {
@@ -217,7 +218,7 @@ function portsWords({ seen, failure }: Context): Words {
   };
 }
 
-function descriptorsWords({ seen, failure }: Context): Words {
+function descriptorsWords({ seen, failure }: Context): WordsAndNext {
   const memory = failure.code === "no_buffers_here";
   return {
     says: `this machine has no ${memory ? "memory" : "descriptor"} left for session ${seen.flows.length} (${failure.detail})`,

@@ -1,6 +1,7 @@
 import type { Failure, FailureCode } from "../../../client/failure.ts";
 import type { Problem } from "../../result.ts";
 import { listText, timeText } from "../../words.ts";
+import type { Cause, Words } from "../causes.ts";
 import { captureTcp, logsOf } from "../next.ts";
 import { flowOf, rangeText, shareText, were } from "../phrases.ts";
 import { type FlowSeen, isAnswered, type TcpSeen } from "./seen.ts";
@@ -13,8 +14,8 @@ export function sessionProblems(seen: TcpSeen): Problem[] {
   const failed = seen.flows.flatMap((flow) =>
     flow.failure !== null && isSession(flow, flow.failure) ? [{ flow, failure: flow.failure }] : [],
   );
-  const groups = Map.groupBy(failed, ({ failure }) => causeOf(failure));
-  return [...groups].flatMap(([cause, group]) => (cause === null ? [] : [problemOf(seen, cause, group)]));
+  const groups = Map.groupBy(failed, ({ failure }) => endingOf(failure));
+  return [...groups].flatMap(([ending, group]) => (ending === null ? [] : [problemOf(seen, ending, group)]));
 }
 
 /** Whether there was a session: one may end so soon that its connect is what fails. */
@@ -29,7 +30,7 @@ interface Failed {
 
 type SessionCode = "silent" | "reset" | "closed" | "unreachable";
 /** Sessions that the other end closes at once are reset where what was sent had come by then, and closed where not. */
-type Cause = SessionCode | "turned_away";
+type Ending = SessionCode | "turned_away";
 
 /** What the end of a session is called; a system error that says nothing else has ended it as a reset does. */
 const CODES: Readonly<Partial<Record<FailureCode, SessionCode | null>>> = {
@@ -45,15 +46,15 @@ function codeOf({ code }: Failure): SessionCode | null {
   return known === undefined ? "reset" : known;
 }
 
-function causeOf(failure: Failure): Cause | null {
+function endingOf(failure: Failure): Ending | null {
   const code = codeOf(failure);
   return failure.bytes === 0 && (code === "reset" || code === "closed") ? "turned_away" : code;
 }
 
-function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Problem {
+function problemOf(seen: TcpSeen, ending: Ending, group: readonly Failed[]): Problem {
   const { flow, failure } = group[0]!;
   const someClosed = group.some((each) => codeOf(each.failure) === "closed");
-  const code = cause === "turned_away" ? (someClosed ? "closed" : "reset") : cause;
+  const code = ending === "turned_away" ? (someClosed ? "closed" : "reset") : ending;
   const facts = code === "unreachable" ? { by: null } : code === "silent" ? {} : { bytes: failure.bytes };
   const words = code === "silent" ? silentWords(seen, group) : endedWords(seen, code, group);
   const capture = captureTcp(seen.asked.endpoint, flow.own);
@@ -61,36 +62,39 @@ function problemOf(seen: TcpSeen, cause: Cause, group: readonly Failed[]): Probl
   return { code, ...facts, flow: flowOf(seen.asked, flow), ...words, next };
 }
 
-type Words = Pick<Problem, "says" | "likely" | "where">;
-
 function silentWords(seen: TcpSeen, group: readonly Failed[]): Words {
   const total = seen.flows.length;
-  const patience = timeText(seen.settings.timeoutMs);
   const stalled = group.filter(({ failure }) => failure.bytes > 0);
   const greeted = group.filter(({ flow, failure }) => failure.bytes === 0 && flow.banner !== null);
   const mute = group.length - stalled.length - greeted.length;
+  const share = (count: number): string => shareText(count, total, "session");
   const parts: string[] = [];
-  if (mute > 0)
-    parts.push(`${shareText(mute, total, "session")} connected, then neither banner nor echo came`);
-  if (greeted.length > 0)
-    parts.push(`${shareText(greeted.length, total, "session")} got a banner and no echo`);
-  if (stalled.length > 0) {
-    const bytes = bytesText(stalled);
-    parts.push(`${shareText(stalled.length, total, "session")} fell silent after ${bytes} echoed bytes`);
-  }
-  const says = `${listText(parts)} in ${patience}`;
+  if (mute > 0) parts.push(`${share(mute)} connected, then neither banner nor echo came`);
+  if (greeted.length > 0) parts.push(`${share(greeted.length)} got a banner and no echo`);
+  if (stalled.length > 0)
+    parts.push(`${share(stalled.length)} fell silent after ${bytesText(stalled)} echoed bytes`);
+  const says = `${listText(parts)} in ${timeText(seen.settings.timeoutMs)}`;
+  return { says, ...silentCause(seen, group, { mute, stalled: stalled.length }) };
+}
+
+/** @param counts sessions that told nothing at all, and those that had echoes before */
+function silentCause(
+  seen: TcpSeen,
+  group: readonly Failed[],
+  { mute, stalled }: { readonly mute: number; readonly stalled: number },
+): Cause {
   if (group.every(isUnheard)) {
     const there = "what was sent last does not arrive: the far end acknowledges none of it";
-    return { says, likely: `${there} (the way has broken, or lets no such sizes pass)`, where: "path" };
+    return { likely: `${there} (the way has broken, or lets no such sizes pass)`, where: "path" };
   }
-  if (mute === 0 && stalled.length > 0) {
-    return { says, likely: "the server hangs or has died, or the way to it has broken", where: "far_end" };
+  if (mute === 0 && stalled > 0) {
+    return { likely: "the server hangs or has died, or the way to it has broken", where: "far_end" };
   }
   const likely =
     mute > 0
       ? "the server is stopped or hangs (the kernel accepts for it), or a proxy has accepted for one that is not there"
       : "the server hangs after its banner";
-  return { says, likely: seen.flows.some(isAnswered) ? `one backend: ${likely}` : likely, where: "far_end" };
+  return { likely: seen.flows.some(isAnswered) ? `one backend: ${likely}` : likely, where: "far_end" };
 }
 
 /** Echoed bytes by the end of each: `64`, `64 to 1,280`. */

@@ -2,6 +2,7 @@ import { sameAddress } from "../../../net/address.ts";
 import { formatEndpoint, parseEndpoint } from "../../../net/endpoint.ts";
 import type { MessageCounts, Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
+import type { Words } from "../causes.ts";
 import { captureUdp, udpSocketsAt } from "../next.ts";
 import { flowOf, someText } from "../phrases.ts";
 import { portOf, totalsOf, type UdpSeen } from "./seen.ts";
@@ -48,8 +49,6 @@ function otherAddress(seen: UdpSeen): Problem[] {
     },
   ];
 }
-
-type Words = Pick<Problem, "says" | "likely" | "where">;
 
 /** Answers of a kind that must not be, counted over all flows; none where there are none. */
 function counted(

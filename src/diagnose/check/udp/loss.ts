@@ -1,5 +1,6 @@
 import type { Note, Problem } from "../../result.ts";
 import { countText, plural } from "../../words.ts";
+import { ONE_BACKEND_GONE } from "../causes.ts";
 import { endpointSlicesOf, sizesOf, traceUdp, udpSocketsAt } from "../next.ts";
 import { flowOf } from "../phrases.ts";
 import {
@@ -105,7 +106,7 @@ function wholeFlows(seen: UdpSeen, whole: readonly UdpFlowSeen[]): Problem[] {
   return [
     {
       ...lost(seen, whole, which),
-      likely: "one backend is gone and still in rotation, or one of several equal ways is dead",
+      likely: `${ONE_BACKEND_GONE}, or one of several equal ways is dead`,
       next: endpointSlicesOf(seen.asked.name) ?? traceUdp(seen.asked.endpoint),
     },
   ];
