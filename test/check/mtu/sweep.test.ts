@@ -139,6 +139,12 @@ describe("any path", () => {
     );
   });
 
+  test("a byte narrower than this machine's link is not taken for narrow on the way back, for the fragments' sake", async () => {
+    const links = { ipv6: true, client: 1281, server: 1281, there: 1280, back: 1281 };
+    const { mtu: figures } = await find({ ...links, icmpThere: false, icmpBack: false, banners: false });
+    expect([null, 1281]).toContain(figures!.back);
+  });
+
   test("has no problem if it loses nothing", async () => {
     await fc.assert(
       fc.asyncProperty(anyPath, fc.boolean(), async (path, banners) => {

@@ -73,8 +73,10 @@ export function runsOn(way: Way, stretches: readonly Stretch[]): Run[] {
  */
 export function attribute(picture: Picture): Picture {
   const edge = largestWholeBack(picture.stretches);
+  const fits = largestThatFits(picture.stretches);
   const first = picture.stretches.findIndex(({ from }) => from === edge + 1);
-  const narrow = edge < largestThatFits(picture.stretches) && comesCutAt(picture, edge);
+  // Fragments as long as those of a link that takes what this machine's takes say nothing of a narrower one.
+  const narrow = edge < fits && comesCutAt(picture, edge) && !comesCutAt(picture, fits);
   if (first === -1 || !narrow) return picture;
   const stretches = [...picture.stretches];
   for (let at = first; stretches[at]?.there === "either"; at++) {
