@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { CHECK_OPTIONS } from "../src/commands/check.ts";
+import { FLEET_OPTIONS } from "../src/commands/fleet.ts";
 import { WATCH_OPTIONS } from "../src/commands/watch.ts";
 import { flagTable } from "../src/options/describe.ts";
 import type { Table } from "../src/options/table.ts";
@@ -12,6 +13,7 @@ const TABLES: Readonly<Record<string, Table>> = {
   serve: SERVE_OPTIONS,
   check: CHECK_OPTIONS,
   watch: WATCH_OPTIONS,
+  fleet: FLEET_OPTIONS,
 };
 
 export const FLAGS_PAGE = fileURLToPath(new URL("../docs/flags.md", import.meta.url));

@@ -3,12 +3,12 @@ import type { CheckQuestion } from "../diagnose/check/check.ts";
 import { type Family, familyOf, parseTarget, refuseOtherFamily } from "../diagnose/targets.ts";
 import { UsageError } from "../errors.ts";
 import { parseAddress } from "../net/address.ts";
-import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
+import { refuseUnknownVariables } from "../options/environment.ts";
 import { duration, integer, ipAddress, oneOf, port, size, toggle } from "../options/kinds.ts";
 import { option, type Rows, type Table, type ValuesOf } from "../options/table.ts";
+import { wantsColours } from "./colours.ts";
 import type { Command } from "./command.ts";
 
-const STDOUT = 1;
 const STDERR = 2;
 
 /** Interrupted before a result, as a shell says it of Ctrl-C. */
@@ -204,9 +204,4 @@ function settingsOf(options: CheckOptions): CheckQuestion["settings"] {
     ...(sourcePort === null ? {} : { port: sourcePort }),
   };
   return { flows, count, size, intervalMs, timeoutMs, bulkBytes, mtu, source };
-}
-
-/** As no-color.org has it: on a terminal, unless somebody said no. */
-function wantsColours({ NO_COLOR, TERM }: Environment): boolean {
-  return isatty(STDOUT) && (NO_COLOR ?? "") === "" && TERM !== "dumb";
 }

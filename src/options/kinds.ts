@@ -172,6 +172,16 @@ export function eachOnce<T>(lists: readonly (readonly T[])[]): readonly T[] {
   return [...new Set(lists.flat())];
 }
 
+/** Any text that is not empty: a name, a file. @param placeholder stands for it in help */
+export function text(placeholder: string): Kind<string> {
+  return {
+    placeholder,
+    allowed: `a ${placeholder}`,
+    namedInHelp: true,
+    parse: (given) => (given === "" ? undefined : given),
+  };
+}
+
 /** A flag without a value; its variable says `true` or `false`. */
 export const toggle: Kind<boolean> = {
   placeholder: "",

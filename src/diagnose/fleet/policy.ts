@@ -44,7 +44,8 @@ export interface LabelSelector {
 
 /** One end of a flow, as policies see it. */
 export interface PolicyPod {
-  readonly labels: Readonly<Record<string, string>>;
+  /** Null of what is no Pod of the namespace: a node, a machine outside. */
+  readonly labels: Readonly<Record<string, string>> | null;
   readonly address: string;
   /** Of its container ports, by name. */
   readonly ports: Readonly<Record<string, number>>;
@@ -81,8 +82,10 @@ function blocked(
   peer: PolicyPod,
   flow: Flow,
 ): string | null {
+  const { labels } = pod;
+  if (labels === null) return null;
   const about = policies.filter(
-    ({ types, podSelector }) => types.includes(type) && selects(podSelector, pod.labels),
+    ({ types, podSelector }) => types.includes(type) && selects(podSelector, labels),
   );
   const rules = about.flatMap(({ ingress, egress }) => (type === "Ingress" ? ingress : egress));
   const isLetThrough = rules.some(
@@ -99,6 +102,7 @@ function blocked(
  */
 function isPeer({ podSelector, ipBlock }: PolicyPeer, { labels, address }: PolicyPod): boolean {
   if (ipBlock !== undefined) return isInBlock(ipBlock, address);
+  if (labels === null) return false;
   return podSelector === undefined || selects(podSelector, labels);
 }
 

@@ -1,0 +1,74 @@
+import { StartError } from "../../errors.ts";
+import { listText } from "../words.ts";
+import { complaintOf, type Kubectl, type KubectlEnd } from "./kubectl.ts";
+import { type Fleet, fleetOf } from "./members.ts";
+import { type PodObject, readPods, readPolicies, readServices } from "./objects.ts";
+
+/** What Pods and Services of this project's fleet have in common (k8s/base). */
+const SELECTOR = "app.kubernetes.io/name=echo-server";
+
+/** The namespace that k8s/base states. */
+const NAMESPACE = "echo-server";
+
+/** Of one request; kubectl itself is ended a little later. */
+const REQUEST_S = 10;
+const GET_MS = (REQUEST_S + 2) * 1000;
+
+/**
+ * The fleet of a namespace; without one that of kubectl's own namespace, and where none is there, that of `echo-server`.
+ * @throws StartError in one line: no kubectl, no cluster, no right to look, no fleet
+ */
+export async function discover(kubectl: Kubectl, namespace: string | null): Promise<Fleet> {
+  const found = await findPods(kubectl, namespace);
+  const inIt = ["-n", found.namespace];
+  const [services, policies] = await Promise.all([
+    get(kubectl, ["services", "-l", SELECTOR, ...inIt]),
+    get(kubectl, ["networkpolicies", ...inIt]),
+  ]);
+  if (services.exitCode !== 0) throw unreadable("services", found.namespace, services);
+  return fleetOf(
+    found.namespace,
+    found.pods,
+    readServices(services.stdout),
+    policies.exitCode === 0 ? readPolicies(policies.stdout) : null,
+  );
+}
+
+async function findPods(
+  kubectl: Kubectl,
+  asked: string | null,
+): Promise<{ namespace: string; pods: readonly PodObject[] }> {
+  const namespaces = asked === null ? [...new Set([await currentNamespace(kubectl), NAMESPACE])] : [asked];
+  let unread: StartError | null = null;
+  for (const namespace of namespaces) {
+    const end = await get(kubectl, ["pods", "-l", SELECTOR, "-n", namespace]);
+    if (end.exitCode === 0) {
+      const pods = readPods(end.stdout);
+      if (pods.length > 0) return { namespace, pods };
+    } else unread = unreadable("pods", namespace, end);
+  }
+  if (unread !== null) throw unread;
+  throw new StartError(
+    `no fleet in namespace ${listText(namespaces)}: kubectl apply -k k8s/overlays/dev makes one, --namespace names another place`,
+  );
+}
+
+/** That of the context; `default` where it names none. */
+async function currentNamespace(kubectl: Kubectl): Promise<string> {
+  const end = await kubectl.run(["config", "view", "--minify", "-o", "jsonpath={..namespace}"], GET_MS);
+  const name = end.exitCode === 0 ? end.stdout.trim() : "";
+  return name === "" ? "default" : name;
+}
+
+function get(kubectl: Kubectl, args: readonly string[]): Promise<KubectlEnd> {
+  return kubectl.run(["get", ...args, "-o", "json", `--request-timeout=${REQUEST_S}s`], GET_MS);
+}
+
+function unreadable(what: string, namespace: string, end: KubectlEnd): StartError {
+  const complaint = complaintOf(end);
+  if (/forbidden/i.test(complaint))
+    return new StartError(
+      `no right to read ${what} in namespace ${namespace} (kubectl auth can-i list ${what} -n ${namespace}): ${complaint}`,
+    );
+  return new StartError(`kubectl cannot ask the cluster: ${complaint}`);
+}

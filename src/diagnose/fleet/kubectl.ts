@@ -1,0 +1,82 @@
+import { StartError } from "../../errors.ts";
+
+/** Which cluster, by which program. */
+export interface KubectlSettings {
+  /** A name that PATH finds, or a path. */
+  readonly program: string;
+  /** Of the kubeconfig; null for the current one. */
+  readonly context: string | null;
+}
+
+/** How a kubectl ended. */
+export interface KubectlEnd {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Null where it was killed: too late, or nobody wants it any more. */
+  readonly exitCode: number | null;
+}
+
+/** The machine's own kubectl, with the rights and the cluster of the person who asks. */
+export class Kubectl {
+  readonly #settings: KubectlSettings;
+  readonly #signal: AbortSignal;
+
+  /** @param signal ends every kubectl that runs */
+  constructor(settings: KubectlSettings, signal: AbortSignal) {
+    this.#settings = settings;
+    this.#signal = signal;
+  }
+
+  /**
+   * Runs it to its end, and no longer than that: to a kubelet that is gone it would wait for minutes.
+   * @throws StartError where there is no such program
+   */
+  async run(args: readonly string[], timeoutMs: number): Promise<KubectlEnd> {
+    const { context } = this.#settings;
+    const child = this.#spawn([...(context === null ? [] : [`--context=${context}`]), ...args]);
+    const { promise: cut, resolve } = Promise.withResolvers<null>();
+    const end = (): void => resolve(null);
+    const timer = setTimeout(end, timeoutMs);
+    this.#signal.addEventListener("abort", end);
+    if (this.#signal.aborted) end();
+    try {
+      const all = Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+        child.exited,
+      ]);
+      // What it started may hold its pipes open after it was killed: those are not waited for.
+      const ended = await Promise.race([all, cut]);
+      if (ended === null) return { stdout: "", stderr: "", exitCode: null };
+      const [stdout, stderr, exitCode] = ended;
+      return { stdout, stderr, exitCode };
+    } finally {
+      clearTimeout(timer);
+      this.#signal.removeEventListener("abort", end);
+      child.kill("SIGKILL");
+    }
+  }
+
+  #spawn(args: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+    const { program } = this.#settings;
+    try {
+      return Bun.spawn([program, ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+    } catch (error) {
+      const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+      throw new StartError(
+        `${program} cannot be run${why}: fleet asks the cluster by the kubectl of this machine; --kubectl names another`,
+      );
+    }
+  }
+}
+
+/** The line of what kubectl said that tells why: the last one that is no warning and no echo of an exit code. */
+export function complaintOf({ stderr, exitCode }: KubectlEnd): string {
+  const lines = stderr
+    .split("\n")
+    .map((line) => line.replace(/^(?:[EWI]\d{4} .*?\] )?(?:error: |Error from server: )?/i, "").trim())
+    .filter((line) => line !== "" && !/^(?:warning|command terminated|defaulted container)/i.test(line));
+  return (
+    lines.at(-1)?.replace(/\.$/, "") ?? (exitCode === null ? "no answer in time" : `exit code ${exitCode}`)
+  );
+}

@@ -1,0 +1,134 @@
+import type { Problem, ProblemCode, Where } from "../result.ts";
+import { listText, plural } from "../words.ts";
+import type { Cell } from "./cell.ts";
+import { type Group, groupFailures } from "./group.ts";
+import type { Fleet, Member } from "./members.ts";
+import { OUTSIDE } from "./plan.ts";
+import type { FleetProblem } from "./result.ts";
+import { groupText, wayText } from "./words.ts";
+
+/** More verdicts are not named one by one. */
+const CODES_NAMED = 3;
+
+/** What is wrong, grouped by what it has in common, the widest first. */
+export function problemsOf(cells: readonly Cell[], fleet: Fleet): FleetProblem[] {
+  return groupFailures(cells).map((group) => problemOf(group, cells, fleet));
+}
+
+function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet): FleetProblem {
+  const members = group.cells.map((at) => cells[at]!);
+  const codes = countCodes(members);
+  const [code] = codes[0] ?? ["timeout"];
+  const { cell, problem } = exampleOf(members, code);
+  return {
+    code,
+    says: groupText(group),
+    likely: likely(group, cell, problem, fleet),
+    where: whereOf(group, problem),
+    flow: problem?.flow ?? null,
+    next: nextStep(group, cell, fleet),
+    cells: group.cells,
+  };
+}
+
+/** Verdicts of the cells, each cell's first, the most frequent first. */
+function countCodes(cells: readonly Cell[]): [ProblemCode, number][] {
+  const counts = new Map<ProblemCode, number>();
+  for (const { result } of cells) {
+    const code = result?.problems[0]?.code ?? "timeout";
+    counts.set(code, (counts.get(code) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a);
+}
+
+/** `16 questions: timeout 12 times and refused 4 times` */
+export function verdictsText(cells: readonly Cell[]): string {
+  const codes = countCodes(cells);
+  const named = codes
+    .slice(0, CODES_NAMED)
+    .map(([code, count]) => (codes.length === 1 ? code : `${code} ${count} times`));
+  return `${plural(cells.length, "question")}: ${listText([...named, ...(codes.length > CODES_NAMED ? ["others"] : [])])}`;
+}
+
+/** One cell that has that verdict, one with a flow to be looked for where there is one. */
+function exampleOf(cells: readonly Cell[], code: ProblemCode): { cell: Cell; problem: Problem | null } {
+  const all = cells.map((cell) => ({
+    cell,
+    problem: cell.result?.problems.find((each) => each.code === code) ?? null,
+  }));
+  const withFlow = all.find(({ problem }) => problem !== null && problem.flow !== null);
+  return withFlow ?? all.find(({ problem }) => problem !== null) ?? all[0]!;
+}
+
+function has(group: Group, what: string): boolean {
+  return group.conditions?.some((condition) => condition.what === what) ?? false;
+}
+
+/** The name that a condition gives; null where there is no such condition. */
+function named(group: Group, what: string): string | null {
+  const found = group.conditions?.find((condition) => condition.what === what);
+  return found !== undefined && "name" in found ? found.name : null;
+}
+
+function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet): string {
+  if (has(group, "policy")) return "the policy is meant so, or lacks a rule that lets members ask each other";
+  const unready = fleet.members.filter((member) => !member.ready && isIn(member, group));
+  if (unready.length > 0) return `${listText(unready.map(({ name }) => name))} not ready`;
+  if (named(group, "from") === OUTSIDE)
+    return "this machine has no way to the nodes' addresses, or a firewall before them; --no-outside leaves it out";
+  if (group.kind === "large") return problem?.likely ?? "a link with a smaller MTU, and nobody says so";
+  const node = named(group, "to_node");
+  if (node !== null && group.conditions!.length === 1)
+    return `${node} is down, is cut off, or drops what comes to its Pods`;
+  if (has(group, "across"))
+    return "the network between nodes (overlay, routes, security groups) does not carry it";
+  if (has(group, "between")) return "a firewall, a route or a tunnel between these two nodes";
+  switch (cell.way === named(group, "way") ? cell.way : null) {
+    case "name":
+      return problem?.code === "no_such_name" ? "the cluster's DNS" : "a stale address in the cluster's DNS";
+    case "service":
+      return "kube-proxy or what stands in for it, or a backend that is gone";
+    case "nodeport":
+      return "kube-proxy's rules for the NodePort, or a firewall before the node";
+    case "self":
+      return "the network plugin's bridge does not let a Pod's packets come back to it (hairpin mode)";
+  }
+  return problem?.likely ?? "not known";
+}
+
+function isIn({ name, node }: Member, group: Group): boolean {
+  return named(group, "to") === name || (node !== null && named(group, "to_node") === node);
+}
+
+function whereOf(group: Group, problem: Problem | null): Where {
+  return has(group, "policy") ? "path" : (problem?.where ?? "path");
+}
+
+/** One command that looks further. */
+function nextStep(group: Group, cell: Cell, { namespace, members }: Fleet): string | null {
+  const policy = named(group, "policy");
+  if (policy !== null) return `kubectl describe networkpolicy ${policy} -n ${namespace}`;
+  if (named(group, "way") === "service")
+    return `kubectl get endpointslices -n ${namespace} -l kubernetes.io/service-name=${cell.to}`;
+  const node = named(group, "to_node");
+  if (node !== null && group.conditions!.length === 1)
+    return `kubectl get pods -n ${namespace} -o wide --field-selector spec.nodeName=${node}`;
+  const target = cell.result?.target;
+  if (target === undefined) return null;
+  const asked = `echo-server check ${target}${group.kind === "large" ? " --mtu" : ""}`;
+  const member = members.find(({ name }) => name === cell.from);
+  if (member === undefined) return asked;
+  return `kubectl exec ${member.pod} -n ${namespace} -c ${member.container} -- ${asked}`;
+}
+
+/** `server1 to server2 by Pod address, udp` */
+export function cellText({
+  from,
+  to,
+  way,
+  protocol,
+}: Pick<Cell, "from" | "to" | "way" | "protocol">): string {
+  return way === "self"
+    ? `${from} to itself ${wayText(way)}, ${protocol}`
+    : `${from} to ${to} ${wayText(way)}, ${protocol}`;
+}
