@@ -23,7 +23,7 @@ export function junitText({ cells, startedAt, seconds }: FleetReport): string {
 /** @throws StartError where the file cannot be written */
 export async function writeJunit(file: string, report: FleetReport): Promise<void> {
   try {
-    await Bun.write(file, junitText(report));
+    await Bun.write(file, junitText(report), { createPath: false });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new StartError(`--junit ${printable(file)} cannot be written: ${printable(why)}`);

@@ -20,6 +20,7 @@ const MANY = 10;
 const GAP = 2;
 const NONE = ".";
 const OPEN = "-";
+const ITSELF = "itself";
 
 /** A row of a table; `bad` where one of its cells fails. */
 export interface MatrixLine {
@@ -32,7 +33,7 @@ export function matrixLines(cells: readonly Cell[]): MatrixLine[] {
   return TABLES.flatMap(({ ways, title }) => {
     const its = cells.filter(({ way }) => ways.includes(way));
     if (its.every(({ ok }) => ok === null)) return [];
-    const columns = [...new Set(its.map(columnOf))];
+    const columns = columnsOf(its);
     if (columns.length < MANY) return tables(its, columns, title, ["tcp", "udp"]);
     return (["tcp", "udp"] as const).flatMap((protocol) =>
       tables(
@@ -45,8 +46,21 @@ export function matrixLines(cells: readonly Cell[]): MatrixLine[] {
   });
 }
 
+/** Whom they ask: members in the order of the rows, then what is no member, then each itself. */
+function columnsOf(cells: readonly Cell[]): string[] {
+  const askers = [...new Set(cells.map(({ from }) => from))];
+  const columns = [...new Set(cells.map(columnOf))];
+  const members = askers.filter((from) => columns.includes(from));
+  const others = columns.filter((column) => !askers.includes(column));
+  return [
+    ...members,
+    ...others.filter((column) => column !== ITSELF),
+    ...others.filter((column) => column === ITSELF),
+  ];
+}
+
 function columnOf({ way, to }: Cell): string {
-  return way === "self" ? "itself" : to;
+  return way === "self" ? ITSELF : to;
 }
 
 /** One table, in as many pieces as its width takes. */
@@ -116,10 +130,10 @@ function pieces(widths: readonly number[], room: number): [number, number][] {
   return found;
 }
 
-/** `ok 0.12 / ok 0.10`; once where both are the same word. */
+/** `ok 0.12 / ok 0.10`; once where both are the same word without a figure. */
 function cellText(cells: readonly (Cell | null)[]): string {
   const words = cells.map((cell) => (cell === null ? NONE : wordOf(cell)));
-  return new Set(words).size === 1 ? words[0]! : words.join(" / ");
+  return new Set(words).size === 1 && !words[0]!.includes(" ") ? words[0]! : words.join(" / ");
 }
 
 /** A word, and the round trip in ms where there was one. */

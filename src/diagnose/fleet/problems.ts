@@ -12,7 +12,21 @@ const CODES_NAMED = 3;
 
 /** What is wrong, grouped by what it has in common, the widest first. */
 export function problemsOf(cells: readonly Cell[], fleet: Fleet): FleetProblem[] {
-  return groupFailures(cells).map((group) => problemOf(group, cells, fleet));
+  return groupFailures(cells).map((group) => problemOf(withPolicy(group, cells), cells, fleet));
+}
+
+/**
+ * A policy that forbids all of a group is its cause, even where less is needed to tell the group from the rest: where
+ * nothing is well at all, say. Not one that something passes against: nobody enforces that.
+ */
+function withPolicy(group: Group, cells: readonly Cell[]): Group {
+  const { conditions } = group;
+  const policy = cells[group.cells[0]!]!.policy;
+  if (policy === null || conditions === null || has(group, "policy")) return group;
+  const isShared = group.cells.every((at) => cells[at]!.policy === policy);
+  const isEnforced = cells.every((cell) => cell.policy !== policy || cell.ok !== true);
+  if (!isShared || !isEnforced) return group;
+  return { ...group, conditions: [{ what: "policy", name: policy }, ...conditions] };
 }
 
 function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet): FleetProblem {
