@@ -28,6 +28,7 @@ export const COMPONENTS = [
   "every-node",
   "dual-stack",
   "banner-fields",
+  "hairpin",
 ] as const;
 
 /** The components that an overlay has not. */
