@@ -30,6 +30,12 @@ export interface PlanChoice {
 }
 
 const PROTOCOLS: readonly Protocol[] = ["tcp", "udp"];
+/**
+ * kube-proxy takes every Pod's flow for one from inside, and those go to a server of any node, Local or not. Another node
+ * does not put its own address into it, so the server answers the Pod directly, who knows nothing of that server.
+ */
+const PAST_THE_NODE =
+  "with externalTrafficPolicy: Local another node's port is for those outside: a Pod's answer may come past that node";
 const NOT_FROM_OUTSIDE = "only NodePorts are reachable from outside the cluster";
 
 /** The IP version of the members' first addresses: the cluster's own. 4 where there is none yet. */
@@ -62,6 +68,8 @@ interface WayIn {
   port(protocol: Protocol): number | undefined;
   /** What is missing where there is no host. */
   readonly why: string;
+  /** Why this asker does not ask it; null where it does. */
+  notBy?(asker: Member): string | null;
   /** Where a datagram may go, as policies see it; the way is forbidden where all of them are. */
   ends(protocol: Protocol, asker: Member | null): readonly PolicyPod[];
 }
@@ -96,13 +104,15 @@ function cellOf(
   };
 }
 
-function whyNot(asker: Member | null, { way, host, why, port }: WayIn, protocol: Protocol): string | null {
+function whyNot(asker: Member | null, wayIn: WayIn, protocol: Protocol): string | null {
+  const { way, host, why } = wayIn;
   if (asker === null && way !== "nodeport") return NOT_FROM_OUTSIDE;
   if (host === null) return why;
-  if (port(protocol) === undefined) return `it has no ${protocol.toUpperCase()} port`;
+  if (wayIn.port(protocol) === undefined) return `it has no ${protocol.toUpperCase()} port`;
   if (asker === null) return null;
   if (asker.notRunning !== null) return `its Pod is not running (${asker.notRunning})`;
-  return asker.container === null ? "its Pod has no container with an echo port" : null;
+  if (asker.container === null) return "its Pod has no container with an echo port";
+  return wayIn.notBy?.(asker) ?? null;
 }
 
 /** Each member by its address and by its name, and itself by a Service of its own. */
@@ -178,6 +188,7 @@ function nodeWays({ members, services }: Fleet, { family }: PlanChoice): WayIn[]
           : bare
             ? `no server of Service ${service.name} is on it (externalTrafficPolicy: Local)`
             : `its IPv${family} address is not known`,
+      notBy: (asker) => (service?.local === true && asker.node !== node ? PAST_THE_NODE : null),
       // A Pod's own node turns the port into a Pod's before policies see it, another one after.
       ends: (_protocol, asker) =>
         asker === null || asker.node === node
