@@ -1,4 +1,4 @@
-import { type Cell, type Kind, kindOf } from "./cell.ts";
+import { type Cell, type Kind, kindOf, type Way } from "./cell.ts";
 
 /** What failing cells may have in common. */
 export type Condition =
@@ -87,16 +87,19 @@ function widest(rules: readonly Rule[], open: ReadonlySet<number>): Rule | null 
   return best;
 }
 
+/** Ways that choose a member for each flow. A node's port does so for Pods even where it is Local (kube-proxy). */
+const CHOOSING: readonly Way[] = ["service", "nodeport"];
+
 /**
- * The open cells that a rule explains: those that it covers, and those of the Service that fail in part, since it sends
- * some flows to a member whom the one who asks cannot reach for that very reason.
+ * The open cells that a rule explains: those that it covers, and those of a way that chooses members which fail in part,
+ * since it sends some flows to a member whom the one who asks cannot reach for that very reason.
  */
 function explainedBy({ covers, kind }: Rule, cells: readonly Cell[], open: ReadonlySet<number>): number[] {
   const cut = new Set(covers.map((at) => askerOf(cells[at]!)));
   return [...open].filter((at) => {
     if (covers.includes(at)) return true;
     const cell = cells[at]!;
-    const inPart = cell.way === "service" && kindOf(cell) !== "nothing" && kind !== "some";
+    const inPart = CHOOSING.includes(cell.way) && kindOf(cell) !== "nothing" && kind !== "some";
     return inPart && cut.has(askerOf(cell));
   });
 }

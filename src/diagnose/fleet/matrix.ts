@@ -34,15 +34,12 @@ export function matrixLines(cells: readonly Cell[]): MatrixLine[] {
     const its = cells.filter(({ way }) => ways.includes(way));
     if (its.every(({ ok }) => ok === null)) return [];
     const columns = columnsOf(its);
-    if (columns.length < MANY) return tables(its, columns, title, ["tcp", "udp"]);
-    return (["tcp", "udp"] as const).flatMap((protocol) =>
-      tables(
-        its.filter((cell) => cell.protocol === protocol),
-        columns,
-        `${title}, ${protocol}`,
-        [protocol],
-      ),
-    );
+    const together = columns.length < MANY ? table(its, columns, title, ["tcp", "udp"]) : null;
+    if (together !== null && together.pieces === 1) return together.lines;
+    return (["tcp", "udp"] as const).flatMap((protocol) => {
+      const half = its.filter((cell) => cell.protocol === protocol);
+      return table(half, columns, `${title}, ${protocol}`, [protocol]).lines;
+    });
   });
 }
 
@@ -64,12 +61,12 @@ function columnOf({ way, to }: Cell): string {
 }
 
 /** One table, in as many pieces as its width takes. */
-function tables(
+function table(
   cells: readonly Cell[],
   columns: readonly string[],
   title: string,
   protocols: readonly Protocol[],
-): MatrixLine[] {
+): { lines: MatrixLine[]; pieces: number } {
   const askers = [...new Map(cells.map((cell) => [cell.from, cell])).values()].filter(
     ({ from }) => from !== OUTSIDE || cells.some((cell) => cell.from === OUTSIDE && cell.ok !== null),
   );
@@ -90,7 +87,8 @@ function tables(
   const widths = head.map((text, at) => Math.max(text.length, ...body.map((row) => row[at]!.length)));
   const first = Math.max(...labels.map((label) => label.length));
   const lines: MatrixLine[] = [{ text: `${title}${numbered ? legend(columns, askers) : ""}`, kind: "title" }];
-  for (const [from, to] of pieces(widths, WIDTH - first - GAP)) {
+  const cuts = pieces(widths, WIDTH - first - GAP);
+  for (const [from, to] of cuts) {
     const aligned = align([
       ["  from / to", ...head.slice(from, to)],
       ...labels.map((label, at) => [`  ${label}`, ...body[at]!.slice(from, to)]),
@@ -101,7 +99,7 @@ function tables(
       ),
     );
   }
-  return lines;
+  return { lines, pieces: cuts.length };
 }
 
 /** Where a column's number is no row's, its name has to be said. */
