@@ -29,8 +29,9 @@ export interface AskSettings {
  * of n members with (1 - 1/n) to the power of 10 n: once in 20,000.
  */
 export const FLOWS = 10;
-/** Echoes of each: ten flows of five are over in half a second. */
+/** Echoes of each, and their interval: ten flows of five are over in a second. */
 export const COUNT = 5;
+export const INTERVAL_MS = 20;
 /** Of the one large message of TCP: enough to fill any path's window, and soon over. */
 export const BULK_BYTES = 256 * 1024;
 
@@ -50,6 +51,7 @@ export function questionOf(targets: readonly string[], { family, mtu }: AskSetti
       `-${family}`,
       `--flows=${FLOWS}`,
       `--count=${COUNT}`,
+      `--interval=${INTERVAL_MS}ms`,
       `--bulk=${BULK_BYTES}`,
       ...(mtu ? ["--mtu"] : []),
     ],

@@ -14,8 +14,11 @@ const TABLES: readonly { readonly ways: readonly Way[]; readonly title: string }
   { ways: ["nodeport"], title: "by a node's port" },
 ];
 
-/** From so many columns on each protocol has tables of its own, and columns have numbers for heads. */
+/** From so many columns on each protocol has tables of its own. */
 const MANY = 10;
+
+/** Heads that are longer would make the table, not what stands in it: columns have numbers then. */
+const HEAD_MAX = 12;
 
 const GAP = 2;
 const NONE = ".";
@@ -33,7 +36,9 @@ export function matrixLines(cells: readonly Cell[]): MatrixLine[] {
   return TABLES.flatMap(({ ways, title }) => {
     const its = cells.filter(({ way }) => ways.includes(way));
     if (its.every(({ ok }) => ok === null)) return [];
-    const columns = columnsOf(its);
+    const columns = columnsOf(its).filter((column) =>
+      its.some((cell) => columnOf(cell) === column && cell.ok !== null),
+    );
     const together = columns.length < MANY ? table(its, columns, title, ["tcp", "udp"]) : null;
     if (together !== null && together.pieces === 1) return together.lines;
     return (["tcp", "udp"] as const).flatMap((protocol) => {
@@ -70,7 +75,7 @@ function table(
   const askers = [...new Map(cells.map((cell) => [cell.from, cell])).values()].filter(
     ({ from }) => from !== OUTSIDE || cells.some((cell) => cell.from === OUTSIDE && cell.ok !== null),
   );
-  const numbered = columns.length >= MANY;
+  const numbered = columns.length >= MANY || columns.some((column) => column.length > HEAD_MAX);
   const numberOf = new Map(columns.map((column, at) => [column, `${at + 1}`]));
   const labels = askers.map(({ from, fromNode }) => {
     const label = fromNode === null ? from : `${from} (${fromNode})`;

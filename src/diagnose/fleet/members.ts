@@ -112,7 +112,8 @@ function memberOf(pod: PodObject, all: readonly PodObject[]): Member {
 function notRunning({ status }: PodObject): string | null {
   if (status.phase === "Running") return null;
   const waits = status.conditions.find(({ status, message }) => status === "False" && message !== undefined);
-  return [status.phase, status.reason, waits?.message].filter((word) => word !== undefined).join(": ");
+  const [why] = waits?.message?.split(/\.\s/, 1) ?? [];
+  return [status.phase, status.reason, why].filter((word) => word !== undefined).join(": ");
 }
 
 function addressesOf(first: string | undefined, all: readonly { readonly ip: string }[] = []): string[] {

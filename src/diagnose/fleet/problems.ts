@@ -1,7 +1,7 @@
 import type { Problem, ProblemCode, Where } from "../result.ts";
 import { listText, plural } from "../words.ts";
-import type { Cell } from "./cell.ts";
-import { type Group, groupFailures } from "./group.ts";
+import { type Cell, kindOf } from "./cell.ts";
+import { type Condition, type Group, groupFailures } from "./group.ts";
 import type { Fleet, Member } from "./members.ts";
 import { OUTSIDE } from "./plan.ts";
 import type { FleetProblem } from "./result.ts";
@@ -12,7 +12,9 @@ const CODES_NAMED = 3;
 
 /** What is wrong, grouped by what it has in common, the widest first. */
 export function problemsOf(cells: readonly Cell[], fleet: Fleet): FleetProblem[] {
-  return groupFailures(cells).map((group) => problemOf(withPolicy(group, cells), cells, fleet));
+  return groupFailures(cells).map((group) =>
+    problemOf(sharpened(withPolicy(group, cells), cells), cells, fleet),
+  );
 }
 
 /**
@@ -38,11 +40,26 @@ function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet): FleetPro
     code,
     says: groupText(group),
     likely: likely(group, cell, problem, fleet),
-    where: whereOf(group, problem),
+    where: whereOf(group, problem, fleet),
     flow: problem?.flow ?? null,
     next: nextStep(group, cell, fleet),
     cells: group.cells,
   };
+}
+
+/** What all of a group's cells are by, too, is said, even where less is needed to tell them from the rest. */
+function sharpened(group: Group, cells: readonly Cell[]): Group {
+  const { conditions, kind } = group;
+  if (conditions === null) return group;
+  const alike = group.cells.map((at) => cells[at]!).filter((cell) => kindOf(cell) === kind);
+  const more: Condition[] = [];
+  const [first] = alike;
+  if (first === undefined) return group;
+  const { protocol, way } = first;
+  if (!has(group, "protocol") && alike.every((cell) => cell.protocol === protocol))
+    more.push({ what: "protocol", name: protocol });
+  if (!has(group, "way") && alike.every((cell) => cell.way === way)) more.push({ what: "way", name: way });
+  return { ...group, conditions: [...conditions, ...more] };
 }
 
 /** Verdicts of the cells, each cell's first, the most frequent first. */
@@ -86,13 +103,14 @@ function named(group: Group, what: string): string | null {
 
 function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet): string {
   if (has(group, "policy")) return "the policy is meant so, or lacks a rule that lets members ask each other";
-  const unready = fleet.members.filter((member) => !member.ready && isIn(member, group));
-  if (unready.length > 0) return `${listText(unready.map(({ name }) => name))} not ready`;
+  const unready = unreadyOf(group, fleet);
+  if (unready.length > 0)
+    return `${listText(unready.map(({ name }) => name))} ${unready.length === 1 ? "is" : "are"} not ready`;
   if (named(group, "from") === OUTSIDE)
     return "this machine has no way to the nodes' addresses, or a firewall before them; --no-outside leaves it out";
   if (group.kind === "large") return problem?.likely ?? "a link with a smaller MTU, and nobody says so";
   const node = named(group, "to_node");
-  if (node !== null && group.conditions!.length === 1)
+  if (node !== null && !has(group, "from_node") && !has(group, "way"))
     return `${node} is down, is cut off, or drops what comes to its Pods`;
   if (has(group, "across"))
     return "the network between nodes (overlay, routes, security groups) does not carry it";
@@ -114,8 +132,16 @@ function isIn({ name, node }: Member, group: Group): boolean {
   return named(group, "to") === name || (node !== null && named(group, "to_node") === node);
 }
 
-function whereOf(group: Group, problem: Problem | null): Where {
-  return has(group, "policy") ? "path" : (problem?.where ?? "path");
+/** Names are the cluster's: where one is not known it is not the asking Pod that is to blame. */
+function whereOf(group: Group, problem: Problem | null, fleet: Fleet): Where {
+  if (unreadyOf(group, fleet).length > 0) return "far_end";
+  if (problem === null || problem.code === "no_such_name" || has(group, "policy")) return "path";
+  return problem.where;
+}
+
+/** Members that a group names and that are not ready. */
+function unreadyOf(group: Group, { members }: Fleet): Member[] {
+  return members.filter((member) => !member.ready && isIn(member, group));
 }
 
 /** One command that looks further. */

@@ -4,7 +4,16 @@ import type { Asked, CheckSettings } from "../check/plan.ts";
 import type { CheckResult, ProblemCode } from "../result.ts";
 import { parseTarget } from "../targets.ts";
 import type { Cell } from "./cell.ts";
-import { type Answer, type AskSettings, askIn, BULK_BYTES, COUNT, FLOWS, questionOf } from "./enter.ts";
+import {
+  type Answer,
+  type AskSettings,
+  askIn,
+  BULK_BYTES,
+  COUNT,
+  FLOWS,
+  INTERVAL_MS,
+  questionOf,
+} from "./enter.ts";
 import type { Kubectl } from "./kubectl.ts";
 import type { Fleet } from "./members.ts";
 import { OUTSIDE, type PlannedCell } from "./plan.ts";
@@ -17,7 +26,7 @@ const OUTSIDE_SETTINGS: Omit<CheckSettings, "mtu"> = {
   flows: FLOWS,
   count: COUNT,
   size: 64,
-  intervalMs: 10,
+  intervalMs: INTERVAL_MS,
   timeoutMs: 2000,
   bulkBytes: BULK_BYTES,
   source: {},

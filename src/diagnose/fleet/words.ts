@@ -23,8 +23,7 @@ export function groupText({ kind, conditions, cells }: Group): string {
     return `${these} that ${cells.length === 1 ? "shares" : "share"} nothing with others`;
   }
   const policy = nameIn(conditions, "policy");
-  const said = [subject(kind, conditions), predicate(kind, conditions), wayPart(conditions)].join("");
-  const all = `${said}${tail(kind, conditions)}`;
+  const all = `${subject(kind, conditions)} ${predicate(kind, conditions)}${tail(kind, conditions)}`;
   return policy === null ? all : `NetworkPolicy ${policy} forbids it: ${all}`;
 }
 
@@ -43,20 +42,29 @@ function subject(kind: Group["kind"], conditions: readonly Condition[]): string 
 }
 
 function predicate(kind: Group["kind"], conditions: readonly Condition[]): string {
-  const between = conditions.find((each) => each.what === "between");
   const [from, to] = [placeOf(conditions, "from"), placeOf(conditions, "to")];
-  const verb = kind === "some" ? "comes back" : "passes";
-  const parts: string[] = [];
-  if (between !== undefined) parts.push(`between ${between.name} and ${between.other}`);
-  if (conditions.some(({ what }) => what === "across")) parts.push("from one node to another");
-  if (conditions.some(({ what }) => what === "within")) parts.push("within one node");
-  if (parts.length === 0 && to !== null && from === null) {
-    return kind === "some" ? ` comes back from ${to}, to anybody` : ` reaches ${to}, from anywhere`;
+  const between = conditions.find((each) => each.what === "between");
+  const ways = [
+    ...(between === undefined ? [] : [`between ${between.name} and ${between.other}`]),
+    ...(conditions.some(({ what }) => what === "across") ? ["from one node to another"] : []),
+    ...(conditions.some(({ what }) => what === "within") ? ["within one node"] : []),
+  ];
+  const way = wayOf(conditions);
+  const by = way === null ? "" : ` ${WAYS[way]}`;
+  const byAny = way === null ? ", by any way" : "";
+  if (ways.length === 0 && to !== null && from === null) {
+    return kind === "some"
+      ? `comes back from ${to}${by}, whoever asks${byAny}`
+      : `reaches ${to}${by}, from anywhere${byAny}`;
   }
-  if (from !== null) parts.push(`from ${from}`);
-  if (to !== null) parts.push(`to ${to}`);
-  if (from !== null && to === null && between === undefined) parts.push("to anywhere");
-  return ` ${[verb, ...parts].join(" ")}`;
+  const ends = [
+    ...(from === null ? [] : [`from ${from}`]),
+    ...(to === null ? [] : [`to ${to}`]),
+    ...(from !== null && to === null && ways.length === 0 ? ["to anywhere"] : []),
+  ];
+  const isWide = ways.length === 0 && (from === null || to === null);
+  const verb = kind === "some" ? "comes back" : "passes";
+  return `${[verb, ...ways, ...ends].join(" ")}${by}${isWide ? byAny : ""}`;
 }
 
 /** `node2`; of a member and its node both. Null where neither is given. */
@@ -65,14 +73,8 @@ function placeOf(conditions: readonly Condition[], end: "from" | "to"): string |
   return names.length === 0 ? null : [...new Set(names)].join(" on ");
 }
 
-function wayPart(conditions: readonly Condition[]): string {
-  const way = conditions.find((each) => each.what === "way");
-  if (way !== undefined) return ` ${WAYS[way.name]}`;
-  const isOneEnded = placeOf(conditions, "from") === null || placeOf(conditions, "to") === null;
-  const isOfNodes = conditions.some(
-    ({ what }) => what === "between" || what === "across" || what === "within",
-  );
-  return isOneEnded && !isOfNodes ? ", by any way" : "";
+function wayOf(conditions: readonly Condition[]): Way | null {
+  return conditions.find((each) => each.what === "way")?.name ?? null;
 }
 
 function tail(kind: Group["kind"], conditions: readonly Condition[]): string {
