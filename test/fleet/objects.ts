@@ -4,7 +4,7 @@ export interface PodShape {
   readonly name: string;
   readonly node?: string | undefined;
   readonly ip?: string | undefined;
-  readonly ip6?: string;
+  readonly ip6?: string | undefined;
   readonly hostIp?: string;
   /** Of `server1.headless`; null for a Pod of a pool. */
   readonly instance?: string | null;

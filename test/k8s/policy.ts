@@ -191,6 +191,9 @@ export function namespaceOf(objects: readonly KubernetesObject[]): string {
   return namespace;
 }
 
+/** Tells a server from its like. */
+const INSTANCE = "app.kubernetes.io/instance";
+
 function checkService(object: KubernetesObject, pods: readonly PodShape[]): void {
   const { selector, ports } = check(service, object);
   unique(
@@ -198,8 +201,10 @@ function checkService(object: KubernetesObject, pods: readonly PodShape[]): void
     ports.map(({ name }) => name),
   );
   const chosen = pods.filter((pod) => selects(selector, pod.labels));
-  // With every-node in place of server1..3 and no pool, each Service still has the DaemonSet.
-  if (chosen.length === 0) throw new Error(`${nameOf(object)} selects no Pod`);
+  // With every-node in place of server1..3 and no pool, each Service still has the DaemonSet; but for those of one server.
+  const isOfGone =
+    selector[INSTANCE] !== undefined && pods.some(({ labels }) => labels[INSTANCE] === "every-node");
+  if (chosen.length === 0 && !isOfGone) throw new Error(`${nameOf(object)} selects no Pod`);
   for (const port of ports) {
     for (const pod of chosen) {
       const targets = pod.spec.containers.flatMap((each) => each.ports);
@@ -222,7 +227,11 @@ const policyPorts = z.array(
 );
 const references = {
   PodDisruptionBudget: z.looseObject({ selector: podSelector }),
-  NetworkPolicy: z.looseObject({ podSelector, ingress: policyPorts.default([]) }),
+  NetworkPolicy: z.looseObject({
+    podSelector,
+    ingress: policyPorts.default([]),
+    egress: policyPorts.default([]),
+  }),
   HorizontalPodAutoscaler: z.looseObject({
     scaleTargetRef: z.looseObject({ kind: z.string(), name: z.string() }),
     metrics: z.array(z.looseObject({ containerResource: z.looseObject({ container: z.string() }) })),
@@ -249,11 +258,17 @@ function checkReferences(
       break;
     }
     case "NetworkPolicy": {
-      const { podSelector, ingress } = check(references.NetworkPolicy, object);
+      const { podSelector, ingress, egress } = check(references.NetworkPolicy, object);
       const chosen = pods.filter((pod) => selects(podSelector.matchLabels, pod.labels));
       const names = chosen.flatMap((pod) =>
         pod.spec.containers.flatMap((each) => each.ports.map(({ name }) => name)),
       );
+      const servers = pods.flatMap(({ spec }) =>
+        spec.containers.flatMap((each) => each.ports.map(({ name }) => name)),
+      );
+      for (const { port } of egress.flatMap(({ ports }) => ports)) {
+        if (typeof port === "string" && !servers.includes(port)) missing(`port ${port} in any Pod`);
+      }
       for (const { port } of ingress.flatMap(({ ports }) => ports)) {
         if (typeof port === "string" && !names.includes(port)) missing(`port ${port} in what it selects`);
       }

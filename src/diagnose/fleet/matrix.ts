@@ -1,4 +1,4 @@
-import { align, WIDTH } from "../layout.ts";
+import { align, WIDTH, wrap } from "../layout.ts";
 import type { Protocol } from "../result.ts";
 import type { Cell, Way } from "./cell.ts";
 import { OUTSIDE } from "./plan.ts";
@@ -19,6 +19,9 @@ const MANY = 10;
 
 /** Heads that are longer would make the table, not what stands in it: columns have numbers then. */
 const HEAD_MAX = 12;
+
+/** A row begins with no more: names of Pods and nodes may be longer than a line. */
+const LABEL_MAX = 44;
 
 const GAP = 2;
 const NONE = ".";
@@ -79,7 +82,7 @@ function table(
   const numberOf = new Map(columns.map((column, at) => [column, `${at + 1}`]));
   const labels = askers.map(({ from, fromNode }) => {
     const label = fromNode === null ? from : `${from} (${fromNode})`;
-    return numbered && numberOf.has(from) ? `${numberOf.get(from)} ${label}` : label;
+    return shortened(numbered && numberOf.has(from) ? `${numberOf.get(from)} ${label}` : label);
   });
   const byPlace = new Map(cells.map((cell) => [`${cell.from} ${columnOf(cell)} ${cell.protocol}`, cell]));
   const rowOf = (from: string): (readonly (Cell | null)[])[] =>
@@ -91,7 +94,10 @@ function table(
   const body = rows.map((row) => row.map(cellText));
   const widths = head.map((text, at) => Math.max(text.length, ...body.map((row) => row[at]!.length)));
   const first = Math.max(...labels.map((label) => label.length));
-  const lines: MatrixLine[] = [{ text: `${title}${numbered ? legend(columns, askers) : ""}`, kind: "title" }];
+  const lines: MatrixLine[] = [
+    { text: title, kind: "title" },
+    ...(numbered ? legend(columns, askers) : []).map((text): MatrixLine => ({ text, kind: "head" })),
+  ];
   const cuts = pieces(widths, WIDTH - first - GAP);
   for (const [from, to] of cuts) {
     const aligned = align([
@@ -108,10 +114,14 @@ function table(
 }
 
 /** Where a column's number is no row's, its name has to be said. */
-function legend(columns: readonly string[], askers: readonly Cell[]): string {
+function legend(columns: readonly string[], askers: readonly Cell[]): string[] {
   const froms = new Set(askers.map(({ from }) => from));
   const others = columns.flatMap((column, at) => (froms.has(column) ? [] : [`${at + 1} ${column}`]));
-  return others.length === 0 ? "" : ` (to ${others.join(", ")})`;
+  return others.length === 0 ? [] : wrap(others.join(", "), "  to ");
+}
+
+function shortened(label: string): string {
+  return label.length <= LABEL_MAX ? label : `${label.slice(0, LABEL_MAX - 3)}...`;
 }
 
 function toneOf(row: readonly (readonly (Cell | null)[])[]): "well" | "bad" {
