@@ -1,4 +1,4 @@
-import { StartError } from "../../errors.ts";
+import { printable, StartError } from "../../errors.ts";
 import { listText } from "../words.ts";
 import { complaintOf, type Kubectl, type KubectlEnd } from "./kubectl.ts";
 import { type Fleet, fleetOf } from "./members.ts";
@@ -39,15 +39,19 @@ async function findPods(
   asked: string | null,
 ): Promise<{ namespace: string; pods: readonly PodObject[] }> {
   const namespaces = asked === null ? [...new Set([await currentNamespace(kubectl), NAMESPACE])] : [asked];
-  let unread: StartError | null = null;
+  let forbidden: StartError | null = null;
   for (const namespace of namespaces) {
     const end = await get(kubectl, ["pods", "-l", SELECTOR, "-n", namespace]);
     if (end.exitCode === 0) {
       const pods = readPods(end.stdout);
       if (pods.length > 0) return { namespace, pods };
-    } else unread = unreadable("pods", namespace, end);
+    } else {
+      // Elsewhere one may have the right; a cluster that cannot be asked cannot be asked of another namespace either.
+      if (!isForbidden(end)) throw unreadable("pods", namespace, end);
+      forbidden ??= unreadable("pods", namespace, end);
+    }
   }
-  if (unread !== null) throw unread;
+  if (forbidden !== null) throw forbidden;
   throw new StartError(
     `no fleet in namespace ${listText(namespaces)}: kubectl apply -k k8s/overlays/dev makes one, --namespace names another place`,
   );
@@ -65,10 +69,14 @@ function get(kubectl: Kubectl, args: readonly string[]): Promise<KubectlEnd> {
 }
 
 function unreadable(what: string, namespace: string, end: KubectlEnd): StartError {
-  const complaint = complaintOf(end);
-  if (/forbidden/i.test(complaint))
+  const complaint = printable(complaintOf(end));
+  if (isForbidden(end))
     return new StartError(
       `no right to read ${what} in namespace ${namespace} (kubectl auth can-i list ${what} -n ${namespace}): ${complaint}`,
     );
   return new StartError(`kubectl cannot ask the cluster: ${complaint}`);
+}
+
+function isForbidden(end: KubectlEnd): boolean {
+  return /forbidden/i.test(complaintOf(end));
 }
