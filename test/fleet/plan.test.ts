@@ -196,6 +196,22 @@ describe("policies", () => {
     ]);
   });
 
+  test("about one member forbid the ways to it, and no Service that has others", () => {
+    const one = {
+      metadata: { name: "one" },
+      spec: { podSelector: { matchLabels: { "app.kubernetes.io/instance": "server2" } } },
+    };
+    const cells = plan(fleet(THREE, services, [one])).filter(
+      ({ target, policy }) => target && policy === "one",
+    );
+    expect([...new Set(cells.map(({ to, way }) => `${to} ${way}`))]).toEqual([
+      "server2 pod",
+      "server2 name",
+      "node2 nodeport",
+    ]);
+    expect(of(cells, { way: "nodeport" }).map(({ from }) => from)).toEqual([OUTSIDE, OUTSIDE]);
+  });
+
   test("that may not be read are not known", () => {
     expect(plan(fleet(THREE, services, null)).filter(({ policy }) => policy !== null)).toEqual([]);
   });

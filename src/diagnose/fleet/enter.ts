@@ -11,7 +11,7 @@ import { fromJson } from "./objects.ts";
 const ENTER_MS = 8000;
 
 /** What one member is to ask, all of it at once. */
-export interface Question {
+interface Question {
   readonly targets: readonly string[];
   readonly flags: readonly string[];
   /** After so long nobody waits for it any more. */
@@ -43,7 +43,7 @@ const TARGET_MS = 20_000;
 const MTU_MS = 60_000;
 
 /** One question to `check` in a member. */
-export function questionOf(targets: readonly string[], { family, mtu }: AskSettings): Question {
+function questionOf(targets: readonly string[], { family, mtu }: AskSettings): Question {
   const rounds = Math.ceil(targets.length / AT_ONCE);
   return {
     targets,
@@ -62,12 +62,16 @@ export function questionOf(targets: readonly string[], { family, mtu }: AskSetti
 /** What a member found, or why it could not be asked. */
 export type Answer = readonly CheckResult[] | string;
 
-/** Runs `check` in a member's Pod. */
+/** A command's words go to the API server in one URL: there shall be an end to them. */
+const TARGETS_MAX = 200;
+
+/** Runs `check` in a member's Pod: once, or for very many targets again and again. */
 export async function askIn(
   kubectl: Kubectl,
   namespace: string,
   member: Member,
-  question: Question,
+  targets: readonly string[],
+  settings: AskSettings,
 ): Promise<Answer> {
   const run = (words: readonly string[], timeoutMs: number): Promise<KubectlEnd> =>
     kubectl.run(
@@ -77,10 +81,15 @@ export async function askIn(
   // First whether there is a way in at all: that is soon known, and what the check takes is not.
   const entered = await run(["--help"], ENTER_MS);
   if (entered.exitCode !== 0) return whyNotEntered(entered, member, namespace);
-  const { targets, flags, timeoutMs } = question;
-  const end = await run([...targets, ...flags, "--json"], timeoutMs);
-  const results = end.exitCode === 0 || end.exitCode === 1 ? readResults(end.stdout) : null;
-  return results ?? whyNoResult(end, timeoutMs);
+  const results: CheckResult[] = [];
+  for (let at = 0; at < targets.length; at += TARGETS_MAX) {
+    const { targets: some, flags, timeoutMs } = questionOf(targets.slice(at, at + TARGETS_MAX), settings);
+    const end = await run([...some, ...flags, "--json"], timeoutMs);
+    const found = end.exitCode === 0 || end.exitCode === 1 ? readResults(end.stdout) : null;
+    if (found === null) return whyNoResult(end, timeoutMs);
+    results.push(...found);
+  }
+  return results;
 }
 
 /** Why nothing could be run in a Pod, in words without the member's name: many may have the same. */

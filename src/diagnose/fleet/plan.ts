@@ -189,11 +189,14 @@ function nodeWays({ members, services }: Fleet, { family }: PlanChoice): WayIn[]
             ? `no server of Service ${service.name} is on it (externalTrafficPolicy: Local)`
             : `its IPv${family} address is not known`,
       notBy: (asker) => (service?.local === true && asker.node !== node ? PAST_THE_NODE : null),
-      // A Pod's own node turns the port into a Pod's before policies see it, another one after.
-      ends: (_protocol, asker) =>
-        asker === null || asker.node === node
-          ? behind(service, members).map((member) => policyPod(member, family))
-          : [{ labels: null, address: address ?? "", ports: {} }],
+      ends: (_protocol, asker) => {
+        const all = behind(service, members);
+        const local = service?.local === true ? all.filter((member) => member.node === node) : all;
+        if (asker === null) return local.map((member) => policyPod(member, family));
+        // A Pod's own node turns the port into a Pod's before policies see it, another one after.
+        if (asker.node === node) return all.map((member) => policyPod(member, family));
+        return [{ labels: null, address: address ?? "", ports: {} }];
+      },
     };
   });
 }

@@ -4,16 +4,7 @@ import type { Asked, CheckSettings } from "../check/plan.ts";
 import type { CheckResult, ProblemCode } from "../result.ts";
 import { parseTarget } from "../targets.ts";
 import type { Cell } from "./cell.ts";
-import {
-  type Answer,
-  type AskSettings,
-  askIn,
-  BULK_BYTES,
-  COUNT,
-  FLOWS,
-  INTERVAL_MS,
-  questionOf,
-} from "./enter.ts";
+import { type Answer, type AskSettings, askIn, BULK_BYTES, COUNT, FLOWS, INTERVAL_MS } from "./enter.ts";
 import type { Kubectl } from "./kubectl.ts";
 import type { Fleet } from "./members.ts";
 import { OUTSIDE, type PlannedCell } from "./plan.ts";
@@ -67,7 +58,7 @@ export async function askCells(
     ];
     if (from === OUTSIDE) return await askFromHere(targets, settings, signal);
     const member = fleet.members.find(({ name }) => name === from)!;
-    return await askIn(kubectl, fleet.namespace, member, questionOf(targets, settings));
+    return await askIn(kubectl, fleet.namespace, member, targets, settings);
   };
   progress(0, "");
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, askers.length) }, work));
