@@ -107,6 +107,14 @@ describe("ways", () => {
     ]);
   });
 
+  test("by a Service whose one member is gone, or is one of an every-node fleet: not at all", () => {
+    const cells = plan(
+      fleet([server(1), { name: "pool-x", ip: "10.244.1.9" }], [ownService("server2", "10.96.0.22")]),
+    );
+    expect(of(cells, { way: "service" })).toEqual([]);
+    expect(of(cells, { way: "self" }).every(({ target }) => target === null)).toBe(true);
+  });
+
   test("by NodePort: each node that has a member; with Local a Pod asks its own node's alone", () => {
     const local = plan(fleet(THREE, [nodePort()]));
     expect(targets(of(local, { from: OUTSIDE, way: "nodeport", protocol: "tcp" }))).toEqual([

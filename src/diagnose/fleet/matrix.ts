@@ -39,9 +39,9 @@ export function matrixLines(cells: readonly Cell[]): MatrixLine[] {
   return TABLES.flatMap(({ ways, title }) => {
     const its = cells.filter(({ way }) => ways.includes(way));
     if (its.every(({ ok }) => ok === null)) return [];
-    // Members of a pool have no names: to say so in a column each would be most of the table.
+    // Members of a pool have neither names nor Services of their own: that is said once, and not in a column each.
     const isThere = (column: string): boolean =>
-      !ways.includes("name") || its.some((cell) => columnOf(cell) === column && cell.ok !== null);
+      ways.includes("pod") || its.some((cell) => columnOf(cell) === column && cell.ok !== null);
     const columns = columnsOf(its).filter(isThere);
     const together = columns.length < MANY ? table(its, columns, title, ["tcp", "udp"]) : null;
     if (together !== null && together.pieces === 1) return together.lines;

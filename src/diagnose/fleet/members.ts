@@ -37,7 +37,7 @@ export interface EchoService {
   readonly local: boolean;
   /** Names of the members that it may choose. */
   readonly members: readonly string[];
-  /** Whether it is made for one member alone. */
+  /** Whether it is made for one member alone, which may be gone. */
   readonly own: boolean;
 }
 
@@ -141,7 +141,7 @@ function serviceOf({ metadata, spec }: ServiceObject, members: readonly Member[]
     nodePorts: portsOf((protocol) => (isNodePort ? portOf(protocol)?.nodePort : undefined)),
     local: spec.externalTrafficPolicy === "Local",
     members: chosen.map(({ name }) => name),
-    own: INSTANCE in spec.selector && chosen.length === 1,
+    own: INSTANCE in spec.selector && chosen.length <= 1,
   };
 }
 
