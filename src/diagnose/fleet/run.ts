@@ -1,8 +1,8 @@
 import { endpointOf } from "../../net/endpoint.ts";
-import { askAll } from "../check/ask-all.ts";
 import type { Asked, CheckSettings } from "../check/plan.ts";
 import type { CheckResult, ProblemCode } from "../result.ts";
 import { parseTarget } from "../targets.ts";
+import { bySystemCallsOf, runTask } from "../thread.ts";
 import type { Cell } from "./cell.ts";
 import { type Answer, type AskSettings, askIn, BULK_BYTES, COUNT, FLOWS, INTERVAL_MS } from "./enter.ts";
 import type { Kubectl } from "./kubectl.ts";
@@ -81,8 +81,8 @@ async function askFromHere(
       resolveMs: null,
     };
   });
-  const access = { engine: "auto", signal, progress: () => {} } as const;
-  return await askAll({ asked, settings: { ...OUTSIDE_SETTINGS, mtu } }, access);
+  const options = { signal, onEvent: () => {}, bySystemCalls: bySystemCallsOf("auto") };
+  return await runTask("check", { asked, settings: { ...OUTSIDE_SETTINGS, mtu } }, options);
 }
 
 /** A cell with its answer. */
