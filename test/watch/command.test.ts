@@ -92,6 +92,35 @@ test("a plain echo that says nothing of itself is watched as well", async () => 
   for (const line of answered) expect(line).toMatchObject({ server: null, pod: null });
 });
 
+test("a held flow whose port the server knows from before gets no banner: another port is tried", async () => {
+  // As our server does for a session that lives on: the first port of each flow is one that it knows.
+  const known = new Set<number>();
+  let held = 0;
+  const socket = await Bun.udpSocket({
+    hostname: "127.0.0.1",
+    socket: {
+      data(socket, bytes, port, address) {
+        if (!known.has(port) && ++held > 2)
+          socket.send(
+            `Sun Jun  4 18:37:24 UTC 2023\nServer: 127.0.0.1:${socket.port}\nClient: ${address}:${port}\n\n`,
+            port,
+            address,
+          );
+        known.add(port);
+        socket.send(bytes, port, address);
+      },
+    },
+  });
+  const args = ["--probes", "udp-fixed,udp-connected", "--interval", "50ms", "--duration", "800ms", "--json"];
+  const { exitCode, stdout } = await run(["watch", `udp://127.0.0.1:${socket.port}`, ...args]);
+  socket.close();
+  expect(exitCode).toBe(0);
+  const lines = linesOf(stdout);
+  expect(lines.map(({ event }) => event)).toEqual(["answered", "answered", "summary"]);
+  for (const line of lines.slice(0, 2)) expect(line).toMatchObject({ server: `127.0.0.1:${socket.port}` });
+  for (const flow of Object.values(summariesOf(lines)[0]!.flows)) expect(flow).toMatchObject({ lost: 0 });
+});
+
 describe("ends", () => {
   test("by Ctrl-C after an answer with 0 and the summary; so by SIGTERM", async () => {
     await using server = await startServer(["--host", "127.0.0.1"]);
@@ -124,6 +153,38 @@ describe("ends", () => {
     // One at a time until there is an answer: two at once would race for an entry on the path.
     expect(flow).toMatchObject({ sent: 2, answered: 0, lost: 2, underWay: 0, outages: { count: 1 } });
     expect(came()).toBe(2);
+  });
+});
+
+describe("a reader that has gone", () => {
+  /** `watch ... | head -LINES`, as a shell with pipefail has it: what was read, its exit code, and its stderr. */
+  const piped = async (args: readonly string[], lines: number) => {
+    const line = [process.execPath, "src/main.ts", "watch", ...args].map((word) => `'${word}'`).join(" ");
+    const script = `set -o pipefail; ${line} | head -${lines}`;
+    await using child = new ServerProcess([], { command: ["bash", "-c", script] });
+    const exitCode = await child.exited;
+    return { exitCode, stderr: child.stderr, read: child.stdout.trimEnd().split("\n") };
+  };
+
+  test.each(["linux", "bun"])(
+    "ends it, as if it had been asked to, and nothing is said of it (%s)",
+    async (engine) => {
+      await using server = await startServer(["--host", "127.0.0.1"]);
+      const args = [...targetsOf(server), "--engine", engine];
+      // The fifth line is the last one that comes while all is well: no later write tells that the reader has gone.
+      for (const lines of [3, 5]) {
+        const { exitCode, stderr, read } = await piped(args, lines);
+        expect([exitCode, stderr, read.length]).toEqual([0, "", lines]);
+      }
+    },
+  );
+
+  test("before any answer is as Ctrl-C then is", async () => {
+    const { port, close } = await silentPort();
+    const args = [`udp://127.0.0.1:${port}`, "--timeout", "100ms", "--summary-every", "1s", "--json"];
+    const { exitCode, stderr } = await piped(args, 1);
+    close();
+    expect([exitCode, stderr]).toEqual([130, ""]);
   });
 });
 
