@@ -50,22 +50,22 @@ export class UdpHeld implements Probe {
     else if (this.#isAnswered || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
   }
 
-  look(nowMs: number): void {
+  look(nowMs: number, untilMs: number): void {
     const { agenda, state, why } = this.#context;
     const judgedMs = agenda.stalls.awakeAt(nowMs);
     for (const outage of this.#book.settle(judgedMs)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
-    const forMs = sinceMs === null ? 0 : judgedMs - agenda.stalls.awakeAt(sinceMs);
+    const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(untilMs) - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#flow?.local.port ?? null;
     state.look(nowMs, sinceMs, forMs, unanswered, () =>
       sinceMs === null ? null : why(sinceMs, nowMs, ownPort),
     );
   }
 
-  figures(nowMs: number): ProbeFigures {
+  figures(_nowMs: number, untilMs: number): ProbeFigures {
     const { duplicated, corrupted, foreign } = this.#messages.counts;
     return {
-      ...this.#book.figures(nowMs),
+      ...this.#book.figures(untilMs),
       ...{ duplicated, corrupted, foreign },
       rttMs: this.#roundTrips.quantiles(),
     };
