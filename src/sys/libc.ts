@@ -170,6 +170,7 @@ export const EPOLLOUT = 4;
 export const EPOLLERR = 8;
 export const EPOLLHUP = 16;
 export const POLLOUT = 4;
+export const POLLERR = 8;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK_CLOEXEC = 0x80800;
 export const F_DUPFD_CLOEXEC = 1030;

@@ -1,6 +1,6 @@
 import type { Pointer } from "bun:ffi";
 import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
-import { loadLibc, POLLOUT } from "./libc.ts";
+import { loadLibc, POLLERR, POLLOUT } from "./libc.ts";
 import { nativeMemory } from "./memory.ts";
 
 /** The most bytes that wait for a slow reader. Further lines are lost. */
@@ -28,14 +28,26 @@ export class LineOutput {
   waitingBytes = 0;
   /** The reader is back after lines were lost: told how many, before anything else is written. */
   onReaderBack: ((lines: number) => void) | null = null;
+  readonly #descriptor: number;
   readonly #write: (bytes: Uint8Array) => number;
   #waiting: Uint8Array[] = [];
   /** Lines lost since the reader was last there. */
   #gap = 0;
   #retry: Timer | null = null;
+  #poll: (() => number) | null = null;
 
   constructor(descriptor: number) {
+    this.#descriptor = descriptor;
     this.#write = patientWriter(descriptor);
+  }
+
+  /**
+   * Whether the reader of a pipe or socket has closed it, and never comes back: known without writing anything, by poll(2).
+   * False where it only does not read, for any other file, and where there is no libc to ask.
+   */
+  readerIsGone(): boolean {
+    this.#poll ??= pollOf(this.#descriptor);
+    return (this.#poll() & POLLERR) !== 0;
   }
 
   /** Writes a line, which ends with a line feed; or keeps it, or loses it. */
@@ -138,8 +150,8 @@ export async function writeWhole(descriptor: number, text: string, stallMs: numb
 function patientWriter(descriptor: number): (bytes: Uint8Array) => number {
   const own = reopened(descriptor);
   if (own !== null) return (bytes) => writeNow(own, bytes);
-  const writable = pollOf(descriptor);
-  return (bytes) => (writable() ? writeNow(descriptor, bytes) : 0);
+  const poll = pollOf(descriptor);
+  return (bytes) => (poll() !== 0 ? writeNow(descriptor, bytes) : 0);
 }
 
 function writeNow(descriptor: number, bytes: Uint8Array): number {
@@ -168,15 +180,15 @@ function reopened(descriptor: number): number | null {
   return null;
 }
 
-/** Whether a write of a piece would go through now, by poll(2); always, where there is no libc to ask. */
-function pollOf(descriptor: number): () => boolean {
+/** What poll(2) says of writing now, 0 while it would wait; writable, always, where there is no libc to ask. */
+function pollOf(descriptor: number): () => number {
   try {
     const libc = loadLibc();
     const memory = nativeMemory(8); // struct pollfd: int fd, short events, short revents
     memory.view.setInt32(0, descriptor, true);
     memory.view.setInt16(4, POLLOUT, true);
-    return () => libc.poll(memory.address as Pointer, 1, 0) !== 0;
+    return () => (libc.poll(memory.address as Pointer, 1, 0) > 0 ? memory.view.getInt16(6, true) : 0);
   } catch {
-    return () => true;
+    return () => POLLOUT;
   }
 }

@@ -115,6 +115,40 @@ describe("a line for a person", () => {
   });
 });
 
+describe("names of Pods and IPv6 addresses are long, and no line is", () => {
+  const FROM =
+    "[fd44:0:0:1:a8bb:ccff:fedd:1001]:5678 (echo-server-server1-6d5f8b7c9d-x2x4z on worker-node-1)";
+  const TO = "[fd44:0:0:2:a8bb:ccff:fedd:2002]:5678 (echo-server-server2-7c9d8f6b5c-abcde on worker-node-2)";
+  const says = `from ${FROM} to ${TO} after 2.10 s of silence`;
+  const words = (text: string): string => text.replace(/\s+/g, " ");
+
+  test.each([
+    [false, "udp://echo-server"],
+    [true, "udp://server1.headless.echo-server.svc.cluster.local:5678"],
+  ])("of an event, with its target: %p", (withTarget, target) => {
+    const likely =
+      "no room for new entries on the path (a full conntrack table), or new flows go to a server that is dead";
+    const text = new EventTexts(withTarget).of(line({ event: "moved", target, says, likely }));
+    for (const each of text.split("\n")) expect(each.length).toBeLessThanOrEqual(100);
+    expect(words(text)).toContain(says); // all of it, each word whole
+    expect(words(text)).toContain(`likely: ${likely}`);
+    // A log is read by what stands first: only the line that begins an event has a time there.
+    expect(text.split("\n").filter((each) => !each.startsWith(" ".repeat(14)))).toHaveLength(1);
+  });
+
+  test("of a summary", () => {
+    const server = {
+      server: "[fd44:0:0:1:a8bb:ccff:fedd:1001]:5678",
+      pod: "echo-server-server1-6d5f8b7c9d-x2x4z",
+    };
+    const servers = [{ ...server, node: "worker-node-1", from: 0, to: 60 }];
+    const figures = flow({ count: 0, longestMs: 0, totalMs: 0 });
+    const text = summaryText(summary({ flows: { "udp-fixed": { ...figures, servers } } }));
+    for (const each of text.split("\n")) expect(each.length).toBeLessThanOrEqual(100);
+    expect(words(text)).toContain("x2x4z on worker-node-1) from 0.0 s to 60.0 s");
+  });
+});
+
 const flow = (outages: { count: number; longestMs: number; totalMs: number }, answered = 566) => ({
   ...{
     sent: 600,

@@ -52,7 +52,7 @@ export class NewcomerProbe implements Probe {
     if (!this.#over) void this.#attempt(nowMs);
   }
 
-  look(nowMs: number): void {
+  look(nowMs: number, untilMs: number): void {
     const { agenda, state, why, settings } = this.#context;
     const { stalls } = agenda;
     const judgedMs = stalls.awakeAt(nowMs);
@@ -61,15 +61,15 @@ export class NewcomerProbe implements Probe {
     }
     for (const outage of this.#book.settle(judgedMs)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
-    const forMs = sinceMs === null ? 0 : judgedMs - stalls.awakeAt(sinceMs);
+    const forMs = sinceMs === null ? 0 : stalls.awakeAt(untilMs) - stalls.awakeAt(sinceMs);
     state.look(nowMs, sinceMs, forMs, unanswered, () =>
       sinceMs === null ? null : why(sinceMs, nowMs, null),
     );
   }
 
-  figures(nowMs: number): ProbeFigures {
+  figures(_nowMs: number, untilMs: number): ProbeFigures {
     return {
-      ...this.#book.figures(nowMs),
+      ...this.#book.figures(untilMs),
       ...{ duplicated: 0, corrupted: this.#corrupted, foreign: 0 },
       rttMs: this.#roundTrips.quantiles(),
     };

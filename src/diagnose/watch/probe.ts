@@ -53,9 +53,13 @@ export function tookMs({ agenda, sockets }: ProbeContext, sentMs: number, atMs: 
 export interface Probe {
   /** It is time for the next one. */
   due(nowMs: number): void;
-  /** Judges what is lost and who is silent. Called when all that had come was read. */
-  look(nowMs: number): void;
-  figures(nowMs: number): ProbeFigures;
+  /**
+   * Judges what is lost and who is silent. Called when all that had come was read.
+   * @param untilMs now, or when the last probe could be sent: who is not asked is not silent
+   */
+  look(nowMs: number, untilMs: number): void;
+  /** @param untilMs as above: an outage that goes on is measured until then */
+  figures(nowMs: number, untilMs: number): ProbeFigures;
   /** Sends no more, and waits no more. */
   end(): Promise<void>;
 }

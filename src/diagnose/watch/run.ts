@@ -24,12 +24,15 @@ export interface WatchView {
 /** How long the end waits for whoever reads the last lines. */
 const LAST_WORDS_MS = 2000;
 
+/** How often it is asked whether somebody can still read. */
+const READER_ASKED_MS = 250;
+
 /** What a process that Ctrl-C ended before it had a result returns, as a shell sees it. */
 const INTERRUPTED = 130;
 
 /**
  * Watches, and writes what happens.
- * @returns the exit code: 0 all well, 1 with a problem, 130 where the signal came before any answer
+ * @returns the exit code: 0 all well, 1 with a problem, 130 where the signal came, or the reader went, before any answer
  * @throws StartError where the sockets that were asked for are not to be had here
  */
 export async function runWatch(question: WatchQuestion, view: WatchView): Promise<number> {
@@ -46,13 +49,17 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   const summariesAsked = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   view.onSummary(() => Atomics.add(summariesAsked, 0, 1));
   const input = { ...question, wantsStatus: !json && view.size() !== null, summariesAsked };
+  // Whoever has closed the pipe (`| head -3`) wants no more, as at Ctrl-C; who only does not read stops nothing.
+  const gone = new AbortController();
+  const asking = setInterval(() => void (output.readerIsGone() && gone.abort()), READER_ASKED_MS);
+  const ended = AbortSignal.any([signal, gone.signal]);
   const summaries = await runTask("watch", input, {
-    signal,
+    signal: ended,
     bySystemCalls,
     onEvent: (event) => ("line" in event ? tell(event.line) : screen.status(event.rows)),
-  });
+  }).finally(() => clearInterval(asking));
   output.flush(LAST_WORDS_MS);
   const verdict = verdictOf(summaries, question.settings.maxOutageMs);
-  if (verdict === "no_answer" && signal.aborted) return INTERRUPTED;
+  if (verdict === "no_answer" && ended.aborted) return INTERRUPTED;
   return verdict === "well" ? 0 : 1;
 }

@@ -21,7 +21,7 @@ export function statusOf(targets: readonly TargetWatch[], nowMs: number): Status
 }
 
 function statusText({ state, probe }: Flow, nowMs: number): string {
-  const { sent, answered, lost, outages, rttMs } = probe.figures(nowMs);
+  const { sent, answered, lost, outages, rttMs } = probe.figures(nowMs, nowMs);
   const sinceMs = state.silentSinceMs;
   const counts = `${countText(answered)}/${countText(sent)}`;
   const losses = lost === 0 ? "" : `, ${countText(lost)} lost`;

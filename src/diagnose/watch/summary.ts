@@ -1,4 +1,4 @@
-import { align } from "../layout.ts";
+import { align, wrap } from "../layout.ts";
 import { countText, plural, timeText } from "../words.ts";
 import type { FlowSummary, SummaryLine } from "./line.ts";
 import { serverText } from "./servers.ts";
@@ -21,6 +21,10 @@ const SERVERS_TOLD = 12;
 
 /** This machine was held up for longer: worth a line. */
 const STALL_TOLD_MS = 100;
+
+/** The column of names, and where it goes on what a server's line has no room for. */
+const NAME_WIDTH = 15;
+const SERVER_INDENT = " ".repeat(NAME_WIDTH + 2);
 
 const HEAD = ["", "sent", "answered", "lost", "outages", "longest", "in all", "rtt p50", "p99", "max"];
 
@@ -55,7 +59,7 @@ function serverLines(name: string, { servers, serversForgotten }: FlowSummary): 
     (span) => `${serverText(span)} from ${span.from.toFixed(1)} s to ${span.to.toFixed(1)} s`,
   );
   if (others > 0) lines.unshift(`${plural(others, "server")} before those below`);
-  return lines.map((text, at) => `${(at === 0 ? name : "").padEnd(15)}${text}`);
+  return lines.flatMap((text, at) => wrap(text, (at === 0 ? name : "").padEnd(NAME_WIDTH), SERVER_INDENT));
 }
 
 function problemLines({ problems }: SummaryLine): string[] {

@@ -31,6 +31,9 @@ import { visitByTcp, visitByUdp } from "./visits.ts";
 /** A name that could not be resolved for held flows is tried again so often. */
 const RESOLVE_AGAIN_MS = 1000;
 
+/** Probes of a flow that got no answer when new flows did: fewer may be lost by chance. */
+const PROBES_TO_PROVE = 3;
+
 /** What all targets of a watch have in common. */
 export interface Common {
   readonly settings: WatchSettings;
@@ -92,7 +95,8 @@ export class TargetWatch {
     });
   }
 
-  summary(nowMs: number, final: boolean): SummaryLine {
+  /** @param untilMs now, or when the last probe could be sent */
+  summary(nowMs: number, untilMs: number, final: boolean): SummaryLine {
     const { startMs, agenda } = this.#common;
     const { count, longestMs, totalMs } = agenda.stalls;
     return {
@@ -100,14 +104,14 @@ export class TargetWatch {
       event: "summary",
       final,
       seconds: seconds(nowMs - startMs),
-      flows: Object.fromEntries(this.flows.map((flow) => [flow.name, this.#summaryOf(flow, nowMs)])),
+      flows: Object.fromEntries(this.flows.map((flow) => [flow.name, this.#summaryOf(flow, nowMs, untilMs)])),
       problems: this.#problems(),
       stalls: { count, longestMs: Math.round(longestMs), totalMs: Math.round(totalMs) },
     };
   }
 
-  #summaryOf({ probe, state: { servers } }: Flow, nowMs: number): FlowSummary {
-    const { outages, rttMs, ...figures } = probe.figures(nowMs);
+  #summaryOf({ probe, state: { servers } }: Flow, nowMs: number, untilMs: number): FlowSummary {
+    const { outages, rttMs, ...figures } = probe.figures(nowMs, untilMs);
     return {
       ...figures,
       rttMs: rttMs === null ? null : roundedTimes(rttMs),
@@ -171,6 +175,10 @@ export class TargetWatch {
     const other = protocol === "udp" ? "tcp" : "udp";
     const newcomer = this.#newcomers.seenSince(protocol, sinceMs, nowMs);
     const { evidentMs } = this.#newcomers;
+    // Until its first answer a flow waits for each probe's fate before the next is sent.
+    const hasAnswered = this.flows.some((flow) => flow.name === name && flow.state.server !== null);
+    const { settings } = this.#common;
+    const everyMs = intervalOf(name, settings) + (hasAnswered ? 0 : settings.timeoutMs);
     const isAnswered = ({ name: flow, state }: Flow, sinceSentMs: number): boolean =>
       isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
     return explain({
@@ -180,7 +188,7 @@ export class TargetWatch {
       otherNewcomer: this.#newcomers.seenSince(other, sinceMs, nowMs),
       answeredSinceMs: this.#newcomers.answeredSince(protocol, sinceMs),
       otherAnsweredSinceMs: this.#newcomers.answeredSince(other, sinceMs),
-      provenAfterMs: intervalOf(name, this.#common.settings) + evidentMs,
+      provenAfterMs: PROBES_TO_PROVE * everyMs + evidentMs,
       isStream: name === "tcp-held",
       measured: this.#newcomers.measures(protocol),
       otherMeasured: this.#newcomers.measures(other),

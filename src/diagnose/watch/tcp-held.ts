@@ -39,21 +39,21 @@ export class TcpHeld implements Probe {
       this.#send(this.#session, nowMs);
   }
 
-  look(nowMs: number): void {
+  look(nowMs: number, untilMs: number): void {
     const { agenda, state, why } = this.#context;
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
-    const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(nowMs) - agenda.stalls.awakeAt(sinceMs);
+    const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(untilMs) - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#session?.local.port ?? null;
     state.look(nowMs, sinceMs, forMs, unanswered, () =>
       sinceMs === null ? null : why(sinceMs, nowMs, ownPort),
     );
   }
 
-  figures(nowMs: number): ProbeFigures {
+  figures(nowMs: number, untilMs: number): ProbeFigures {
     const { sent, answered, lost, underWay, late } = this.#book;
     return {
       ...{ sent, answered, lost, underWay, late, duplicated: 0, corrupted: this.#corrupted, foreign: 0 },
-      outages: this.#book.figures(nowMs, this.#context.agenda.stalls.awakeAt(nowMs)),
+      outages: this.#book.figures(untilMs, this.#context.agenda.stalls.awakeAt(nowMs)),
       rttMs: this.#roundTrips.quantiles(),
     };
   }

@@ -1,3 +1,4 @@
+import { WIDTH, wrap } from "../layout.ts";
 import type { EventLine } from "./line.ts";
 
 /** The longest name of a probe, and of an event. */
@@ -29,9 +30,9 @@ export class EventTexts {
     const { flow, event, says, ends } = line;
     const target = this.#withTarget ? `${line.target}  ` : "";
     const head = `${clockText(new Date(line.time))}  ${target}`;
-    const lines = [`${head}${flow.padEnd(FLOW_WIDTH)}  ${event.padEnd(EVENT_WIDTH)}  ${says}`];
+    const lines = saidLines(`${head}${flow.padEnd(FLOW_WIDTH)}  ${event.padEnd(EVENT_WIDTH)}  `, says);
     if (line.likely !== undefined && this.#isNews(line)) {
-      lines.push(`${INDENT}likely: ${line.likely}`);
+      lines.push(...wrap(line.likely, `${INDENT}likely: `));
       if (line.next !== undefined && line.next !== null) lines.push(`${INDENT}next:   ${line.next}`);
     }
     if (isTrouble(line) && ends !== undefined && ends !== null) lines.push(`${INDENT}flow:   ${ends}`);
@@ -45,6 +46,14 @@ export class EventTexts {
     this.#causeAt = at;
     return isNews;
   }
+}
+
+/** What was seen, in as many lines as it takes: Pods and IPv6 have long names. What wraps begins where causes do. */
+function saidLines(head: string, says: string): string[] {
+  if (head.length + says.length <= WIDTH) return [head + says];
+  return head.length <= WIDTH / 2
+    ? wrap(says, head, INDENT)
+    : [head.trimEnd(), ...wrap(says, INDENT, INDENT)]; // of a target with a long name
 }
 
 function isTrouble({ event }: EventLine): boolean {

@@ -7,9 +7,16 @@ import type { Datagram } from "../../client/udp-inbox.ts";
 import { type Banner, readBanner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
 import { otherAddress, wrongPayload } from "./faults.ts";
+import type { EndedSilence } from "./flow-state.ts";
 import { OutageBook } from "./outages.ts";
 import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures, tookMs } from "./probe.ts";
 import { sourceFor } from "./visits.ts";
+
+/**
+ * New ports that are tried where the first answer has no banner. One that was used before gets none, since its session
+ * lives on at the server: that is no server without a banner.
+ */
+const PORTS_TRIED = 2;
 
 /** `udp-fixed` and `udp-connected`: one socket for ever, and so one source port. */
 export class UdpHeld implements Probe {
@@ -21,6 +28,10 @@ export class UdpHeld implements Probe {
   readonly #roundTrips = new RoundTrips();
   #flow: UdpFlow | null = null;
   #isOpening = false;
+  /** Whether the flow had an answer. */
+  #isAnswered = false;
+  /** Ports that got no banner with their first answer, and what that answer ended; null once the port is chosen. */
+  #choice: { tried: number; silence: EndedSilence | null } | null = { tried: 0, silence: null };
   #over = false;
   /** What the server said of itself since the last answer. */
   #banner: Banner | null = null;
@@ -36,25 +47,25 @@ export class UdpHeld implements Probe {
     if (this.#over || this.#isOpening || end === null) return;
     if (this.#flow === null) void this.#open(end, nowMs);
     // Two datagrams at once on a new flow would race for its entry in conntrack.
-    else if (this.#book.answered > 0 || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
+    else if (this.#isAnswered || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
   }
 
-  look(nowMs: number): void {
+  look(nowMs: number, untilMs: number): void {
     const { agenda, state, why } = this.#context;
     const judgedMs = agenda.stalls.awakeAt(nowMs);
     for (const outage of this.#book.settle(judgedMs)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
-    const forMs = sinceMs === null ? 0 : judgedMs - agenda.stalls.awakeAt(sinceMs);
+    const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(untilMs) - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#flow?.local.port ?? null;
     state.look(nowMs, sinceMs, forMs, unanswered, () =>
       sinceMs === null ? null : why(sinceMs, nowMs, ownPort),
     );
   }
 
-  figures(nowMs: number): ProbeFigures {
+  figures(_nowMs: number, untilMs: number): ProbeFigures {
     const { duplicated, corrupted, foreign } = this.#messages.counts;
     return {
-      ...this.#book.figures(nowMs),
+      ...this.#book.figures(untilMs),
       ...{ duplicated, corrupted, foreign },
       rttMs: this.#roundTrips.quantiles(),
     };
@@ -78,6 +89,7 @@ export class UdpHeld implements Probe {
     }
     if (this.#over) flow.end();
     this.#flow = flow;
+    this.#isAnswered = false;
     void this.#receive(flow);
     this.due(performance.now());
   }
@@ -135,8 +147,8 @@ export class UdpHeld implements Probe {
       case "answered": {
         const silence = this.#book.answer(number!);
         if (silence !== null) this.#roundTrips.add(tookMs(this.#context, silence.untilMs, atMs));
-        state.answer(atMs, this.#banner, silence);
-        this.#banner = null;
+        this.#isAnswered = true;
+        if (!this.#triesAnother(silence)) this.#tellAnswer(atMs, silence);
         return;
       }
       case "late":
@@ -148,6 +160,25 @@ export class UdpHeld implements Probe {
         if (number !== null) this.#book.replace(number);
     }
     state.problem(atMs, wrongPayload(what));
+  }
+
+  /** Goes on from another port where this one got no banner, and may have been used before. */
+  #triesAnother(silence: EndedSilence | null): boolean {
+    const choice = this.#choice;
+    if (choice === null || this.#banner !== null || choice.tried === PORTS_TRIED) return false;
+    choice.tried++;
+    choice.silence ??= silence;
+    this.#flow?.end();
+    this.#flow = null;
+    this.due(performance.now());
+    return true;
+  }
+
+  #tellAnswer(atMs: number, silence: EndedSilence | null): void {
+    const ended = this.#choice?.silence ?? silence;
+    this.#choice = null;
+    this.#context.state.answer(atMs, this.#banner, ended);
+    this.#banner = null;
   }
 
   /** From another end than was asked: an answer of ours, or nobody's business. */

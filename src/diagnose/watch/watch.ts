@@ -52,7 +52,8 @@ export class Watch {
   readonly #startMs = performance.now();
   readonly #targets: readonly TargetWatch[];
   readonly #flows: readonly Flow[];
-  #sends = true;
+  /** When the last probe could be sent. */
+  #untilMs = Number.POSITIVE_INFINITY;
 
   constructor({ targets, family, settings }: WatchQuestion, access: WatchAccess) {
     this.#settings = settings;
@@ -75,10 +76,10 @@ export class Watch {
     const running = this.#agenda.run();
     const { durationMs, timeoutMs } = this.#settings;
     await this.#until(this.#startMs + (durationMs ?? Number.POSITIVE_INFINITY), null, signal);
-    this.#sends = false;
+    this.#untilMs = performance.now();
     // Who waits at the keyboard waits as long as answers have taken; a script gets every probe judged.
     const lingerMs = signal.aborted ? Math.min(timeoutMs, this.#lingerMs()) : timeoutMs + LOOK_MS;
-    const isQuiet = (): boolean => this.#flows.every(({ probe }) => probe.figures(0).underWay === 0);
+    const isQuiet = (): boolean => this.#flows.every(({ probe }) => probe.figures(0, 0).underWay === 0);
     await this.#until(performance.now() + lingerMs, isQuiet, null);
     const last = this.summarize(true);
     this.#agenda.end();
@@ -89,7 +90,9 @@ export class Watch {
 
   /** Tells what there is to tell of all so far. */
   summarize(final = false): SummaryLine[] {
-    const lines = this.#targets.map((target) => target.summary(performance.now(), final));
+    const nowMs = performance.now();
+    const untilMs = Math.min(nowMs, this.#untilMs);
+    const lines = this.#targets.map((target) => target.summary(nowMs, untilMs, final));
     for (const line of lines) this.#access.emit(line);
     return lines;
   }
@@ -99,13 +102,13 @@ export class Watch {
     const { summaryEveryMs } = this.#settings;
     const { status } = this.#access;
     this.#agenda.onAwake = (nowMs) => {
-      for (const { probe } of this.#flows) probe.look(nowMs);
+      for (const { probe } of this.#flows) probe.look(nowMs, Math.min(nowMs, this.#untilMs));
     };
     for (const target of this.#targets) target.start();
     for (const [at, { name, probe }] of this.#flows.entries()) {
       const intervalMs = intervalOf(name, this.#settings);
       this.#agenda.every(this.#startMs + (at / this.#flows.length) * intervalMs, intervalMs, (nowMs) => {
-        if (this.#sends) probe.due(nowMs);
+        if (nowMs < this.#untilMs) probe.due(nowMs);
       });
     }
     let printed = 0;
@@ -137,7 +140,7 @@ export class Watch {
   }
 
   #lingerMs(): number {
-    const longestMs = this.#flows.map(({ probe }) => probe.figures(0).rttMs?.max ?? 0);
+    const longestMs = this.#flows.map(({ probe }) => probe.figures(0, 0).rttMs?.max ?? 0);
     return Math.max(LINGER_MS, LINGER_ROUND_TRIPS * Math.max(...longestMs));
   }
 }
