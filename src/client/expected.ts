@@ -3,6 +3,12 @@ const WRONG_BYTES_MAX = 65_536;
 
 const NOTHING = new Uint8Array(0);
 
+/** A message whose echo is due, and who is told when all of it came. */
+interface Due {
+  readonly message: Uint8Array;
+  readonly whole: () => void;
+}
+
 /**
  * Holds what comes back on a stream against the messages that were sent on it, in their order and byte by byte. A
  * stream loses nothing: what is due from an earlier message comes first, however late. After the first wrong byte
@@ -19,7 +25,7 @@ export class Expected {
   earlyBytes = 0;
   #early: Uint8Array[] = [];
   /** Messages due; of the first, `#matched` bytes came. */
-  readonly #messages: Uint8Array[] = [];
+  readonly #messages: Due[] = [];
   #matched = 0;
 
   /** What came so, up to as many bytes as are kept of what is wrong. */
@@ -27,9 +33,12 @@ export class Expected {
     return Buffer.concat(this.#early).subarray(0, WRONG_BYTES_MAX);
   }
 
-  /** A message is sent. It must not change until its echo has come. */
-  send(message: Uint8Array): void {
-    if (message.length > 0) this.#messages.push(message);
+  /**
+   * A message is sent. It must not change until its echo has come.
+   * @param whole called when the last byte of its echo was taken, and all were right
+   */
+  send(message: Uint8Array, whole = (): void => {}): void {
+    if (message.length > 0) this.#messages.push({ message, whole });
     this.due += message.length;
     const early = this.#early;
     this.#early = [];
@@ -44,11 +53,12 @@ export class Expected {
 
   /** Holds bytes against the first message due; returns those beyond it. */
   #takeSome(bytes: Uint8Array): Uint8Array {
-    const message = this.#messages[0] ?? NOTHING;
-    if (this.wrong !== null || message.length === 0) {
+    const first = this.#messages[0];
+    if (this.wrong !== null || first === undefined) {
       this.#keep(bytes);
       return NOTHING;
     }
+    const { message, whole } = first;
     const expected = message.subarray(this.#matched, this.#matched + bytes.length);
     const right = commonLength(expected, bytes);
     this.total += right;
@@ -61,6 +71,7 @@ export class Expected {
     if (this.#matched === message.length) {
       this.#messages.shift();
       this.#matched = 0;
+      whole();
     }
     return bytes.subarray(right);
   }

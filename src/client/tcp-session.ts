@@ -144,6 +144,16 @@ export class TcpSession implements AsyncDisposable {
     return this.#stream.info;
   }
 
+  /** Bytes that were to be sent and that the kernel had no room for so far. */
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
+  }
+
+  /** Why nothing more will come back that could be right: `corrupted`, or how the session ended; null while something may. */
+  get fault(): Failure | null {
+    return this.#stream.expected.wrong === null ? this.#stream.ended : this.#corrupted();
+  }
+
   /** How the session came to its end; null while it has not. */
   get ended(): Failure | null {
     return this.#stream.ended;
@@ -165,21 +175,23 @@ export class TcpSession implements AsyncDisposable {
   }
 
   /**
-   * Sends a message whose echo is not waited for: `echoedBeyond` tells when it comes. Null, or why nothing can be sent.
+   * Sends a message whose echo is not waited for: others may be under way. Null, or why nothing can be sent.
    * @param message must not change until its echo has come
+   * @param echoed told when the last byte of its echo came, by `performance.now()`, if all of it came and was right
    */
-  send(message: Uint8Array): Failure | null {
+  send(message: Uint8Array, echoed?: (atMs: number) => void): Failure | null {
     const fault = this.#cannotSend();
-    if (fault === null) this.#stream.send(message);
+    const stream = this.#stream;
+    if (fault === null) stream.send(message, () => echoed?.(stream.lastByteAtMs));
     return fault;
   }
 
-  /** Waits until more than so many payload bytes came back, for ever. Null; or why no more will come, though some may have. */
-  async echoedBeyond(bytes: number): Promise<Failure | null> {
-    const { wake, expected } = this.#stream;
-    const decided = (): true | null => (expected.total > bytes || this.#fault() !== null ? true : null);
-    await wake.until(decided, new Patience(Number.POSITIVE_INFINITY));
-    return this.#fault();
+  /** Waits until bytes came or went, or there is a `fault`. False where nothing was, and the sockets hold nothing now. */
+  async change(timeoutMs: number): Promise<boolean> {
+    const stream = this.#stream;
+    const seen = stream.progress;
+    const changed = (): true | null => (stream.progress !== seen || this.fault !== null ? true : null);
+    return (await stream.wake.until(changed, new Patience(timeoutMs))) !== null;
   }
 
   /** Sends nothing, and waits for what is still due from messages whose echo did not come in time. Null: all came. */
@@ -198,7 +210,7 @@ export class TcpSession implements AsyncDisposable {
     this.#stream.send(message);
     this.#stream.shutdown();
     const { total: before, due } = this.#stream.expected;
-    await this.#unlessStalled(stallMs)(() => (this.#fault() === null ? null : true));
+    await this.#unlessStalled(stallMs)(() => (this.fault === null ? null : true));
     return this.#judgeTail(before, due);
   }
 
@@ -240,8 +252,8 @@ export class TcpSession implements AsyncDisposable {
   async #allThatIsDue(until: Until): Promise<Failure | null> {
     const { expected } = this.#stream;
     const isAll = (): boolean => expected.due === 0 && expected.wrong === null;
-    await until(() => (isAll() || this.#fault() !== null ? true : null));
-    return isAll() ? null : (this.#fault() ?? this.#stream.failure("silent"));
+    await until(() => (isAll() || this.fault !== null ? true : null));
+    return isAll() ? null : (this.fault ?? this.#stream.failure("silent"));
   }
 
   /** What the tail is, of which `due` bytes were to come after the first `before` of the session. */
@@ -275,14 +287,9 @@ export class TcpSession implements AsyncDisposable {
       }, patience);
   }
 
-  /** Why nothing more will come back; null while something may. */
-  #fault(): Failure | null {
-    return this.#stream.expected.wrong === null ? this.#stream.ended : this.#corrupted();
-  }
-
   /** Why nothing more can be sent; null while it can. */
   #cannotSend(): Failure | null {
-    return this.#fault() ?? (this.#halfClosed ? this.#stream.failure("ended", "half-closed") : null);
+    return this.fault ?? (this.#halfClosed ? this.#stream.failure("ended", "half-closed") : null);
   }
 
   #corrupted(): Failure {

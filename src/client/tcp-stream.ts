@@ -102,9 +102,17 @@ export class TcpStream {
     return new Failure(code, this.expected.total, detail, received, icmp);
   }
 
-  /** Sends a message whose echo is then due. It must not change until that has come. */
-  send(message: Uint8Array): void {
-    this.expected.send(message);
+  /** Bytes that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#unsent.length;
+  }
+
+  /**
+   * Sends a message whose echo is then due. It must not change until that has come.
+   * @param whole called when it has, while `lastByteAtMs` is the time of its last byte
+   */
+  send(message: Uint8Array, whole?: () => void): void {
+    this.expected.send(message, whole);
     this.#unsent = this.#unsent.length === 0 ? message : Buffer.concat([this.#unsent, message]);
     if (this.#paused && !this.#held) this.#socket?.resume();
     this.#paused = false;

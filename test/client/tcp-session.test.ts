@@ -128,21 +128,48 @@ for (const [name, dial] of DIALS) {
   });
 
   describe(`a TCP session made by ${name}, while it is used,`, () => {
-    test("sends without waiting, and tells when more has come and when no more will", async () => {
+    test("sends without waiting, and tells when each echo has come and when no more will", async () => {
       await using server = await startServer();
       await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
-      for (let number = 0; number < 3; number++) expect(session.send(message(number))).toBeNull();
-      const sinceMs = performance.now();
-      for (let echoed = 0; echoed < 3 * SIZE; echoed = session.echoedBytes) {
-        expect(await session.echoedBeyond(echoed)).toBeNull();
-        expect(session.echoedBytes).toBeGreaterThan(echoed);
-        expect(session.lastByteAtMs).toBeLessThanOrEqual(performance.now());
+      const echoes: { number: number; atMs: number }[] = [];
+      for (let number = 0; number < 3; number++) {
+        expect(session.send(message(number), (atMs) => void echoes.push({ number, atMs }))).toBeNull();
       }
-      expect(session.lastByteAtMs).toBeGreaterThan(sinceMs - PATIENCE_MS);
-      const ended = session.echoedBeyond(3 * SIZE);
+      const sinceMs = performance.now();
+      while (echoes.length < 3) expect(await session.change(PATIENCE_MS)).toBe(true);
+      expect(echoes.map(({ number }) => number)).toEqual([0, 1, 2]);
+      for (const { atMs } of echoes) {
+        expect(atMs).toBeGreaterThan(sinceMs - PATIENCE_MS);
+        expect(atMs).toBeLessThanOrEqual(performance.now());
+      }
+      expect(session.echoedBytes).toBe(3 * SIZE);
+      expect(await session.change(20)).toBe(false);
+      expect(session.fault).toBeNull();
+      const changed = session.change(PATIENCE_MS);
       server.kill("SIGKILL");
-      expect((await ended)?.code).toMatch(/^(reset|closed)$/);
+      expect(await changed).toBe(true);
+      expect(session.fault?.code).toMatch(/^(reset|closed)$/);
       expect(session.send(message(3))?.code).toMatch(/^(reset|closed)$/);
+    });
+
+    test("tells of no echo that is not whole and right, and what the kernel has no room for", async () => {
+      using server = tcpServer({
+        received(socket, bytes) {
+          bytes[SIZE + 1]! ^= 1; // the second message's
+          socket.write(bytes);
+        },
+      });
+      await using session = await open(server.endpoint);
+      const whole: number[] = [];
+      session.send(Buffer.concat([message(0), message(1)]), () => whole.push(0));
+      while (session.fault === null) expect(await session.change(PATIENCE_MS)).toBe(true);
+      expect(session.fault.code).toBe("corrupted");
+      expect(whole).toEqual([]);
+      using deaf = tcpServer({ opened: (socket) => void socket.pause() });
+      await using full = await open(deaf.endpoint);
+      full.send(makePayload(KEY, 0, 32 * MEBIBYTE));
+      while (await full.change(200)) {}
+      expect(full.unsentBytes).toBeGreaterThan(0);
     });
 
     test("carries many bytes while the echo comes back, then a half-close and the tail", async () => {

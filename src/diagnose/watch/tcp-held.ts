@@ -98,7 +98,8 @@ export class TcpHeld implements Probe {
   /** Books what comes until the session ends. */
   async #read(session: TcpSession, connectedMs: number): Promise<void> {
     for (let echoed = 0; ; echoed = session.echoedBytes) {
-      const failure = await session.echoedBeyond(echoed);
+      await session.change(Number.POSITIVE_INFINITY);
+      const failure = session.fault;
       const nowMs = this.#context.agenda.now();
       if (session.echoedBytes > echoed) this.#came(session, connectedMs);
       if (failure === null) continue;

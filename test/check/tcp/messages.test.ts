@@ -40,6 +40,15 @@ test("an earlier message that came again is duplicated, whatever follows it", ()
   expect(judge(Buffer.concat([earlier, due]))[0]).toBe("duplicated");
 });
 
+test("a later message in the place of one that is missing is corrupted: something drops bytes", () => {
+  for (const size of [8, 64]) {
+    const own = { key, size };
+    const later = messageOf(own, 6);
+    expect(whatCame(own, 5, messageOf(own, 5), later, 8).what).toBe("corrupted");
+    expect(whatCame(own, 5, messageOf(own, 5), messageOf(own, 4), 8).what).toBe("duplicated");
+  }
+});
+
 test("another session's message is foreign and crossed, another run's or text is foreign", () => {
   expect(judge(messageOf({ key: { ...key, flow: 4 }, size: 64 }, 5)).slice(0, 2)).toEqual(["foreign", true]);
   expect(judge(messageOf({ key: { run: newRun(), flow: 3 }, size: 64 }, 5)).slice(0, 2)).toEqual([

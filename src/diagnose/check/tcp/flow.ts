@@ -1,4 +1,4 @@
-import { sleep } from "../../../client/deadlines.ts";
+import { timer } from "../../../client/deadlines.ts";
 import type { Source } from "../../../client/dial.ts";
 import { Failure } from "../../../client/failure.ts";
 import type { FlowKey } from "../../../client/payload.ts";
@@ -7,14 +7,15 @@ import { TcpSession } from "../../../client/tcp-session.ts";
 import type { Endpoint } from "../../../net/endpoint.ts";
 import type { CheckContext, CheckSettings } from "../plan.ts";
 import { askBulk } from "./bulk.ts";
-import { type Messages, messageOf, whatCame } from "./messages.ts";
+import { askEchoes } from "./echoes.ts";
+import type { Messages } from "./messages.ts";
 import type { FlowSeen } from "./seen.ts";
 
 /** A connect waits as long, whatever `--timeout`: one whose first three SYNs are lost takes 7 s. */
 const CONNECT_MS_MIN = 8000;
 
-/** After a wrong byte, for the rest of what is in its place. */
-const REST_MS = 100;
+/** A connect that takes longer lost a SYN: the next one is sent after 1 s (RFC 6298, 2.1), and its answer has the rest. */
+const SLOW_CONNECT_MS = 1200;
 
 /** What a session is to do. */
 export interface FlowPlan {
@@ -26,6 +27,8 @@ export interface FlowPlan {
   ownEnd(): Promise<Endpoint | null>;
   /** Whether this session, whose echoes all came back, is the one that carries the bulk. Asked once at most. */
   claimBulk(): boolean;
+  /** Told where there is still no connection after so long that others need not wait for this one. */
+  slowToConnect(): void;
 }
 
 /** What is being found out. */
@@ -44,7 +47,9 @@ function echoBytes({ size }: CheckSettings): number {
 /** Opens a session, has its echoes and maybe the bulk, and ends it by a reset. */
 export async function askFlow(plan: FlowPlan): Promise<FlowSeen> {
   const draft = nothingYet();
+  const alarm = timer(SLOW_CONNECT_MS, () => plan.slowToConnect());
   const { session, port } = await connect(plan);
+  clearTimeout(alarm);
   if (session instanceof Failure) {
     const own = await plan.ownEnd();
     return { ...draft, own: own === null ? null : { ...own, port }, failure: session };
@@ -54,7 +59,7 @@ export async function askFlow(plan: FlowPlan): Promise<FlowSeen> {
   draft.connectMs = session.connectMs;
   draft.synRetransmits = session.info?.retransmits ?? null;
   const messages = { key: plan.key, size: echoBytes(plan.context.settings) };
-  await echoAll(session, messages, plan.context, draft);
+  Object.assign(draft, await askEchoes(session, messages, plan.context.settings));
   draft.info = session.info;
   if (draft.failure === null && plan.claimBulk()) await carryBulk(session, messages, plan.context, draft);
   const { info } = session;
@@ -107,59 +112,6 @@ async function connect({
   const mayShare =
     session instanceof Failure && session.code === "no_ports_here" && source.port === undefined;
   return { session: mayShare ? await open(source) : session, port };
-}
-
-/** Has all echoes, one after another, or as many as there are before one does not come back right and in time. */
-async function echoAll(
-  session: TcpSession,
-  messages: Messages,
-  { settings, signal }: CheckContext,
-  draft: Draft,
-): Promise<void> {
-  let nextMs = 0;
-  for (let number = 0; number < settings.count && draft.failure === null; number++) {
-    const leftMs = number === 0 ? 0 : nextMs - performance.now();
-    if (leftMs > 0) await sleep(leftMs, signal);
-    nextMs = performance.now() + settings.intervalMs;
-    await echoOne(session, messages, number, settings.timeoutMs, draft);
-  }
-  // What came beyond all echoes is looked at by asking for one more, which is not counted.
-  if (draft.failure === null && session.excessBytes > 0) {
-    const { sent } = draft;
-    await echoOne(session, messages, settings.count, REST_MS, draft);
-    draft.sent = sent;
-  }
-}
-
-async function echoOne(
-  session: TcpSession,
-  messages: Messages,
-  number: number,
-  timeoutMs: number,
-  draft: Draft,
-): Promise<void> {
-  draft.failure = session.ended; // since the last echo
-  // Who says something else than a banner and ends the session has answered in place of the echo.
-  if (draft.failure !== null && session.excessBytes === 0) return;
-  const message = messageOf(messages, number);
-  draft.sent++;
-  if (draft.failure !== null) {
-    const { code, bytes, detail } = draft.failure;
-    draft.failure = new Failure("corrupted", bytes, detail || code, session.excess);
-    draft.wrong = whatCame(messages, number, message, session.excess);
-    return;
-  }
-  const echo = await session.echo(message, timeoutMs);
-  if (!(echo instanceof Failure)) {
-    draft.received++;
-    draft.roundTrips.add(echo.roundTripMs);
-    return;
-  }
-  draft.failure = echo;
-  if (echo.received === null) return;
-  await sleep(REST_MS);
-  const rest = await session.overdue(0); // fails with all that came until now
-  draft.wrong = whatCame(messages, number, message, rest?.received ?? echo.received);
 }
 
 async function carryBulk(

@@ -25,8 +25,8 @@ const HERE: readonly FailureCode[] = [
 
 /**
  * Measures the sessions of one address, one after another, so that none disturbs another's figures. Once one has waited
- * in vain, those that are left are begun one after another but not waited for each by itself: a connect alone may wait
- * for 8 s. When of ten such sessions none is answered the rest is not begun. The same where it is this machine that
+ * in vain, those that are left are begun one after another but not waited for each by itself, and while a connect lasts
+ * too long they need not wait for its end: it alone may take 8 s. When of ten such sessions none is answered the rest is not begun. The same where it is this machine that
  * cannot begin any more.
  */
 export async function askFlows(target: Endpoint, context: CheckContext): Promise<FlowSeen[]> {
@@ -35,14 +35,14 @@ export async function askFlows(target: Endpoint, context: CheckContext): Promise
   const flows: FlowSeen[] = [];
   let patient = true;
   while (flows.length < settings.flows && !signal.aborted) {
-    const width = patient ? 1 : Math.min(SIDE_BY_SIDE_MAX, settings.flows - flows.length);
+    const width = Math.min(SIDE_BY_SIDE_MAX, settings.flows - flows.length);
     const startMs = performance.now();
-    const batch = await askSome(width, planOf, context);
+    const batch = await (patient ? askOne(width, planOf, context) : askSome(width, planOf, context));
     if (signal.aborted) break; // what was aborted says nothing of the address
     flows.push(...batch);
     context.progress(flows.length / settings.flows);
     if (batch.some(({ failure }) => failure !== null && HERE.includes(failure.code))) break;
-    if (!patient && !batch.some(isAnswered)) break;
+    if ((!patient || batch.length > 1) && !batch.some(isAnswered)) break;
     if (batch.some(hasWaited) && performance.now() - startMs > VAIN_MS) patient = false;
   }
   return flows;
@@ -51,6 +51,15 @@ export async function askFlows(target: Endpoint, context: CheckContext): Promise
 /** Whether it ended with waiting for what did not come: a connection, or an echo. */
 function hasWaited({ connectMs, failure }: FlowSeen): boolean {
   return failure !== null && (connectMs === null || failure.code === "silent" || failure.code === "timeout");
+}
+
+/** One session; while its connect waits for longer than one should, others as well, so many in all. */
+async function askOne(width: number, planOf: () => FlowPlan, context: CheckContext): Promise<FlowSeen[]> {
+  const { promise: slow, resolve } = Promise.withResolvers<"slow">();
+  const first = askFlow({ ...planOf(), slowToConnect: () => resolve("slow") });
+  if ((await Promise.race([first, slow])) !== "slow") return [await first];
+  const others = await askSome(width - 1, planOf, context);
+  return [await first, ...others];
 }
 
 /** Some sessions side by side, begun `--interval` apart. */
@@ -78,5 +87,6 @@ function planner(target: Endpoint, context: CheckContext): () => FlowPlan {
       bulkIsDue = false;
       return claimed;
     },
+    slowToConnect() {},
   });
 }

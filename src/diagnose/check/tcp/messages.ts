@@ -13,22 +13,27 @@ export interface Messages {
 
 /**
  * What came on a stream in place of a message. An earlier message of the flow that came again whole is `duplicated`;
- * another session's is `foreign`, as is what shows nothing of what was due; all else is `corrupted`.
+ * another session's is `foreign`, as is what shows nothing of what was due; all else is `corrupted`, a later message of
+ * the flow as well: what was due was dropped.
  * @param number of the message that was due
  * @param expected that message
  * @param received what came from its first byte on, as much as there was
+ * @param sent messages that were sent by then
  */
 export function whatCame(
   { key, size }: Messages,
   number: number,
   expected: Uint8Array,
   received: Uint8Array,
+  sent = number + 1,
 ): Wrong {
-  const reading = readPayload(received.subarray(0, size), key, number + 1, () => size);
+  const reading = readPayload(received.subarray(0, size), key, sent, () => size);
   const crossed = reading.kind === "crossed";
   const what =
     reading.kind === "own"
-      ? "duplicated"
+      ? reading.number < number
+        ? "duplicated"
+        : "corrupted"
       : !crossed && (reading.kind === "corrupted" || looksLike(expected, received))
         ? "corrupted"
         : "foreign";

@@ -61,12 +61,17 @@ function countsOf(flows: readonly FlowSeen[]): MessageCounts {
   return {
     sent: sum(flows.map((flow) => flow.sent)),
     received: sum(flows.map((flow) => flow.received)),
-    lost: sum(flows.map((flow) => (flow.wrong === null ? flow.sent - flow.received : 0))),
+    lost: sum(flows.map((flow) => lostOf(flow))),
     duplicated: countWrong(flows, "duplicated"),
     reordered: 0, // a stream has one order
     corrupted: countWrong(flows, "corrupted"),
     foreign: countWrong(flows, "foreign"),
   };
+}
+
+/** What was sent behind a message in whose place other bytes came is not back either. */
+function lostOf({ sent, received, wrong }: FlowSeen): number {
+  return Math.max(0, sent - received - (wrong === null ? 0 : 1));
 }
 
 function synRetransmitsOf(flows: readonly FlowSeen[]): number | null {
