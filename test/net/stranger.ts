@@ -1,8 +1,8 @@
 /**
- * Sends datagrams that nobody asked for, until it is killed: `stranger.ts HOST PORT BYTES`. Some tens of thousands
- * a second: loud, and not all there is.
+ * Sends datagrams that nobody asked for, until it is killed: `stranger.ts HOST PORT BYTES [BURST]`. Some tens of thousands
+ * a second: loud, and not all there is. BURST (20) leave between two rests of 1 ms.
  */
-const [host, port, bytes] = process.argv.slice(2) as [string, string, string];
+const [host, port, bytes, burst = "20"] = process.argv.slice(2) as [string, string, string, string?];
 const socket = await Bun.udpSocket({
   connect: { hostname: host, port: Number(port) },
   socket: { error() {} },
@@ -14,7 +14,7 @@ for (let sent = 1; ; sent++) {
   } catch {
     // The port is not there yet, or no more: ICMP says so, and it goes on.
   }
-  if (sent % 20 === 0) await Bun.sleep(1);
+  if (sent % Number(burst) === 0) await Bun.sleep(1);
 }
 
 export {};

@@ -261,12 +261,37 @@ describe("lost", () => {
     expect(resultOf(seen([more]))).toMatchObject({ received: 8, lost: 1, foreign: 1 });
   });
 
-  test("is none that this program did not read", () => {
-    const result = resultOf(seen([flow({ answered: 7, lost: 3 }, { dropped: 5 })]));
-    expect(result).toMatchObject({ lost: 0, problems: [] });
-    expect(result.notes.map(({ says }) => says)).toEqual([
-      "what 5 answers held: not measured (they came faster than this program reads)",
+  test("is this machine's where it had no room for what came", () => {
+    const flooded = flow({ answered: 7, lost: 3 }, { dropped: 5000 });
+    const result = resultOf(seen([flooded, flow()]));
+    expect(result).toMatchObject({ ok: false, sent: 20, received: 17, lost: 3 });
+    expect(result.problems).toMatchObject([
+      {
+        code: "lost",
+        count: 3,
+        where: "this_machine",
+        says: "3 of 20 datagrams did not come back while this machine had no room for 5,000 that came to its port",
+        likely: "somebody floods this port with datagrams that nobody asked for",
+        next: "tcpdump -ni any udp port 40112",
+      },
     ]);
+    const settings = { ...SETTINGS, size: 65_507 };
+    const [large] = resultOf(seen([flooded], { settings })).problems;
+    expect(large).toMatchObject({ where: "this_machine", next: expect.stringContaining("rmem") });
+    expect(large?.likely).toContain("65,507 bytes are more than a socket's receive buffer");
+  });
+
+  test("is this machine's up to what it threw away, and none where all came back", () => {
+    const both = flow({ answered: 5, lost: 5 }, { dropped: 2 });
+    expect(problemsOf([both]).map(({ count, where }) => [count, where])).toEqual([
+      [2, "this_machine"],
+      [3, "path"],
+    ]);
+    expect(problemsOf([flow({}, { dropped: 5000 })])).toEqual([]);
+    const drowned = problemsOf([silent({ dropped: 5000 })]);
+    expect(drowned.map(({ code, where }) => [code, where])).toEqual([["lost", "this_machine"]]);
+    const refused = problemsOf([{ ...told("refused", "10.96.0.7"), dropped: 5000 }]);
+    expect(refused.map(({ code }) => code)).toEqual(["refused"]);
   });
 
   test("first ones that teach a system that its packets are too big are none", () => {

@@ -5,17 +5,17 @@ import type { Datagram } from "../../../client/udp-inbox.ts";
 import { type Address, formatAddress } from "../../../net/address.ts";
 import { type Banner, readBanner } from "../../../net/banner.ts";
 import { type Endpoint, formatEndpoint, ownEndTo, sameAddressAndPort } from "../../../net/endpoint.ts";
+import { LARGE_BYTES } from "./overrun.ts";
 import type { NarrowSeen, NewsSeen, StrangerSeen, UdpFlowSeen } from "./seen.ts";
 
 /** Who sends news or answers for others: so many are told apart, and what any more of them send is left out. */
 const SENDERS_MAX = 8;
 
 /**
- * A socket's buffer, of 200 KB or more, is filled by so many unasked datagrams, or by some of this size (socket(7),
+ * A socket's buffer, of 200 KB or more, is filled by so many unasked datagrams, or by some large ones (socket(7),
  * net.core.rmem_default); by less than either it is not.
  */
 const FLOOD = 100;
-const LARGE_BYTES = 16 * 1024;
 
 /** A banner is text: its first byte is below, that of any payload of this program is not. */
 const NO_TEXT = 0x80;

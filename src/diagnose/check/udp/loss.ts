@@ -7,8 +7,9 @@ import {
   fewAreTold,
   hasBegunLate,
   isAnswered,
+  isNoEcho,
   isSilent,
-  lostOf,
+  lostOnWayOf,
   totalsOf,
   type UdpFlowSeen,
   type UdpSeen,
@@ -70,11 +71,11 @@ function lossesOf(seen: UdpSeen): Losses {
   // Where no flow heard anything that is another verdict's.
   if (!flows.some(({ heard }) => heard) || isNoEcho(flows)) return losses;
   for (const flow of flows) {
-    if (lostOf(flow) === 0 || flow.news.length > 0) continue;
+    if (lostOnWayOf(flow) === 0 || flow.news.length > 0) continue;
     if (isSilent(flow)) {
       if (!interrupted && !refused) losses.whole.push(flow);
     } else if (flow.firstBack === null && flow.banner !== null) losses.echoes.push(flow);
-    else if (lostOf(flow) !== flow.firstBack) losses.anywhere.push(flow);
+    else if (lostOnWayOf(flow) !== flow.firstBack) losses.anywhere.push(flow);
     else if (!narrow && !begun && !isCutAfterLoss(flow)) losses.first.push(flow);
   }
   return isOfEach(losses.first, flows)
@@ -82,17 +83,9 @@ function lossesOf(seen: UdpSeen): Losses {
     : { ...losses, first: [], anywhere: [...losses.first, ...losses.anywhere] };
 }
 
-/** What answers there is no echo, or changes all that it echoes: that it does not answer each time is none of the path. */
-function isNoEcho(flows: readonly UdpFlowSeen[]): boolean {
-  const { corrupted, foreign } = totalsOf(flows);
-  return (
-    corrupted + foreign > 0 && flows.every(({ firstBack, banner }) => firstBack === null && banner === null)
-  );
-}
-
 /** The far end's system learned that its answers are too big by losing the first ones, and cuts them since then. */
 function isCutAfterLoss(flow: UdpFlowSeen): boolean {
-  return (flow.fragmentBytes ?? 0) > 0 && lostOf(flow) > 0 && lostOf(flow) === flow.firstBack;
+  return (flow.fragmentBytes ?? 0) > 0 && lostOnWayOf(flow) > 0 && lostOnWayOf(flow) === flow.firstBack;
 }
 
 /** Chance takes the first datagram of a flow or two, and not of most flows. */
@@ -153,7 +146,7 @@ function scattered(seen: UdpSeen, flows: readonly UdpFlowSeen[]): Problem[] {
 
 /** What all verdicts of loss have alike. @param which of all datagrams it was */
 function lost(seen: UdpSeen, flows: readonly UdpFlowSeen[], which: string): Omit<Problem, "likely" | "next"> {
-  const count = totalsOf(flows).lost;
+  const count = flows.reduce((sum, flow) => sum + lostOnWayOf(flow), 0);
   const { sent } = totalsOf(seen.flows);
   return {
     code: "lost",

@@ -17,6 +17,7 @@ import {
   hasBegunLate,
   isAnswered,
   isSilent,
+  lostOnWayOf,
   type NewsSeen,
   totalsOf,
   type UdpFlowSeen,
@@ -111,7 +112,7 @@ function unreachableBy(seen: UdpSeen, by: Address | null, flows: readonly UdpFlo
 
 /** Nothing came back to any flow. */
 function timeout(seen: UdpSeen): Problem[] {
-  const silent = seen.flows.filter(isSilent);
+  const silent = seen.flows.filter((flow) => isSilent(flow) && lostOnWayOf(flow) > 0);
   if (silent.length === 0 || seen.interrupted || seen.flows.some(({ heard }) => heard)) return [];
   const sent = plural(totalsOf(silent).sent, "datagram");
   const { size, timeoutMs } = seen.settings;

@@ -101,8 +101,18 @@ export function isAnswered(flow: UdpFlowSeen): boolean {
  * Messages that did not come back, to no flow. What came to another flow is counted there, as foreign; where
  * something foreign came in its place here, it is none of the lost already.
  */
-export function lostOf({ counts, astray, dropped }: UdpFlowSeen): number {
-  return Math.max(0, counts.lost - Math.max(0, astray - counts.replaced) - dropped);
+export function lostOf({ counts, astray }: UdpFlowSeen): number {
+  return Math.max(0, counts.lost - Math.max(0, astray - counts.replaced));
+}
+
+/** Of these: as many as this machine may have thrown away. */
+export function lostHereOf(flow: UdpFlowSeen): number {
+  return Math.min(lostOf(flow), flow.dropped);
+}
+
+/** And those that it has not. */
+export function lostOnWayOf(flow: UdpFlowSeen): number {
+  return lostOf(flow) - lostHereOf(flow);
 }
 
 /** Whether all that a flow sent came back right, once, in time and from where it was asked, and nothing else came. */
@@ -110,6 +120,14 @@ export function isFlawless({ counts, strangers, news, narrow }: UdpFlowSeen): bo
   const { sent, answered, duplicated, corrupted, foreign, forgotten } = counts;
   const wrong = duplicated + corrupted + foreign + forgotten + strangers.length + news.length;
   return sent === answered && wrong === 0 && narrow === null;
+}
+
+/** What answers there is no echo, or changes all that it echoes: that it does not answer each time is none of the path. */
+export function isNoEcho(flows: readonly UdpFlowSeen[]): boolean {
+  const { corrupted, foreign } = totalsOf(flows);
+  return (
+    corrupted + foreign > 0 && flows.every(({ firstBack, banner }) => firstBack === null && banner === null)
+  );
 }
 
 /** Whether what a flow sent was neither answered nor refused. */

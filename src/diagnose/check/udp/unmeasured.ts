@@ -11,7 +11,6 @@ export function unmeasuredNotes(seen: UdpSeen): Note[] {
       ? null
       : notMeasured("hops back, who sends ICMP, and the kernel's times of arrival", NEEDS_LINUX),
     withoutBanner(seen),
-    unread(seen),
     interrupted ? REST_NOT_MEASURED : null,
   ].filter((note) => note !== null);
 }
@@ -28,10 +27,4 @@ function withoutBanner({ flows, settings: { source } }: UdpSeen): Note | null {
   if (without === answered.length) return null;
   const what = `who answered ${countText(without)} of ${plural(answered.length, "flow")}`;
   return notMeasured(what, "no banner came, from other ports neither");
-}
-
-function unread({ flows }: UdpSeen): Note | null {
-  const dropped = flows.reduce((sum, flow) => sum + flow.dropped, 0);
-  if (dropped === 0) return null;
-  return notMeasured(`what ${plural(dropped, "answer")} held`, "they came faster than this program reads");
 }
