@@ -7,7 +7,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** A fault of the machine at start: a port in use, no permission. One line, exit 1. */
+/** A fault of the machine, at start or where a result is told: a port in use, no permission, a full disk. One line, exit 1. */
 export class StartError extends Error {
   override readonly name = "StartError";
   /** The system's name of what went wrong, such as `EADDRINUSE`; null where it is no error of the system's. */
@@ -23,4 +23,9 @@ export class StartError extends Error {
 export function printable(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
   return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
+}
+
+/** That a result could not be written. @param code of the error of write(2): `ENOSPC` */
+export function unwritten(code: string): StartError {
+  return new StartError(`standard output cannot be written: ${code}`, code);
 }

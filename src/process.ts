@@ -1,5 +1,5 @@
 import { type Invocation, parseCommandLine } from "./cli.ts";
-import { StartError, UsageError } from "./errors.ts";
+import { StartError, UsageError, unwritten } from "./errors.ts";
 import { exitCodeOf, shutdown } from "./signals.ts";
 import { LineOutput, writeWhole } from "./sys/output.ts";
 import { versionText } from "./version.ts";
@@ -20,6 +20,7 @@ function end(code: number, descriptor: number, line: string): never {
   const output = new LineOutput(descriptor);
   output.write(`${line.trimEnd()}\n`);
   output.flush(LAST_WORDS_MS);
+  if (descriptor === STDOUT && output.fault !== null) fail(unwritten(output.fault));
   process.exit(code);
 }
 
@@ -52,6 +53,7 @@ async function tell(text: string): Promise<void> {
   // After a first signal the result is still told; the second ends the process.
   if (!shutdown.aborted) endBySignal();
   const written = await writeWhole(STDOUT, `${text.trimEnd()}\n`, STALL_MS);
+  if (typeof written === "object") throw unwritten(written.fault);
   if (written === "stalled")
     end(1, STDERR, `echo-server: nobody reads standard output: given up after ${STALL_MS / 1000} s`);
 }

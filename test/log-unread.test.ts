@@ -218,6 +218,7 @@ describe("lines on a descriptor", () => {
       disk.write("one\n");
       disk.write("two\n");
       expect(disk.linesLost).toBe(2);
+      expect(disk.fault).toBe("ENOSPC");
     } finally {
       closeSync(full);
     }

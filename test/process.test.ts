@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { TcpClient } from "./clients/tcp.ts";
 import { EchoServer, type Finished, MAIN, run, ServerProcess, startServer, until } from "./harness.ts";
@@ -33,6 +33,30 @@ describe("a wrong command line ends with 2 and one line", () => {
       expectOneLine(finished, part);
     });
   }
+});
+
+describe.if(LINUX)("a result that cannot be told", () => {
+  const asked = "udp://127.0.0.1:9";
+  const commands: [string, string[]][] = [
+    ["check", ["check", asked, "--flows", "1", "--count", "1", "--timeout", "200ms"]],
+    ["check --json", ["check", asked, "--flows", "1", "--count", "1", "--timeout", "200ms", "--json"]],
+    ["watch", ["watch", asked, "--duration", "300ms"]],
+    ["--help", ["--help"]],
+  ];
+  test.each(commands)("because the disk is full ends with 1 and one line: %s", async (_name, args) => {
+    const full = openSync("/dev/full", "w");
+    const child = Bun.spawn([process.execPath, MAIN, ...args], { stdout: full, stderr: "pipe" });
+    closeSync(full);
+    expect(await child.stderr.text()).toBe("echo-server: standard output cannot be written: ENOSPC\n");
+    expect(await child.exited).toBe(1);
+  });
+
+  test.each(commands)("because nobody reads any more is no fault: %s", async (_name, args) => {
+    const shell = ["sh", "-c", '"$@" | true', "sh", process.execPath, MAIN, ...args];
+    const child = Bun.spawn(shell, { stdout: "pipe", stderr: "pipe" });
+    expect(await child.stderr.text()).toBe("");
+    expect(await child.exited).toBe(0);
+  });
 });
 
 describe("a fault of the machine ends with 1 and one line", () => {

@@ -26,6 +26,8 @@ export class LineOutput {
   linesLost = 0;
   /** Bytes that wait to be taken. */
   waitingBytes = 0;
+  /** The first error by which lines were lost (`ENOSPC`); null where there was none, or where the reader has gone. */
+  fault: string | null = null;
   /** The reader is back after lines were lost: told how many, before anything else is written. */
   onReaderBack: ((lines: number) => void) | null = null;
   readonly #descriptor: number;
@@ -101,7 +103,8 @@ export class LineOutput {
         if (more === 0) return taken;
         taken += more;
       }
-    } catch {
+    } catch (error) {
+      this.fault ??= faultOf(error);
       this.linesLost++; // the reader has gone, or the disk is full: no line will do better by waiting
     }
     return bytes.length;
@@ -114,8 +117,8 @@ export class LineOutput {
   }
 }
 
-/** What became of a text: its reader has all of it, has gone, or has not read for too long. */
-type Written = "all" | "gone" | "stalled";
+/** What became of a text: its reader has all of it, has gone, or has not read for too long; or the error of the writing. */
+type Written = "all" | "gone" | "stalled" | { readonly fault: string };
 
 /**
  * Writes a whole text, however slowly it is read: a pager holds up a pipe for minutes.
@@ -132,8 +135,9 @@ export async function writeWhole(descriptor: number, text: string, stallMs: numb
       if (more > 0) endMs = performance.now() + stallMs;
       else if (performance.now() >= endMs) return "stalled";
       else await Bun.sleep(RETRY_MS);
-    } catch {
-      return "gone";
+    } catch (error) {
+      const fault = faultOf(error);
+      return fault === null ? "gone" : { fault };
     }
   }
   return "all";
@@ -152,6 +156,15 @@ function patientWriter(descriptor: number): (bytes: Uint8Array) => number {
   if (own !== null) return (bytes) => writeNow(own, bytes);
   const poll = pollOf(descriptor);
   return (bytes) => (poll() !== 0 ? writeNow(descriptor, bytes) : 0);
+}
+
+/** Errors of a write for which nobody is there any more. */
+const READER_GONE = ["EPIPE", "ECONNRESET"];
+
+/** The code of an error of write(2): `ENOSPC`. Null where the reader has gone, which is none of the writer's. */
+function faultOf(error: unknown): string | null {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  return READER_GONE.includes(code) ? null : code;
 }
 
 function writeNow(descriptor: number, bytes: Uint8Array): number {

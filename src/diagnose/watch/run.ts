@@ -1,3 +1,4 @@
+import { unwritten } from "../../errors.ts";
 import { LineOutput } from "../../sys/output.ts";
 import { bySystemCallsOf, type Engine, runTask } from "../thread.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
@@ -33,7 +34,7 @@ const INTERRUPTED = 130;
 /**
  * Watches, and writes what happens.
  * @returns the exit code: 0 all well, 1 with a problem, 130 where the signal came, or the reader went, before any answer
- * @throws StartError where the sockets that were asked for are not to be had here
+ * @throws StartError where the sockets that were asked for are not to be had here, and where nothing can be written
  */
 export async function runWatch(question: WatchQuestion, view: WatchView): Promise<number> {
   const { engine, json, descriptor, signal } = view;
@@ -50,8 +51,11 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   view.onSummary(() => Atomics.add(summariesAsked, 0, 1));
   const input = { ...question, wantsStatus: !json && view.size() !== null, summariesAsked };
   // Whoever has closed the pipe (`| head -3`) wants no more, as at Ctrl-C; who only does not read stops nothing.
+  // Where nothing can be written there is nothing to watch for.
   const gone = new AbortController();
-  const asking = setInterval(() => void (output.readerIsGone() && gone.abort()), READER_ASKED_MS);
+  const asking = setInterval(() => {
+    if (output.readerIsGone() || output.fault !== null) gone.abort();
+  }, READER_ASKED_MS);
   const ended = AbortSignal.any([signal, gone.signal]);
   const summaries = await runTask("watch", input, {
     signal: ended,
@@ -59,6 +63,7 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
     onEvent: (event) => ("line" in event ? tell(event.line) : screen.status(event.rows)),
   }).finally(() => clearInterval(asking));
   output.flush(LAST_WORDS_MS);
+  if (output.fault !== null) throw unwritten(output.fault);
   const verdict = verdictOf(summaries, question.settings.maxOutageMs);
   if (verdict === "no_answer" && ended.aborted) return INTERRUPTED;
   return verdict === "well" ? 0 : 1;
