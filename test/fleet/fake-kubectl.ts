@@ -62,7 +62,7 @@ case $1 in
 config) cat "$dir/current" ;;
 get)
   kind=$2
-  if [ -x "$dir/get-$kind" ]; then exec "$dir/get-$kind"; fi
+  if [ -x "$dir/get-$kind" ]; then exec "$dir/get-$kind" "$@"; fi
   case "$* " in
   *" -n $(cat "$dir/namespace") "*) cat "$dir/$kind.json" ;;
   *) echo '{"items": []}' ;;

@@ -285,3 +285,10 @@ test("what failed before is asked again, in the plan's order, and what is gone i
     }),
   );
 });
+
+test("a node's address is that of any of its members: a Pod that is not started yet has none", () => {
+  const waits = { ...server(1, { name: "a", instance: null, ip: undefined, phase: "Running" }), hostIp: "" };
+  const cells = plan(fleet([waits, server(1), server(2)], [SERVICE, nodePort()]));
+  const [cell] = of(cells, { from: OUTSIDE, way: "nodeport", to: "node1", protocol: "tcp" });
+  expect(cell!.target).toBe("tcp://10.89.0.11:31234");
+});

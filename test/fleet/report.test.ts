@@ -41,7 +41,7 @@ function cell(part: Partial<Cell>, kind: Kind | null = null): Cell {
 }
 
 function report(cells: readonly Cell[]): FleetReport {
-  const problems = problemsOf(cells, FLEET);
+  const problems = problemsOf(cells, FLEET, "kubectl");
   return {
     tool: "fleet",
     version: 1,
@@ -197,3 +197,28 @@ function faultIn(xml: string): string | null {
   }
   return open.length === 0 ? null : `<${open.at(-1)}> is not closed`;
 }
+
+test("who refuses is there: the node is not said to be down", () => {
+  const refused = { ...badResult("nothing", "tcp") };
+  const result = {
+    ...refused,
+    problems: refused.problems.map((each) => ({ ...each, code: "refused" as const })),
+  };
+  const failing = (part: Partial<Cell>): Cell => ({ ...cell(part, "nothing"), result });
+  const cells = [
+    failing({}),
+    failing({ from: "server3", fromNode: "node3", way: "name" }),
+    cell({ to: "server3", toNode: "node3" }),
+  ];
+  expect(report(cells).problems.map(({ likely }) => likely)).toEqual([
+    "no server runs on node2, or a firewall there refuses",
+  ]);
+  const silent = [
+    cell({}, "nothing"),
+    cell({ from: "server3", fromNode: "node3", way: "name" }, "nothing"),
+    cells[2]!,
+  ];
+  expect(report(silent).problems.map(({ likely }) => likely)).toEqual([
+    "node2 is down, is cut off, or drops what comes to its Pods",
+  ]);
+});

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import {
@@ -188,6 +189,16 @@ describe("what is wrong is said once", () => {
     expect(gone.exitCode).toBe(1);
   });
 
+  test("a next step is for the same cluster by the same kubectl, as a shell takes it", async () => {
+    goodFleet([member(1), member(2, { tcpPort: 1, udpPort: 1 })]);
+    const { report: found } = await report(["--no-outside", "--context", "it's prod"]);
+    const asked = (await kubectl.asked()).length;
+    const [problem] = found.problems;
+    expect(problem!.next).toStartWith(`${kubectl.path} '--context=it'\\''s prod' `);
+    await Bun.$`sh -c ${problem!.next!}`.quiet().nothrow();
+    expect((await kubectl.asked())[asked]).toStartWith("--context=it's prod exec server1 -n echo-server ");
+  });
+
   test("names that do not resolve", async () => {
     goodFleet([member(1, { named: true }), member(2, { named: true })]);
     const { report: found } = await report(["--no-outside"]);
@@ -268,8 +279,9 @@ describe("who cannot be asked", () => {
       expect(exitCode).toBe(0);
       const text = oneLine(stdout);
       expect(text).toStartWith("well as far as it was measured, which server2 could not be asked for: ");
-      expect(text).toContain(`not measured from server2: ${says}`);
-      expect(text.split(says)).toHaveLength(2);
+      const told = says.replace("(kubectl ", `(${kubectl.path} `);
+      expect(text).toContain(`not measured from server2: ${told}`);
+      expect(text.split(told)).toHaveLength(2);
     });
   }
 
@@ -293,6 +305,51 @@ describe("who cannot be asked", () => {
     const nothing = await fleet(["--no-outside"]);
     expect(nothing.exitCode).toBe(1);
     expect(nothing.stdout).toStartWith("nothing was measured");
+  });
+
+  test("a fleet whose Pods all leave is not well", async () => {
+    goodFleet([member(1, { leaving: true }), member(2, { leaving: true })]);
+    kubectl.objects("services", []);
+    for (const args of [["--no-outside"], []]) {
+      const { exitCode, stdout } = await fleet(args);
+      expect(exitCode).toBe(1);
+      expect(stdout).toStartWith("nothing was measured");
+      expect(oneLine(stdout)).toContain("not asked, since 2 Pods of it leave: server1 and server2");
+    }
+  });
+
+  test("a report without failures leaves nothing to ask, and that is well", async () => {
+    goodFleet();
+    const file = join(kubectl.folder, "before.json");
+    await Bun.write(file, JSON.stringify((await report(["--no-outside"])).report));
+    const { exitCode, stdout } = await fleet(["--failed-from", file]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toStartWith("nothing to ask: no question failed before");
+  });
+
+  test("Pods of somebody else's echo-server are no fleet", async () => {
+    goodFleet();
+    const other = JSON.stringify({
+      items: [
+        {
+          metadata: { name: "echo-server-abc", labels: { "app.kubernetes.io/name": "echo-server" } },
+          spec: { containers: [{ name: "web", ports: [{ name: "http", containerPort: 80 }] }] },
+          status: { phase: "Running", podIP: "127.0.0.1" },
+        },
+      ],
+    });
+    kubectl.namespace("echo-server", "default");
+    kubectl.get(
+      "pods",
+      `case "$*" in *"-n default "*) echo '${other}' ;; *) cat ${kubectl.folder}/pods.json ;; esac`,
+    );
+    expect((await report(["--no-outside"])).report.namespace).toBe("echo-server");
+  });
+
+  test("a kubectl that has a word of its own to say on stdout is understood", async () => {
+    goodFleet();
+    kubectl.get("services", `echo 'Welcome {you}'; cat ${kubectl.folder}/services.json; echo; echo bye`);
+    expect((await report(["--no-outside"])).exitCode).toBe(0);
   });
 
   test("a Pod that is pending is part of the fleet, and not asked", async () => {
@@ -339,14 +396,14 @@ describe("nobody to ask is one line on stderr and exit code 1", () => {
       `echo 'Error from server (Forbidden): pods is forbidden: User "u" cannot list' >&2; exit 1`,
     );
     expect(await complaint()).toStartWith(
-      "echo-server: no right to read pods in namespace echo-server (kubectl auth can-i list pods -n echo-server): ",
+      `echo-server: no right to read pods in namespace echo-server (${kubectl.path} auth can-i list pods -n echo-server): `,
     );
   });
 
   test("no fleet", async () => {
     kubectl.namespace("elsewhere", "default");
     expect(await complaint()).toBe(
-      "echo-server: no fleet in namespace default and echo-server: kubectl apply -k k8s/overlays/dev makes one, --namespace names another place",
+      `echo-server: no fleet in namespace default and echo-server: ${kubectl.path} apply -k k8s/overlays/dev makes one, --namespace names another place`,
     );
   });
 
@@ -384,6 +441,34 @@ test("a signal ends it with 130 and without a word", async () => {
   );
   expect(await child.stop("SIGINT")).toEqual({ exitCode: 130, stdout: "", stderr: "" });
 });
+
+test("what a kubectl that is a script has started ends with it", async () => {
+  goodFleet();
+  const pidFile = join(kubectl.folder, "pid");
+  kubectl.inPod("server2", `sleep 1000 & echo $! >>${pidFile}; wait`);
+  const started = async (): Promise<number[]> =>
+    (
+      await Bun.file(pidFile)
+        .text()
+        .catch(() => "")
+    )
+      .split("\n")
+      .filter(Boolean)
+      .map(Number);
+  await using child = new ServerProcess(["fleet", "--kubectl", kubectl.path]);
+  await until("it has begun to ask", async () => (await started()).length > 0);
+  await child.stop("SIGTERM");
+  const [pid] = await started();
+  await until("it has ended", () => !isRunning(pid!));
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
 
 test("on a terminal it shows how far it is, and nothing of it stays", async () => {
   goodFleet();

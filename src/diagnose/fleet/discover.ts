@@ -1,7 +1,7 @@
 import { printable, StartError } from "../../errors.ts";
 import { listText } from "../words.ts";
 import { complaintOf, type Kubectl, type KubectlEnd } from "./kubectl.ts";
-import { type Fleet, fleetOf } from "./members.ts";
+import { type Fleet, fleetOf, hasEchoPort } from "./members.ts";
 import { type PodObject, readPods, readPolicies, readServices } from "./objects.ts";
 
 /** What Pods and Services of this project's fleet have in common (k8s/base). */
@@ -25,7 +25,7 @@ export async function discover(kubectl: Kubectl, namespace: string | null): Prom
     get(kubectl, ["services", "-l", SELECTOR, ...inIt]),
     get(kubectl, ["networkpolicies", ...inIt]),
   ]);
-  if (services.exitCode !== 0) throw unreadable("services", found.namespace, services);
+  if (services.exitCode !== 0) throw unreadable(kubectl, "services", found.namespace, services);
   return fleetOf(
     found.namespace,
     found.pods,
@@ -44,16 +44,17 @@ async function findPods(
     const end = await get(kubectl, ["pods", "-l", SELECTOR, "-n", namespace]);
     if (end.exitCode === 0) {
       const pods = readPods(end.stdout);
-      if (pods.length > 0) return { namespace, pods };
+      // Others call their Pods so, too.
+      if (pods.some(hasEchoPort)) return { namespace, pods };
     } else {
       // Elsewhere one may have the right; a cluster that cannot be asked cannot be asked of another namespace either.
-      if (!isForbidden(end)) throw unreadable("pods", namespace, end);
-      forbidden ??= unreadable("pods", namespace, end);
+      if (!isForbidden(end)) throw unreadable(kubectl, "pods", namespace, end);
+      forbidden ??= unreadable(kubectl, "pods", namespace, end);
     }
   }
   if (forbidden !== null) throw forbidden;
   throw new StartError(
-    `no fleet in namespace ${listText(namespaces)}: kubectl apply -k k8s/overlays/dev makes one, --namespace names another place`,
+    `no fleet in namespace ${listText(namespaces)}: ${kubectl.command} apply -k k8s/overlays/dev makes one, --namespace names another place`,
   );
 }
 
@@ -68,11 +69,11 @@ function get(kubectl: Kubectl, args: readonly string[]): Promise<KubectlEnd> {
   return kubectl.run(["get", ...args, "-o", "json", `--request-timeout=${REQUEST_S}s`], GET_MS);
 }
 
-function unreadable(what: string, namespace: string, end: KubectlEnd): StartError {
+function unreadable(kubectl: Kubectl, what: string, namespace: string, end: KubectlEnd): StartError {
   const complaint = printable(complaintOf(end));
   if (isForbidden(end))
     return new StartError(
-      `no right to read ${what} in namespace ${namespace} (kubectl auth can-i list ${what} -n ${namespace}): ${complaint}`,
+      `no right to read ${what} in namespace ${namespace} (${kubectl.command} auth can-i list ${what} -n ${namespace}): ${complaint}`,
     );
   return new StartError(`kubectl cannot ask the cluster: ${complaint}`);
 }

@@ -80,7 +80,8 @@ export async function askIn(
     );
   // First whether there is a way in at all: that is soon known, and what the check takes is not.
   const entered = await run(["--help"], ENTER_MS);
-  if (entered.exitCode !== 0) return whyNotEntered(entered, member, namespace);
+  if (entered.exitCode !== 0)
+    return whyNotEntered(entered, member, `${kubectl.command} auth can-i create pods/exec -n ${namespace}`);
   const results: CheckResult[] = [];
   for (let at = 0; at < targets.length; at += TARGETS_MAX) {
     const { targets: some, flags, timeoutMs } = questionOf(targets.slice(at, at + TARGETS_MAX), settings);
@@ -93,13 +94,12 @@ export async function askIn(
 }
 
 /** Why nothing could be run in a Pod, in words without the member's name: many may have the same. */
-function whyNotEntered(end: KubectlEnd, { node, container }: Member, namespace: string): string {
+function whyNotEntered(end: KubectlEnd, { node, container }: Member, canI: string): string {
   const complaint = printable(complaintOf(end));
   if (end.exitCode === null) {
     return `kubectl exec had no answer in ${timeText(ENTER_MS)}: is ${node ?? "its node"} there?`;
   }
-  if (/forbidden/i.test(complaint))
-    return `no right to enter Pods (kubectl auth can-i create pods/exec -n ${namespace})`;
+  if (/forbidden/i.test(complaint)) return `no right to enter Pods (${canI})`;
   if (/unknown command or argument "check"/.test(end.stderr))
     return "its image has no check: it is echo-server 0.1.0; a later one has";
   if (/executable file not found|no such file/i.test(complaint))

@@ -49,8 +49,10 @@ export async function askFleet(
   const planned = again === null ? all : onlyThose(all, again);
   const cells = await askCells(fleet, planned, { family, mtu }, { kubectl, signal, progress });
   if (cells === null) return null;
-  const problems = problemsOf(cells, fleet);
-  const isMeasured = cells.length === 0 || cells.some(({ ok }) => ok !== null);
+  const problems = problemsOf(cells, fleet, kubectl.command);
+  // Of a report without failures nothing is to be asked again; a fleet of which all Pods leave has no cells either.
+  const isNothingOpen = again !== null && again.length === 0;
+  const isMeasured = isNothingOpen || cells.some(({ ok }) => ok !== null);
   return {
     tool: "fleet",
     version: 1,
@@ -70,7 +72,9 @@ function notesOf({ members, leaving, policies, namespace }: Fleet, family: Famil
   const unready = members.filter(({ ready }) => !ready).map(({ name }) => name);
   if (unready.length > 0) notes.push(`not ready: ${listText(unready)}`);
   if (leaving.length > 0)
-    notes.push(`not asked, since ${plural(leaving.length, "Pod")} of it leaves: ${listText(leaving)}`);
+    notes.push(
+      `not asked, since ${plural(leaving.length, "Pod")} of it ${leaving.length === 1 ? "leaves" : "leave"}: ${listText(leaving)}`,
+    );
   if (policies === null)
     notes.push(`NetworkPolicies of ${namespace} may not be read: none can be named as a cause`);
   const other: Family = family === 4 ? 6 : 4;

@@ -27,6 +27,12 @@ export class Kubectl {
     this.#signal = signal;
   }
 
+  /** How a person writes it, to ask the same cluster: `kubectl --context=prod`. */
+  get command(): string {
+    const { program, context } = this.#settings;
+    return [program, ...(context === null ? [] : [`--context=${context}`])].map(shellWord).join(" ");
+  }
+
   /**
    * Runs it to its end, and no longer than that: to a kubelet that is gone it would wait for minutes.
    * @throws StartError where there is no such program
@@ -39,6 +45,7 @@ export class Kubectl {
     const timer = setTimeout(end, timeoutMs);
     this.#signal.addEventListener("abort", end);
     if (this.#signal.aborted) end();
+    let isOver = false;
     try {
       const all = Promise.all([
         new Response(child.stdout).text(),
@@ -48,19 +55,26 @@ export class Kubectl {
       // What it started may hold its pipes open after it was killed: those are not waited for.
       const ended = await Promise.race([all, cut]);
       if (ended === null) return { stdout: "", stderr: "", exitCode: null };
+      isOver = true;
       const [stdout, stderr, exitCode] = ended;
       return { stdout, stderr, exitCode };
     } finally {
       clearTimeout(timer);
       this.#signal.removeEventListener("abort", end);
-      child.kill("SIGKILL");
+      if (!isOver) killGroup(child);
     }
   }
 
   #spawn(args: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe"> {
     const { program } = this.#settings;
     try {
-      return Bun.spawn([program, ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+      return Bun.spawn([program, ...args], {
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+        // A group of its own: a kubectl may be a script, and what that started has to end with it (`killGroup`).
+        detached: true,
+      });
     } catch (error) {
       const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
       throw new StartError(
@@ -68,6 +82,20 @@ export class Kubectl {
       );
     }
   }
+}
+
+/** Ends it and what it started. */
+function killGroup(child: Bun.Subprocess): void {
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {
+    child.kill("SIGKILL"); // the group has ended meanwhile, or never was one
+  }
+}
+
+/** A word as a shell takes it for one; nothing that could be taken for more is left as it is. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** The line of what kubectl said that tells why: the last one that is no warning and no echo of an exit code. */

@@ -88,9 +88,7 @@ function memberOf(pod: PodObject, all: readonly PodObject[]): Member {
   // Two Pods of one name stand beside each other in a rolling change.
   const isAlone = all.filter((other) => other.spec.hostname === hostname).length === 1;
   const isNamed = hostname !== undefined && subdomain !== undefined;
-  const byPort = spec.containers.find(({ ports }) =>
-    ports.some(({ name }) => PROTOCOLS.some((protocol) => protocol === name)),
-  );
+  const byPort = spec.containers.find(isServing);
   return {
     name: isNamed && isAlone ? hostname : metadata.name,
     pod: metadata.name,
@@ -107,6 +105,15 @@ function memberOf(pod: PodObject, all: readonly PodObject[]): Member {
     ready: status.conditions.some(({ type, status }) => type === "Ready" && status === "True"),
     notRunning: notRunning(pod),
   };
+}
+
+/** Whether a Pod is one of this project's: one of its containers' ports has the name of an echo. */
+export function hasEchoPort({ spec }: PodObject): boolean {
+  return spec.containers.some(isServing);
+}
+
+function isServing({ ports }: PodObject["spec"]["containers"][number]): boolean {
+  return ports.some(({ name }) => PROTOCOLS.some((protocol) => protocol === name));
 }
 
 function notRunning({ status }: PodObject): string | null {

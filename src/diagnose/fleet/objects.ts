@@ -135,6 +135,9 @@ export function fromJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined;
+    // A kubectl that is a script of somebody's says a word of its own before, or after.
+    const at = text.search(/^\{/m);
+    const alone = text.slice(Math.max(at, 0), text.lastIndexOf("}") + 1);
+    return alone === text ? undefined : fromJson(alone);
   }
 }

@@ -173,7 +173,11 @@ function nodeWays({ members, services }: Fleet, { family }: PlanChoice): WayIn[]
   const nodes = [...new Set(members.flatMap(({ node }) => (node === null ? [] : [node])))].sort();
   return nodes.map((node): WayIn => {
     const here = members.filter((member) => member.node === node);
-    const address = ofFamily(here[0]!.nodeAddresses, family);
+    // Of a Pod that is not started yet it is not known.
+    const address = ofFamily(
+      here.flatMap(({ nodeAddresses }) => nodeAddresses),
+      family,
+    );
     const bare = service?.local === true && !behind(service, members).some((member) => member.node === node);
     return {
       way: "nodeport",

@@ -11,9 +11,14 @@ import { groupText, wayText } from "./words.ts";
 const CODES_NAMED = 3;
 
 /** What is wrong, grouped by what it has in common, the widest first. */
-export function problemsOf(cells: readonly Cell[], fleet: Fleet): FleetProblem[] {
+export function problemsOf(
+  cells: readonly Cell[],
+  fleet: Fleet,
+  /** As a person is to write it in a next step. */
+  kubectl: string,
+): FleetProblem[] {
   return groupFailures(cells).map((group) =>
-    problemOf(sharpened(withPolicy(group, cells), cells), cells, fleet),
+    problemOf(sharpened(withPolicy(group, cells), cells), cells, fleet, kubectl),
   );
 }
 
@@ -31,7 +36,7 @@ function withPolicy(group: Group, cells: readonly Cell[]): Group {
   return { ...group, conditions: [{ what: "policy", name: policy }, ...conditions] };
 }
 
-function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet): FleetProblem {
+function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet, kubectl: string): FleetProblem {
   const members = group.cells.map((at) => cells[at]!);
   const codes = countCodes(members);
   const [code] = codes[0] ?? ["timeout"];
@@ -42,7 +47,7 @@ function problemOf(group: Group, cells: readonly Cell[], fleet: Fleet): FleetPro
     likely: likely(group, cell, problem, fleet),
     where: whereOf(group, problem, fleet),
     flow: problem?.flow ?? null,
-    next: nextStep(group, cell, fleet),
+    next: nextStep(group, cell, fleet, kubectl),
     cells: group.cells,
   };
 }
@@ -111,7 +116,10 @@ function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet)
   if (group.kind === "large") return problem?.likely ?? "a link with a smaller MTU, and nobody says so";
   const node = named(group, "to_node");
   if (node !== null && !has(group, "from_node") && !has(group, "way"))
-    return `${node} is down, is cut off, or drops what comes to its Pods`;
+    // Who refuses is there.
+    return problem?.code === "refused"
+      ? `no server runs on ${node}, or a firewall there refuses`
+      : `${node} is down, is cut off, or drops what comes to its Pods`;
   if (has(group, "across"))
     return "the network between nodes (overlay, routes, security groups) does not carry it";
   if (has(group, "between")) return "a firewall, a route or a tunnel between these two nodes";
@@ -145,20 +153,20 @@ function unreadyOf(group: Group, { members }: Fleet): Member[] {
 }
 
 /** One command that looks further. */
-function nextStep(group: Group, cell: Cell, { namespace, members }: Fleet): string | null {
+function nextStep(group: Group, cell: Cell, { namespace, members }: Fleet, kubectl: string): string | null {
   const policy = named(group, "policy");
-  if (policy !== null) return `kubectl describe networkpolicy ${policy} -n ${namespace}`;
+  if (policy !== null) return `${kubectl} describe networkpolicy ${policy} -n ${namespace}`;
   if (named(group, "way") === "service")
-    return `kubectl get endpointslices -n ${namespace} -l kubernetes.io/service-name=${cell.to}`;
+    return `${kubectl} get endpointslices -n ${namespace} -l kubernetes.io/service-name=${cell.to}`;
   const node = named(group, "to_node");
   if (node !== null && group.conditions!.length === 1)
-    return `kubectl get pods -n ${namespace} -o wide --field-selector spec.nodeName=${node}`;
+    return `${kubectl} get pods -n ${namespace} -o wide --field-selector spec.nodeName=${node}`;
   const target = cell.result?.target;
   if (target === undefined) return null;
   const asked = `echo-server check ${target}${group.kind === "large" ? " --mtu" : ""}`;
   const member = members.find(({ name }) => name === cell.from);
   if (member === undefined) return asked;
-  return `kubectl exec ${member.pod} -n ${namespace} -c ${member.container} -- ${asked}`;
+  return `${kubectl} exec ${member.pod} -n ${namespace} -c ${member.container} -- ${asked}`;
 }
 
 /** `server1 to server2 by Pod address, udp` */

@@ -45,9 +45,9 @@ function verdict({ ok, cells, problems, namespace, seconds }: FleetReport): stri
   const more = problems.length > 1 ? `; and ${plural(problems.length - 1, "more problem")}` : "";
   if (first !== undefined) return `not well: ${first.says}${more}`;
   const where = `namespace ${namespace}, ${timeText(seconds * 1000)}`;
-  if (cells.length === 0) return `nothing to ask: no question failed before (${where})`;
   const asked = cells.filter((cell) => cell.ok !== null);
   if (!ok) return `nothing was measured (${where})`;
+  if (cells.length === 0) return `nothing to ask: no question failed before (${where})`;
   const silent = silentAskers(cells);
   const how =
     silent.length === 0
