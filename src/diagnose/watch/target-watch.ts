@@ -13,7 +13,7 @@ import { noSuchName } from "./faults.ts";
 import { FlowState } from "./flow-state.ts";
 import type { EventLine, FlowSummary, Said, SummaryLine } from "./line.ts";
 import { NewcomerProbe } from "./newcomer-probe.ts";
-import { Newcomers } from "./newcomers.ts";
+import { Newcomers, type Seen } from "./newcomers.ts";
 import type { OutageFigures } from "./outages.ts";
 import type { Probe, ProbeContext } from "./probe.ts";
 import {
@@ -33,6 +33,9 @@ const RESOLVE_AGAIN_MS = 1000;
 
 /** Probes of a flow that got no answer when new flows did: fewer may be lost by chance. */
 const PROBES_TO_PROVE = 3;
+
+/** What a silent flow has seen itself explains it for so long, and for two timeouts more. */
+const RECENT_MS = 3000;
 
 /** What all targets of a watch have in common. */
 export interface Common {
@@ -173,12 +176,13 @@ export class TargetWatch {
   #why(name: ProbeName, sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null {
     const protocol = protocolOf(name);
     const other = protocol === "udp" ? "tcp" : "udp";
-    const newcomer = this.#newcomers.seenSince(protocol, sinceMs, nowMs);
+    const latelyMs = Math.max(sinceMs, nowMs - RECENT_MS - 2 * this.#common.settings.timeoutMs);
+    const own = this.flows.find((flow) => flow.name === name)!.state;
+    const newcomer = newestOf(this.#newcomers.seenSince(protocol, sinceMs, nowMs), own, latelyMs);
     const { evidentMs } = this.#newcomers;
     // Until its first answer a flow waits for each probe's fate before the next is sent.
-    const hasAnswered = this.flows.some((flow) => flow.name === name && flow.state.server !== null);
     const { settings } = this.#common;
-    const everyMs = intervalOf(name, settings) + (hasAnswered ? 0 : settings.timeoutMs);
+    const everyMs = intervalOf(name, settings) + (own.server === null ? settings.timeoutMs : 0);
     const isAnswered = ({ name: flow, state }: Flow, sinceSentMs: number): boolean =>
       isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
     return explain({
@@ -193,6 +197,8 @@ export class TargetWatch {
       measured: this.#newcomers.measures(protocol),
       otherMeasured: this.#newcomers.measures(other),
       heldIsAnswered: newcomer !== null && this.flows.some((flow) => isAnswered(flow, newcomer.sentMs)),
+      isLate: this.flows.some(({ state }) => state.wasAnsweredLate(latelyMs)),
+      timeoutMs: settings.timeoutMs,
       isNew: !isHeld(name),
       ownPort,
       targetPort: this.target.port ?? DEFAULT_PORTS[protocol],
@@ -241,6 +247,13 @@ export class TargetWatch {
       address: address === null ? null : hostOf(address),
     };
   }
+}
+
+/** What a newcomer has seen; where that is nothing, the flow's own refusal tells more: ICMP is rationed. */
+function newestOf(newcomer: Seen | null, own: FlowState, sinceMs: number): Seen | null {
+  if (newcomer !== null && newcomer.fate.kind !== "nothing") return newcomer;
+  const refusal = own.refusedSince(sinceMs);
+  return refusal === null ? newcomer : { fate: { kind: "refused", by: refusal.by }, sentMs: sinceMs };
 }
 
 function probeOf(context: ProbeContext): Probe {
