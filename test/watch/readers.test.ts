@@ -70,3 +70,11 @@ test("output that nobody reads does not stop the probes", async () => {
     rmSync(folder, { recursive: true });
   }
 });
+
+test("what could not be written is told on stderr: what is left is not all", async () => {
+  await using server = await startServer(["--host", "127.0.0.1"]);
+  const line = [process.execPath, "src/main.ts", "watch", ...targetsOf(server), "--duration", "1s"].join(" ");
+  await using child = new ServerProcess([], { command: ["sh", "-c", `${line} >/dev/full`] });
+  expect(await child.exited).toBe(0); // the network is well
+  expect(child.stderr).toMatch(/^echo-server: not all was written, \d+ lines missing: .*no room\n$/);
+});

@@ -91,3 +91,17 @@ test("answers that are later than --timeout are told as that, and not as a path 
   expect(flow).toMatchObject({ answered: 0, outages: { count: 1 } });
   expect(flow.late).toBeGreaterThan(5);
 });
+
+test("nobody is stuck on a path that loses now and then, as other flows tell", async () => {
+  // The first flow that has had five answers is answered no more; the other one loses each eighth; newcomers none.
+  let victim: number | null = null;
+  using echo = await choosy((before, portsBefore) => {
+    if (before === 5) victim ??= portsBefore;
+    return portsBefore !== victim && before % 8 !== 7;
+  });
+  const args = ["--interval", "50ms", "--timeout", "200ms", "--duration", "3s"];
+  const { events } = await watched(echo.target, ...args);
+  const names = events.map(({ event }) => event);
+  expect(names).toContain("silent");
+  expect(names).not.toContain("stuck");
+});

@@ -82,6 +82,11 @@ export class FlowState {
     return this.#silent?.sinceMs ?? null;
   }
 
+  /** When its last outage ended, or its first answer came; in the future before that. */
+  get wellSinceMs(): number {
+    return this.#wellSinceMs;
+  }
+
   /** Whether it was well at that moment, and has been answered since. */
   wasAnswered(sinceMs: number): boolean {
     return this.#silent === null && this.#wellSinceMs <= sinceMs && this.#lastAnswerMs >= sinceMs;
