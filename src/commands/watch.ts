@@ -10,6 +10,7 @@ import { option, type Rows, type Table, type ValuesOf } from "../options/table.t
 import type { Command } from "./command.ts";
 
 const STDOUT = 1;
+const STDERR = 2;
 
 /** More flows than these targets have would be a load, and no question. */
 const TARGETS_MAX = 100;
@@ -134,7 +135,7 @@ export const watch: Command<typeof ROWS, WatchTask> = {
   async run({ engine, json, ...question }, { env, shutdown, onSummary }) {
     const { runWatch } = await import("../diagnose/watch/run.ts");
     const size = terminalSize(env);
-    const view = { engine, json, descriptor: STDOUT, size, signal: shutdown, onSummary };
+    const view = { engine, json, descriptor: STDOUT, complaints: STDERR, size, signal: shutdown, onSummary };
     return { exitCode: await runWatch(question, view) };
   },
 };

@@ -26,6 +26,8 @@ function why(known: Partial<Evidence>): ReturnType<typeof explain> {
     measured: true,
     otherMeasured: true,
     heldIsAnswered: false,
+    isLate: false,
+    timeoutMs: 1000,
     isNew: false,
     ownPort: 40112,
     targetPort: 5678,
@@ -50,6 +52,11 @@ describe("why a held flow is silent", () => {
       by: "10.97.1.2",
       where: "far_end",
     });
+  });
+
+  test("answers come late: nobody has gone, whatever new flows see", () => {
+    const seen = { isLate: true, timeoutMs: 200, newcomer: saw(NOTHING), otherNewcomer: saw(NOTHING) };
+    expect(why(seen)).toMatchObject({ code: "late", says: expect.stringContaining("--timeout (200 ms)") });
   });
 
   test("a router says that there is no way", () => {

@@ -39,7 +39,7 @@ describe("a reader that has gone", () => {
   });
 });
 
-test("output that nobody reads does not stop the probes", async () => {
+test("output that nobody reads does not stop the probes, and at the end it is told how much is missing", async () => {
   const folder = mkdtempSync(join(tmpdir(), "echo-watch-"));
   const pipe = join(folder, "pipe");
   await Bun.$`mkfifo ${pipe}`;
@@ -57,11 +57,20 @@ test("output that nobody reads does not stop the probes", async () => {
     "1s",
     "--json",
   ];
-  const child = Bun.spawn([process.execPath, "src/main.ts", ...args], { stdin: "ignore", stdout: reader });
+  const child = Bun.spawn([process.execPath, "src/main.ts", ...args], {
+    stdin: "ignore",
+    stdout: reader,
+    stderr: "pipe",
+  });
   const written = Buffer.alloc(1024 * 1024);
   try {
     await until("it has asked for five seconds", () => came() > 60);
+    child.kill("SIGTERM");
+    await child.exited;
     expect(readSync(reader, written)).toBeGreaterThan(60_000); // of the 64 KiB that a pipe holds, whole pieces
+    expect(await child.stderr.text()).toMatch(
+      /^echo-server: not all was written, .* missing: nobody reads it\n$/,
+    );
   } finally {
     child.kill("SIGKILL");
     await child.exited;
@@ -69,4 +78,12 @@ test("output that nobody reads does not stop the probes", async () => {
     closeSync(reader);
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a device without room ends it: what is left is not all", async () => {
+  await using server = await startServer(["--host", "127.0.0.1"]);
+  const line = [process.execPath, "src/main.ts", "watch", ...targetsOf(server), "--duration", "1s"].join(" ");
+  await using child = new ServerProcess([], { command: ["sh", "-c", `${line} >/dev/full`] });
+  expect(await child.exited).toBe(1);
+  expect(child.stderr).toBe("echo-server: standard output cannot be written: ENOSPC\n");
 });

@@ -22,6 +22,26 @@ async function choosy(answers: (before: number, portsBefore: number) => boolean)
   return { target: `udp://127.0.0.1:${socket.port}`, [Symbol.dispose]: () => socket.close() };
 }
 
+/** A plain echo that takes its time, as a long way does. */
+async function slow(ms: number) {
+  const waiting = new Set<Timer>();
+  const socket = await Bun.udpSocket({
+    hostname: "127.0.0.1",
+    socket: {
+      data(socket, bytes, port, address) {
+        const copy = Uint8Array.from(bytes);
+        waiting.add(setTimeout(() => socket.send(copy, port, address), ms));
+      },
+      error() {}, // who gave up has closed the port
+    },
+  });
+  const end = (): void => {
+    for (const timer of waiting) clearTimeout(timer);
+    socket.close();
+  };
+  return { target: `udp://127.0.0.1:${socket.port}`, [Symbol.dispose]: end };
+}
+
 async function watched(target: string, ...args: string[]) {
   const { stdout } = await run(["watch", target, ...args, "--json"]);
   const lines: Line[] = stdout
@@ -59,4 +79,29 @@ test("a flow that had no answer yet and was not asked since new ones have is not
   );
   const held = events.filter((line) => "flow" in line && line.flow === "udp-fixed");
   expect(held.map(({ event }) => event)).toEqual(["silent", "answered", "back"]);
+});
+
+test("answers that are later than --timeout are told as that, and not as a path that is gone", async () => {
+  using echo = await slow(400);
+  const args = ["--interval", "50ms", "--timeout", "100ms", "--duration", "3s"];
+  const { events, flow } = await watched(echo.target, "--probes", "udp-fixed,udp-new", ...args);
+  const held = events.filter((line) => "flow" in line && line.flow === "udp-fixed");
+  expect(held).toHaveLength(1);
+  expect(held[0]).toMatchObject({ event: "silent", why: "late" });
+  expect(flow).toMatchObject({ answered: 0, outages: { count: 1 } });
+  expect(flow.late).toBeGreaterThan(5);
+});
+
+test("nobody is stuck on a path that loses now and then, as other flows tell", async () => {
+  // The first flow that has had five answers is answered no more; the other one loses each eighth; newcomers none.
+  let victim: number | null = null;
+  using echo = await choosy((before, portsBefore) => {
+    if (before === 5) victim ??= portsBefore;
+    return portsBefore !== victim && before % 8 !== 7;
+  });
+  const args = ["--interval", "50ms", "--timeout", "200ms", "--duration", "3s"];
+  const { events } = await watched(echo.target, ...args);
+  const names = events.map(({ event }) => event);
+  expect(names).toContain("silent");
+  expect(names).not.toContain("stuck");
 });

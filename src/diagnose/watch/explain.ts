@@ -15,6 +15,8 @@ export type ExplanationCode =
   /** The other protocol is answered. */
   | "protocol"
   | "no_name"
+  /** Answers come, after the timeout. */
+  | "late"
   /** Nothing is answered, by nobody. */
   | "path";
 
@@ -51,6 +53,9 @@ export interface Evidence {
   readonly otherMeasured: boolean;
   /** Whether a held flow of its protocol was answered while the newcomer was not. */
   readonly heldIsAnswered: boolean;
+  /** Whether answers came later than the timeout, meanwhile. */
+  readonly isLate: boolean;
+  readonly timeoutMs: number;
   /** Whether it is a newcomer itself that is silent. */
   readonly isNew: boolean;
   /** Of a held flow: its own port, for the command that removes its entry. */
@@ -66,6 +71,7 @@ const RETRANSMISSION_SLACK_MS = 500;
 
 /** Why a flow is silent; null while that is not known. */
 export function explain(evidence: Evidence): Explanation | null {
+  if (evidence.isLate) return late(evidence);
   const { newcomer, otherNewcomer, measured, answeredSinceMs, otherAnsweredSinceMs } = evidence;
   // Where its own are not sent, the other protocol's newcomers are asked.
   const [seen, answeredMs] = measured ? [newcomer, answeredSinceMs] : [otherNewcomer, otherAnsweredSinceMs];
@@ -196,12 +202,22 @@ function path(says: string, evidence: Evidence): Explanation {
   };
 }
 
+function late({ timeoutMs }: Evidence): Explanation {
+  return {
+    code: "late",
+    says: `answers come, later than --timeout (${timeText(timeoutMs)})`,
+    likely: "the path or the far end is slow or overloaded, or --timeout is shorter than a round trip takes",
+    where: "path",
+    next: null,
+  };
+}
+
 function newFlows(): Explanation {
   return {
     code: "new_flows",
     says: "flows that were there before are answered: only new ones are not",
     likely:
-      "no room for new entries on the path (a full conntrack table), or new flows go to a server that is dead",
+      "the server drains, new flows go to one that is dead, or the path has no room for entries (conntrack is full)",
     where: "path",
     next: "conntrack -S",
   };

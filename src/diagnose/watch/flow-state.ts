@@ -43,6 +43,9 @@ export class FlowState {
   /** Problems that are no outages, by code. */
   readonly problems = new Map<string, number>();
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #lastLateMs = Number.NEGATIVE_INFINITY;
+  /** The last refusal since the last answer. */
+  #refusal: { readonly atMs: number; readonly by: string | null } | null = null;
   /** When the last outage ended, or the first answer came. */
   #wellSinceMs = Number.POSITIVE_INFINITY;
   readonly #rules: FlowRules;
@@ -79,9 +82,28 @@ export class FlowState {
     return this.#silent?.sinceMs ?? null;
   }
 
+  /** When its last outage ended, or its first answer came; in the future before that. */
+  get wellSinceMs(): number {
+    return this.#wellSinceMs;
+  }
+
   /** Whether it was well at that moment, and has been answered since. */
   wasAnswered(sinceMs: number): boolean {
     return this.#silent === null && this.#wellSinceMs <= sinceMs && this.#lastAnswerMs >= sinceMs;
+  }
+
+  /** An answer came after `--timeout`: its probe is lost, and somebody is there. */
+  answeredLate(atMs: number): void {
+    this.#lastLateMs = atMs;
+  }
+
+  wasAnsweredLate(sinceMs: number): boolean {
+    return this.#lastLateMs >= sinceMs;
+  }
+
+  /** Who refused this very flow since then, and has not answered it after that; null if nobody did. */
+  refusedSince(sinceMs: number): { readonly by: string | null } | null {
+    return this.#refusal !== null && this.#refusal.atMs >= sinceMs ? this.#refusal : null;
   }
 
   /** The flow goes between these ends from now on. */
@@ -100,6 +122,7 @@ export class FlowState {
     this.#lastAnswerMs = atMs;
     this.#wellSinceMs = Math.min(this.#wellSinceMs, atMs);
     this.#complained.clear();
+    this.#refusal = null;
     if (this.#silent !== null || (this.#rules.stream && silence !== null)) this.#back(atMs, silence);
   }
 
@@ -118,6 +141,7 @@ export class FlowState {
         return; // silence is told by its length
       case "refused":
       case "refused_or_unreachable":
+        if (failure.code === "refused") this.#refusal = { atMs, by: byWhom(failure) };
         if (this.#firstComplaint("refused")) this.#tell(said.refused(failure));
         return;
       case "reset":

@@ -1,6 +1,7 @@
 import { unwritten } from "../../errors.ts";
 import { LineOutput } from "../../sys/output.ts";
 import { bySystemCallsOf, type Engine, runTask } from "../thread.ts";
+import { plural } from "../words.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
 import { Screen, type Size } from "./screen.ts";
 import { summaryText, verdictOf } from "./summary.ts";
@@ -14,6 +15,8 @@ export interface WatchView {
   readonly json: boolean;
   /** Where it is written; whoever does not read there does not stop the probes. */
   readonly descriptor: number;
+  /** Where is said what could not be written there. */
+  readonly complaints: number;
   /** Of the terminal now; null where it is none. */
   size(): Size | null;
   /** Aborts when the person has had enough. */
@@ -64,7 +67,16 @@ export async function runWatch(question: WatchQuestion, view: WatchView): Promis
   }).finally(() => clearInterval(asking));
   output.flush(LAST_WORDS_MS);
   if (output.fault !== null) throw unwritten(output.fault);
+  if (!gone.signal.aborted) complainOfLost(output, view.complaints);
   const verdict = verdictOf(summaries, question.settings.maxOutageMs);
   if (verdict === "no_answer" && ended.aborted) return INTERRUPTED;
   return verdict === "well" ? 0 : 1;
+}
+
+/** Nobody may take what is left for all there was. */
+function complainOfLost({ linesLost, waitingBytes }: LineOutput, descriptor: number): void {
+  if (linesLost === 0 && waitingBytes === 0) return;
+  const complaints = new LineOutput(descriptor);
+  const lost = linesLost === 0 ? "the last lines" : plural(linesLost, "line");
+  complaints.write(`echo-server: not all was written, ${lost} missing: nobody reads it\n`);
 }

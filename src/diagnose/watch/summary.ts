@@ -2,7 +2,7 @@ import { align, wrap } from "../layout.ts";
 import { countText, plural, timeText } from "../words.ts";
 import type { FlowSummary, SummaryLine } from "./line.ts";
 import { serverText } from "./servers.ts";
-import { PROBES } from "./settings.ts";
+import { PROBES, type ProbeName } from "./settings.ts";
 
 /** How a watch ended: `well`, or what the exit code says else. */
 export type Verdict = "well" | "problem" | "no_answer";
@@ -41,6 +41,7 @@ export function summaryText(line: SummaryLine): string {
     `${line.target}${address}, ${line.final ? "" : "so far "}${timeText(line.seconds * 1000)}`,
     ...align(rows),
     ...flows.flatMap(({ name, flow }) => serverLines(name, flow)),
+    ...lateLines(flows),
     ...problemLines(line),
     ...stallLines(line),
   ].join("\n");
@@ -60,6 +61,14 @@ function serverLines(name: string, { servers, serversForgotten }: FlowSummary): 
   );
   if (others > 0) lines.unshift(`${plural(others, "server")} before those below`);
   return lines.flatMap((text, at) => wrap(text, (at === 0 ? name : "").padEnd(NAME_WIDTH), SERVER_INDENT));
+}
+
+/** Of UDP: a held session's late echoes are no loss. */
+function lateLines(flows: readonly { readonly name: ProbeName; readonly flow: FlowSummary }[]): string[] {
+  const late = flows.filter(({ name, flow }) => name !== "tcp-held" && flow.late > 0);
+  if (late.length === 0) return [];
+  const counts = late.map(({ name, flow }) => `${name} ${countText(flow.late)}`).join(", ");
+  return [`late           ${counts} (answered after --timeout, and counted as lost)`];
 }
 
 function problemLines({ problems }: SummaryLine): string[] {

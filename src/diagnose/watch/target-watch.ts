@@ -5,10 +5,9 @@ import type { Sockets } from "../../client/sockets.ts";
 import { wayTo } from "../../client/udp-flow.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
 import { type Resolution, resolveName } from "../resolve.ts";
-import { DEFAULT_PORTS, endpointFor, type Family, type Target } from "../targets.ts";
+import { endpointFor, type Family, type Target } from "../targets.ts";
 import { listText } from "../words.ts";
 import type { Agenda } from "./agenda.ts";
-import { type Explanation, explain } from "./explain.ts";
 import { noSuchName } from "./faults.ts";
 import { FlowState } from "./flow-state.ts";
 import type { EventLine, FlowSummary, Said, SummaryLine } from "./line.ts";
@@ -16,23 +15,14 @@ import { NewcomerProbe } from "./newcomer-probe.ts";
 import { Newcomers } from "./newcomers.ts";
 import type { OutageFigures } from "./outages.ts";
 import type { Probe, ProbeContext } from "./probe.ts";
-import {
-  intervalOf,
-  isHeld,
-  type ProbeName,
-  protocolOf,
-  silentAfterMs,
-  type WatchSettings,
-} from "./settings.ts";
+import { isHeld, type ProbeName, protocolOf, silentAfterMs, type WatchSettings } from "./settings.ts";
 import { TcpHeld } from "./tcp-held.ts";
 import { UdpHeld } from "./udp-held.ts";
 import { visitByTcp, visitByUdp } from "./visits.ts";
+import { type KnownFlow, type Surroundings, whySilent } from "./why.ts";
 
 /** A name that could not be resolved for held flows is tried again so often. */
 const RESOLVE_AGAIN_MS = 1000;
-
-/** Probes of a flow that got no answer when new flows did: fewer may be lost by chance. */
-const PROBES_TO_PROVE = 3;
 
 /** What all targets of a watch have in common. */
 export interface Common {
@@ -47,9 +37,7 @@ export interface Common {
 }
 
 /** One probe of a target, with what is known of it. */
-export interface Flow {
-  readonly name: ProbeName;
-  readonly state: FlowState;
+export interface Flow extends KnownFlow {
   readonly probe: Probe;
 }
 
@@ -157,7 +145,8 @@ export class TargetWatch {
         return addresses === null ? null : endpointFor(this.target, addresses[0]!, protocol);
       },
       ownAddress: (end) => this.#ownAddress(end),
-      why: (sinceMs, nowMs, ownPort) => this.#why(name, sinceMs, nowMs, ownPort),
+      why: (sinceMs, nowMs, ownPort) =>
+        whySilent({ name, state }, { sinceMs, nowMs, ownPort }, this.#surroundings()),
     };
   }
 
@@ -170,34 +159,9 @@ export class TargetWatch {
     return own;
   }
 
-  #why(name: ProbeName, sinceMs: number, nowMs: number, ownPort: number | null): Explanation | null {
-    const protocol = protocolOf(name);
-    const other = protocol === "udp" ? "tcp" : "udp";
-    const newcomer = this.#newcomers.seenSince(protocol, sinceMs, nowMs);
-    const { evidentMs } = this.#newcomers;
-    // Until its first answer a flow waits for each probe's fate before the next is sent.
-    const hasAnswered = this.flows.some((flow) => flow.name === name && flow.state.server !== null);
-    const { settings } = this.#common;
-    const everyMs = intervalOf(name, settings) + (hasAnswered ? 0 : settings.timeoutMs);
-    const isAnswered = ({ name: flow, state }: Flow, sinceSentMs: number): boolean =>
-      isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
-    return explain({
-      protocol,
-      ...{ sinceMs, nowMs },
-      newcomer,
-      otherNewcomer: this.#newcomers.seenSince(other, sinceMs, nowMs),
-      answeredSinceMs: this.#newcomers.answeredSince(protocol, sinceMs),
-      otherAnsweredSinceMs: this.#newcomers.answeredSince(other, sinceMs),
-      provenAfterMs: PROBES_TO_PROVE * everyMs + evidentMs,
-      isStream: name === "tcp-held",
-      measured: this.#newcomers.measures(protocol),
-      otherMeasured: this.#newcomers.measures(other),
-      heldIsAnswered: newcomer !== null && this.flows.some((flow) => isAnswered(flow, newcomer.sentMs)),
-      isNew: !isHeld(name),
-      ownPort,
-      targetPort: this.target.port ?? DEFAULT_PORTS[protocol],
-      target: this.target.text,
-    });
+  #surroundings(): Surroundings {
+    const { flows, target } = this;
+    return { flows, target, newcomers: this.#newcomers, settings: this.#common.settings };
   }
 
   /** The addresses that the name has now; null where it has none, which those flows then say. */

@@ -153,6 +153,7 @@ export class UdpHeld implements Probe {
       }
       case "late":
         this.#book.answerLate(number!);
+        state.answeredLate(atMs);
         return;
       case "forgotten":
         return;

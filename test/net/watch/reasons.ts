@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { until } from "../../harness.ts";
 import { forgetFlows, iptables, route } from "../faults.ts";
-import { CLIENT, type Lab, ROUTER, SERVER1 } from "../lab.ts";
+import { CLIENT, type Lab, ROUTER, SERVER1, SERVER2 } from "../lab.ts";
 import { relay } from "../serve.ts";
 import { Watching } from "./watching.ts";
 
@@ -80,6 +80,22 @@ export function reasonTests(lab: () => Lab): void {
     expect(await watching.hears("tcp-new", "problem")).toMatchObject({ code: "unreachable", by: ROUTER.v4 });
     await because(watching, "tcp-held", "unreachable");
     await watching.stop();
+  });
+
+  test("a refusal of the flow itself counts where those of new flows are rationed, as Linux does by default", async () => {
+    const rationed = "echo 6168 > /proc/sys/net/ipv4/icmp_ratemask";
+    await lab().server2.configure(rationed);
+    try {
+      await using server = await lab().server2.startServer(["--udp-port", "4323", "--admin-port", "off"]);
+      await using watching = new Watching(lab().client, [`udp://${SERVER2.v4}:4323`, ...QUICK]);
+      await watching.answered("udp-fixed", "udp-connected", "udp-new");
+      server.kill("SIGKILL");
+      for (const flow of ["udp-fixed", "udp-connected"] as const)
+        expect(await watching.hears(flow, "silent")).toMatchObject({ why: "refused", by: SERVER2.v4 });
+      await watching.stop();
+    } finally {
+      await lab().server2.configure("echo 0 > /proc/sys/net/ipv4/icmp_ratemask");
+    }
   });
 
   describe("a translation", () => {
