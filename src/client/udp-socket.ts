@@ -15,9 +15,9 @@ export interface UdpSocket {
   close(): void;
   /**
    * Datagrams that came and that the kernel threw away: the socket's buffer was full (or, to some kernels, their checksum
-   * was wrong). No such method where it does not say.
+   * was wrong). Null, or no such method, where it does not say.
    */
-  dropped?(): number;
+  dropped?(): number | null;
 }
 
 /** What comes on a UDP socket. Nothing is told after `close`. */

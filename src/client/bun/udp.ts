@@ -1,5 +1,6 @@
 import { wildcardOf } from "../../net/address.ts";
 import { type Endpoint, endpointOf, hostOf, ownEndTo } from "../../net/endpoint.ts";
+import { udpDropsAt } from "../../sys/udp-drops.ts";
 import type { Source } from "../dial.ts";
 import { errorWord, Failure, meaningOf, meaningOnBind, meaningOnConnect } from "../failure.ts";
 import type { OpenUdpSocket, UdpSocket, UdpSocketEvents } from "../udp-socket.ts";
@@ -57,6 +58,11 @@ class BunUdpSocket implements UdpSocket {
       if (!HAS_ERROR_QUEUE) for (const earlier of news) this.failed(earlier);
       return null;
     }
+  }
+
+  /** Other sockets of that port count as well, on another address: two of this program have never the same. */
+  dropped(): number | null {
+    return udpDropsAt(this.local.port);
   }
 
   close(): void {
