@@ -385,6 +385,22 @@ describe("nobody to ask is one line on stderr and exit code 1", () => {
     );
   });
 
+  test("the line that tells why, not the advice after it", async () => {
+    const advice = "echo; echo 'To learn more, see:'; echo '    https://kubernetes.io/docs/'";
+    const why = "Unable to connect to the server: getting credentials: exec: executable aws not found";
+    kubectl.get("pods", `{ echo '${why}'; ${advice}; } >&2; exit 1`);
+    expect(await complaint()).toBe(`echo-server: kubectl cannot ask the cluster: ${why}`);
+    kubectl.get("pods", `{ echo 'error: unknown flag: --x'; echo "See 'kubectl get --help'."; } >&2; exit 1`);
+    expect(await complaint()).toBe("echo-server: kubectl cannot ask the cluster: unknown flag: --x");
+  });
+
+  test("a login that waits for a person", async () => {
+    kubectl.get("pods", "echo 'To sign in, open https://login.example and enter ABCD' >&2; exec sleep 1000");
+    expect(await complaint()).toBe(
+      "echo-server: kubectl cannot ask the cluster: no answer in time: To sign in, open https://login.example and enter ABCD",
+    );
+  });
+
   test("a cluster that does not answer", async () => {
     kubectl.get("pods", "exec sleep 1000");
     expect(await complaint()).toBe("echo-server: kubectl cannot ask the cluster: no answer in time");

@@ -46,15 +46,12 @@ export class Kubectl {
     this.#signal.addEventListener("abort", end);
     if (this.#signal.aborted) end();
     let isOver = false;
+    const told = new Told(child.stderr);
     try {
-      const all = Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ]);
+      const all = Promise.all([new Response(child.stdout).text(), told.all(), child.exited]);
       // What it started may hold its pipes open after it was killed: those are not waited for.
       const ended = await Promise.race([all, cut]);
-      if (ended === null) return { stdout: "", stderr: "", exitCode: null };
+      if (ended === null) return { stdout: "", stderr: told.soFar, exitCode: null };
       isOver = true;
       const [stdout, stderr, exitCode] = ended;
       return { stdout, stderr, exitCode };
@@ -84,6 +81,23 @@ export class Kubectl {
   }
 }
 
+/** What comes by a pipe, as far as it has come: whoever is asked for a password or a code waits, and says so there. */
+class Told {
+  readonly #from: ReadableStream<Uint8Array>;
+  soFar = "";
+
+  constructor(from: ReadableStream<Uint8Array>) {
+    this.#from = from;
+  }
+
+  /** All of it, at its end. */
+  async all(): Promise<string> {
+    const decoder = new TextDecoder();
+    for await (const bytes of this.#from) this.soFar += decoder.decode(bytes, { stream: true });
+    return this.soFar;
+  }
+}
+
 /** Ends it and what it started. */
 function killGroup(child: Bun.Subprocess): void {
   try {
@@ -98,13 +112,22 @@ function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The line of what kubectl said that tells why: the last one that is no warning and no echo of an exit code. */
+/** How kubectl begins the line that tells why; advice may follow it. */
+const COMPLAINS =
+  /^(?:error: |error from server|unable to connect to the server|the connection to the server)/i;
+
+/**
+ * The line of what kubectl said that tells why: the last that says so, or else the last that is no warning and no echo of
+ * an exit code.
+ */
 export function complaintOf({ stderr, exitCode }: KubectlEnd): string {
   const lines = stderr
     .split("\n")
-    .map((line) => line.replace(/^(?:[EWI]\d{4} .*?\] )?(?:error: |Error from server: )?/i, "").trim())
+    .map((line) => line.replace(/^[EWI]\d{4} .*?\] /, "").trim())
     .filter((line) => line !== "" && !/^(?:warning|command terminated|defaulted container)/i.test(line));
-  return (
-    lines.at(-1)?.replace(/\.$/, "") ?? (exitCode === null ? "no answer in time" : `exit code ${exitCode}`)
-  );
+  const said = lines.findLast((line) => COMPLAINS.test(line)) ?? lines.at(-1);
+  const complaint = said?.replace(/^(?:error: |Error from server: )/i, "").replace(/\.$/, "");
+  if (exitCode === null)
+    return complaint === undefined ? "no answer in time" : `no answer in time: ${complaint}`;
+  return complaint ?? `exit code ${exitCode}`;
 }
