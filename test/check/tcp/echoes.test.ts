@@ -79,6 +79,19 @@ for (const [way, sockets] of SOCKETS) {
       expect(wrong).toMatchObject({ what: "corrupted", message: 5, byte: 0 });
     });
 
+    test("a message that is dropped while others are under way: the next one in its place is no stranger's", async () => {
+      const [from, to] = [5 * SIZE, 6 * SIZE];
+      using server = slowServer([], (bytes, before) =>
+        Buffer.concat([
+          bytes.subarray(0, Math.max(0, from - before)),
+          bytes.subarray(Math.max(0, to - before)),
+        ]),
+      );
+      const { received, wrong } = await ask(server);
+      expect(received).toBe(5);
+      expect(wrong).toMatchObject({ what: "corrupted", message: 5 });
+    });
+
     test("one that falls silent with others under way: after what it echoed, within one timeout of that", async () => {
       using server = slowServer([], (bytes, before) => bytes.subarray(0, Math.max(0, 5 * SIZE - before)));
       const { sent, received, failure, tookMs } = await ask(server, { timeoutMs: 500 });
