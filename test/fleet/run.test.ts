@@ -64,8 +64,8 @@ function goodFleet(members = [member(1), member(2)]): void {
 }
 
 /** The same Service at the ports that the server has. */
-function portsOf(number: number): object {
-  const { spec } = serviceObject({ name: "x", ip: `127.0.0.2${number}`, ...ports() }) as { spec: object };
+function portsOf(number: number, last = 20 + number): object {
+  const { spec } = serviceObject({ name: "x", ip: `127.0.0.${last}`, ...ports() }) as { spec: object };
   return { spec: { ...spec, selector: { "app.kubernetes.io/instance": `server${number}` } } };
 }
 
@@ -197,6 +197,20 @@ describe("what is wrong is said once", () => {
     expect(problem!.next).toStartWith(`${kubectl.path} '--context=it'\\''s prod' `);
     await Bun.$`sh -c ${problem!.next!}`.quiet().nothrow();
     expect((await kubectl.asked())[asked]).toStartWith("--context=it's prod exec server1 -n echo-server ");
+  });
+
+  test("an echo that another member gave is not passed over", async () => {
+    // Each one's own Service leads to server1's address.
+    goodFleet();
+    const services = [1, 2].map((number) => ({
+      ...ownService(`server${number}`, "127.0.0.1"),
+      ...portsOf(number, 1),
+    }));
+    kubectl.objects("services", services);
+    const { report: found } = await report(["--no-outside"]);
+    expect(found.notes).toEqual([
+      "asked for itself through a Service of its own (hairpin), server1 answered: seen from server2",
+    ]);
   });
 
   test("names that do not resolve", async () => {

@@ -131,6 +131,7 @@ const result = z.looseObject({
   ok: z.boolean(),
   flows: z.int(),
   flowsAnswered: z.int(),
+  servers: z.array(z.looseObject({ server: z.string().nullable() })).nullable(),
   rttMs: z.looseObject({ p50: z.number() }).nullable(),
   problems: z.array(problem),
   notes: z.array(z.looseObject({ says: z.string() })),
