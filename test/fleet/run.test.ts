@@ -270,6 +270,16 @@ describe("who cannot be asked", () => {
       "kubectl cannot enter it: error dialing backend: dial tcp 10.89.0.12:10250: connect: no route to host",
     ],
     [
+      "a container that is down",
+      `echo 'error: Internal error occurred: unable to upgrade connection: container not found ("tcp")' >&2; exit 1`,
+      "its container tcp is not running",
+    ],
+    [
+      "a Pod that has just gone",
+      `echo 'Error from server (NotFound): pods "server2" not found' >&2; exit 1`,
+      'kubectl cannot enter it: pods "server2" not found',
+    ],
+    [
       "an image of something else",
       `echo 'error: Internal error occurred: exec: "echo-server": executable file not found in $PATH' >&2; exit 1`,
       "its container tcp has no echo-server",

@@ -104,6 +104,7 @@ function whyNotEntered(end: KubectlEnd, { node, container }: Member, canI: strin
     return "its image has no check: it is echo-server 0.1.0; a later one has";
   if (/executable file not found|no such file/i.test(complaint))
     return `its container ${container} has no echo-server`;
+  if (/container not found/i.test(complaint)) return `its container ${container} is not running`;
   return `kubectl cannot enter it: ${complaint}`;
 }
 
