@@ -64,8 +64,8 @@ function goodFleet(members = [member(1), member(2)]): void {
 }
 
 /** The same Service at the ports that the server has. */
-function portsOf(number: number): object {
-  const { spec } = serviceObject({ name: "x", ip: `127.0.0.2${number}`, ...ports() }) as { spec: object };
+function portsOf(number: number, last = 20 + number): object {
+  const { spec } = serviceObject({ name: "x", ip: `127.0.0.${last}`, ...ports() }) as { spec: object };
   return { spec: { ...spec, selector: { "app.kubernetes.io/instance": `server${number}` } } };
 }
 
@@ -199,6 +199,20 @@ describe("what is wrong is said once", () => {
     expect((await kubectl.asked())[asked]).toStartWith("--context=it's prod exec server1 -n echo-server ");
   });
 
+  test("an echo that another member gave is not passed over", async () => {
+    // Each one's own Service leads to server1's address.
+    goodFleet();
+    const services = [1, 2].map((number) => ({
+      ...ownService(`server${number}`, "127.0.0.1"),
+      ...portsOf(number, 1),
+    }));
+    kubectl.objects("services", services);
+    const { report: found } = await report(["--no-outside"]);
+    expect(found.notes).toEqual([
+      "asked for itself through a Service of its own (hairpin), server1 answered: seen from server2",
+    ]);
+  });
+
   test("names that do not resolve", async () => {
     goodFleet([member(1, { named: true }), member(2, { named: true })]);
     const { report: found } = await report(["--no-outside"]);
@@ -254,6 +268,16 @@ describe("who cannot be asked", () => {
       "a node that is gone",
       `echo 'Error from server: error dialing backend: dial tcp 10.89.0.12:10250: connect: no route to host' >&2; exit 1`,
       "kubectl cannot enter it: error dialing backend: dial tcp 10.89.0.12:10250: connect: no route to host",
+    ],
+    [
+      "a container that is down",
+      `echo 'error: Internal error occurred: unable to upgrade connection: container not found ("tcp")' >&2; exit 1`,
+      "its container tcp is not running",
+    ],
+    [
+      "a Pod that has just gone",
+      `echo 'Error from server (NotFound): pods "server2" not found' >&2; exit 1`,
+      'kubectl cannot enter it: pods "server2" not found',
     ],
     [
       "an image of something else",

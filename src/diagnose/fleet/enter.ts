@@ -104,6 +104,7 @@ function whyNotEntered(end: KubectlEnd, { node, container }: Member, canI: strin
     return "its image has no check: it is echo-server 0.1.0; a later one has";
   if (/executable file not found|no such file/i.test(complaint))
     return `its container ${container} has no echo-server`;
+  if (/container not found/i.test(complaint)) return `its container ${container} is not running`;
   return `kubectl cannot enter it: ${complaint}`;
 }
 
@@ -131,6 +132,7 @@ const result = z.looseObject({
   ok: z.boolean(),
   flows: z.int(),
   flowsAnswered: z.int(),
+  servers: z.array(z.looseObject({ server: z.string().nullable() })).nullable(),
   rttMs: z.looseObject({ p50: z.number() }).nullable(),
   problems: z.array(problem),
   notes: z.array(z.looseObject({ says: z.string() })),

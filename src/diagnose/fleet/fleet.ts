@@ -4,6 +4,7 @@ import { failedIn, onlyThose } from "./again.ts";
 import { discover } from "./discover.ts";
 import { Kubectl, type KubectlSettings } from "./kubectl.ts";
 import type { Fleet } from "./members.ts";
+import { mistakenNotes } from "./mistaken.ts";
 import { familyOfFleet, planCells } from "./plan.ts";
 import { problemsOf } from "./problems.ts";
 import type { FleetReport } from "./result.ts";
@@ -63,7 +64,7 @@ export async function askFleet(
     family,
     cells,
     problems,
-    notes: notesOf(fleet, family),
+    notes: [...mistakenNotes(cells, fleet), ...notesOf(fleet, family)],
   };
 }
 

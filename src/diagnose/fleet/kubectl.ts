@@ -126,7 +126,7 @@ export function complaintOf({ stderr, exitCode }: KubectlEnd): string {
     .map((line) => line.replace(/^[EWI]\d{4} .*?\] /, "").trim())
     .filter((line) => line !== "" && !/^(?:warning|command terminated|defaulted container)/i.test(line));
   const said = lines.findLast((line) => COMPLAINS.test(line)) ?? lines.at(-1);
-  const complaint = said?.replace(/^(?:error: |Error from server: )/i, "").replace(/\.$/, "");
+  const complaint = said?.replace(/^(?:error: |error from server(?: \(\w+\))?: )/i, "").replace(/\.$/, "");
   if (exitCode === null)
     return complaint === undefined ? "no answer in time" : `no answer in time: ${complaint}`;
   return complaint ?? `exit code ${exitCode}`;
