@@ -12,6 +12,9 @@ const PROBES_TO_PROVE = 3;
 /** What a silent flow has seen itself explains it for so long, and for two timeouts more. */
 const RECENT_MS = 3000;
 
+/** A path that loses something more often than this loses the probes of a flow by chance. */
+const QUIET_MS = 1000;
+
 export interface KnownFlow {
   readonly name: ProbeName;
   readonly state: FlowState;
@@ -52,7 +55,7 @@ export function whySilent(
     ...{ sinceMs, nowMs },
     newcomer,
     otherNewcomer: newcomers.seenSince(other, sinceMs, nowMs),
-    answeredSinceMs: newcomers.answeredSince(protocol, Math.max(sinceMs, quietSinceMs(flows, own))),
+    answeredSinceMs: newcomers.answeredSince(protocol, Math.max(sinceMs, quietFromMs(flows, own))),
     otherAnsweredSinceMs: newcomers.answeredSince(other, sinceMs),
     provenAfterMs: PROBES_TO_PROVE * everyMs + newcomers.evidentMs,
     isStream: name === "tcp-held",
@@ -68,10 +71,10 @@ export function whySilent(
   });
 }
 
-/** Since when no other flow that is answered has lost anything: on a path that loses now and then nobody is stuck. */
-function quietSinceMs(flows: readonly KnownFlow[], own: FlowState): number {
+/** From when on a path counts as well, with no other flow that is answered losing anything: on a path that loses now and then nobody is stuck. */
+function quietFromMs(flows: readonly KnownFlow[], own: FlowState): number {
   const others = flows.filter(({ state }) => state !== own && !state.isSilent && state.server !== null);
-  return Math.max(...others.map(({ state }) => state.wellSinceMs));
+  return QUIET_MS + Math.max(...others.map(({ state }) => state.wellSinceMs));
 }
 
 /** What a newcomer has seen; where that is nothing, the flow's own refusal tells more: ICMP is rationed. */
