@@ -40,8 +40,8 @@ export class UdpHeld implements Probe {
   readonly #roundTrips = new RoundTrips();
   #flow: UdpFlow | null = null;
   #isOpening = false;
-  /** Whether the flow had an answer. */
-  #isAnswered = false;
+  /** Whether the flow had its first answer, or its first datagram was lost: from then on it sends each interval. */
+  #isSteady = false;
   /** Outages that are over and were not told yet. */
   readonly #ended: Outage[] = [];
   /** Null once the port is chosen. */
@@ -61,13 +61,14 @@ export class UdpHeld implements Probe {
     if (this.#over || this.#isOpening || this.#choice?.isWaiting || end === null) return;
     if (this.#flow === null) void this.#open(end, nowMs);
     // Two datagrams at once on a new flow would race for its entry in conntrack.
-    else if (this.#isAnswered || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
+    else if (this.#isSteady || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
   }
 
   look(nowMs: number, untilMs: number): void {
     const { agenda, state, why } = this.#context;
     const judgedMs = agenda.stalls.awakeAt(nowMs);
     this.#ended.push(...this.#book.settle(judgedMs));
+    if (this.#flow !== null && this.#book.underWay === 0) this.#isSteady = true;
     // What ended before the first answer was told is told after it.
     if (this.#choice === null) for (const outage of this.#ended.splice(0)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
@@ -105,7 +106,7 @@ export class UdpHeld implements Probe {
     }
     if (this.#over) flow.end();
     this.#flow = flow;
-    this.#isAnswered = false;
+    this.#isSteady = false;
     void this.#receive(flow);
     this.due(performance.now());
   }
@@ -163,7 +164,7 @@ export class UdpHeld implements Probe {
       case "answered": {
         const silence = this.#book.answer(number!);
         if (silence !== null) this.#roundTrips.add(tookMs(this.#context, silence.untilMs, atMs));
-        this.#isAnswered = true;
+        this.#isSteady = true;
         if (!this.#waitsForBanner(atMs, silence)) this.#tellAnswer(atMs, silence);
         return;
       }
@@ -184,15 +185,23 @@ export class UdpHeld implements Probe {
     const choice = this.#choice;
     if (choice === null || this.#banner !== null || choice.tried === PORTS_TRIED) return false;
     choice.silence ??= silence;
+    if (!choice.isWaiting) this.#chooseSoon(choice, atMs);
     choice.isWaiting = true;
-    this.#context.agenda.at(performance.now() + BANNER_MS, () => this.#choose(choice, atMs));
     return true;
+  }
+
+  #chooseSoon(choice: PortChoice, atMs: number): void {
+    this.#context.agenda.at(performance.now() + BANNER_MS, () => this.#choose(choice, atMs));
   }
 
   /** Stays with this port if its banner has come, and goes on from another if not. */
   #choose(choice: PortChoice, atMs: number): void {
-    choice.isWaiting = false;
     if (this.#over) return;
+    if (this.#banner === null && this.#book.underWay > 0) {
+      this.#chooseSoon(choice, atMs); // an answer that is on its way would come to a port that is closed
+      return;
+    }
+    choice.isWaiting = false;
     if (this.#banner !== null) {
       this.#tellAnswer(atMs, choice.silence);
       return;

@@ -46,8 +46,8 @@ export function whySilent(
   const other = protocol === "udp" ? "tcp" : "udp";
   const latelyMs = Math.max(sinceMs, nowMs - RECENT_MS - 2 * settings.timeoutMs);
   const newcomer = newestOf(newcomers.seenSince(protocol, sinceMs, nowMs), own, latelyMs);
-  // Until its first answer a flow waits for each probe's fate before the next is sent.
-  const everyMs = intervalOf(name, settings) + (own.server === null ? settings.timeoutMs : 0);
+  // Until its first answer, or its first loss, a flow sends nothing more.
+  const waitsMs = own.server === null ? settings.timeoutMs : 0;
   const isAnswered = ({ name: flow, state }: KnownFlow, sinceSentMs: number): boolean =>
     isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
   return explain({
@@ -57,7 +57,7 @@ export function whySilent(
     otherNewcomer: newcomers.seenSince(other, sinceMs, nowMs),
     answeredSinceMs: newcomers.answeredSince(protocol, Math.max(sinceMs, quietFromMs(flows, own))),
     otherAnsweredSinceMs: newcomers.answeredSince(other, sinceMs),
-    provenAfterMs: PROBES_TO_PROVE * everyMs + newcomers.evidentMs,
+    provenAfterMs: PROBES_TO_PROVE * intervalOf(name, settings) + waitsMs + newcomers.evidentMs,
     isStream: name === "tcp-held",
     measured: newcomers.measures(protocol),
     otherMeasured: newcomers.measures(other),
