@@ -8,15 +8,20 @@ export function targetsOf(server: EchoServer): string[] {
 }
 
 /** A UDP port that swallows what comes; how much that was. */
-export async function silentPort(): Promise<{ port: number; came: () => number; close: () => void }> {
-  let count = 0;
+export async function silentPort(): Promise<{
+  port: number;
+  came: () => number;
+  arrivals: number[];
+  close: () => void;
+}> {
+  const arrivals: number[] = [];
   const socket = await Bun.udpSocket({
     hostname: "127.0.0.1",
     socket: {
       data() {
-        count++;
+        arrivals.push(performance.now());
       },
     },
   });
-  return { port: socket.port, came: () => count, close: () => socket.close() };
+  return { port: socket.port, came: () => arrivals.length, arrivals, close: () => socket.close() };
 }

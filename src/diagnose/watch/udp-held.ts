@@ -8,7 +8,7 @@ import { type Banner, readBanner } from "../../net/banner.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
 import { otherAddress, wrongPayload } from "./faults.ts";
 import type { EndedSilence } from "./flow-state.ts";
-import { OutageBook } from "./outages.ts";
+import { type Outage, OutageBook } from "./outages.ts";
 import { PAYLOAD_BYTES, type Probe, type ProbeContext, type ProbeFigures, tookMs } from "./probe.ts";
 import { sourceFor } from "./visits.ts";
 
@@ -17,6 +17,18 @@ import { sourceFor } from "./visits.ts";
  * lives on at the server: that is no server without a banner.
  */
 const PORTS_TRIED = 2;
+
+/** An echo may overtake the banner that was sent before it, by less than this. */
+const BANNER_MS = 100;
+
+interface PortChoice {
+  /** Ports that got no banner. */
+  tried: number;
+  /** What the first answer ended. */
+  silence: EndedSilence | null;
+  /** For a banner that may come yet. */
+  isWaiting: boolean;
+}
 
 /** `udp-fixed` and `udp-connected`: one socket for ever, and so one source port. */
 export class UdpHeld implements Probe {
@@ -28,10 +40,12 @@ export class UdpHeld implements Probe {
   readonly #roundTrips = new RoundTrips();
   #flow: UdpFlow | null = null;
   #isOpening = false;
-  /** Whether the flow had an answer. */
-  #isAnswered = false;
-  /** Ports that got no banner with their first answer, and what that answer ended; null once the port is chosen. */
-  #choice: { tried: number; silence: EndedSilence | null } | null = { tried: 0, silence: null };
+  /** Whether the flow had its first answer, or its first datagram was lost: from then on it sends each interval. */
+  #isSteady = false;
+  /** Outages that are over and were not told yet. */
+  readonly #ended: Outage[] = [];
+  /** Null once the port is chosen. */
+  #choice: PortChoice | null = { tried: 0, silence: null, isWaiting: false };
   #over = false;
   /** What the server said of itself since the last answer. */
   #banner: Banner | null = null;
@@ -44,16 +58,19 @@ export class UdpHeld implements Probe {
 
   due(nowMs: number): void {
     const end = this.#context.heldEnd();
-    if (this.#over || this.#isOpening || end === null) return;
+    if (this.#over || this.#isOpening || this.#choice?.isWaiting || end === null) return;
     if (this.#flow === null) void this.#open(end, nowMs);
     // Two datagrams at once on a new flow would race for its entry in conntrack.
-    else if (this.#isAnswered || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
+    else if (this.#isSteady || this.#book.underWay === 0) this.#send(this.#flow, nowMs);
   }
 
   look(nowMs: number, untilMs: number): void {
     const { agenda, state, why } = this.#context;
     const judgedMs = agenda.stalls.awakeAt(nowMs);
-    for (const outage of this.#book.settle(judgedMs)) state.outageOver(outage);
+    this.#ended.push(...this.#book.settle(judgedMs));
+    if (this.#flow !== null && this.#book.underWay === 0) this.#isSteady = true;
+    // What ended before the first answer was told is told after it.
+    if (this.#choice === null) for (const outage of this.#ended.splice(0)) state.outageOver(outage);
     const { silentSinceMs: sinceMs, unanswered } = this.#book;
     const forMs = sinceMs === null ? 0 : agenda.stalls.awakeAt(untilMs) - agenda.stalls.awakeAt(sinceMs);
     const ownPort = this.#flow?.local.port ?? null;
@@ -89,7 +106,7 @@ export class UdpHeld implements Probe {
     }
     if (this.#over) flow.end();
     this.#flow = flow;
-    this.#isAnswered = false;
+    this.#isSteady = false;
     void this.#receive(flow);
     this.due(performance.now());
   }
@@ -147,8 +164,8 @@ export class UdpHeld implements Probe {
       case "answered": {
         const silence = this.#book.answer(number!);
         if (silence !== null) this.#roundTrips.add(tookMs(this.#context, silence.untilMs, atMs));
-        this.#isAnswered = true;
-        if (!this.#triesAnother(silence)) this.#tellAnswer(atMs, silence);
+        this.#isSteady = true;
+        if (!this.#waitsForBanner(atMs, silence)) this.#tellAnswer(atMs, silence);
         return;
       }
       case "late":
@@ -163,16 +180,36 @@ export class UdpHeld implements Probe {
     state.problem(atMs, wrongPayload(what));
   }
 
-  /** Goes on from another port where this one got no banner, and may have been used before. */
-  #triesAnother(silence: EndedSilence | null): boolean {
+  /** Whether a first answer came without a banner, which may follow; nothing is sent meanwhile. */
+  #waitsForBanner(atMs: number, silence: EndedSilence | null): boolean {
     const choice = this.#choice;
     if (choice === null || this.#banner !== null || choice.tried === PORTS_TRIED) return false;
-    choice.tried++;
     choice.silence ??= silence;
+    if (!choice.isWaiting) this.#chooseSoon(choice, atMs);
+    choice.isWaiting = true;
+    return true;
+  }
+
+  #chooseSoon(choice: PortChoice, atMs: number): void {
+    this.#context.agenda.at(performance.now() + BANNER_MS, () => this.#choose(choice, atMs));
+  }
+
+  /** Stays with this port if its banner has come, and goes on from another if not. */
+  #choose(choice: PortChoice, atMs: number): void {
+    if (this.#over) return;
+    if (this.#banner === null && this.#book.underWay > 0) {
+      this.#chooseSoon(choice, atMs); // an answer that is on its way would come to a port that is closed
+      return;
+    }
+    choice.isWaiting = false;
+    if (this.#banner !== null) {
+      this.#tellAnswer(atMs, choice.silence);
+      return;
+    }
+    choice.tried++;
     this.#flow?.end();
     this.#flow = null;
     this.due(performance.now());
-    return true;
   }
 
   #tellAnswer(atMs: number, silence: EndedSilence | null): void {

@@ -12,6 +12,9 @@ const PROBES_TO_PROVE = 3;
 /** What a silent flow has seen itself explains it for so long, and for two timeouts more. */
 const RECENT_MS = 3000;
 
+/** A path that loses something more often than this loses the probes of a flow by chance. */
+const QUIET_MS = 1000;
+
 export interface KnownFlow {
   readonly name: ProbeName;
   readonly state: FlowState;
@@ -43,8 +46,8 @@ export function whySilent(
   const other = protocol === "udp" ? "tcp" : "udp";
   const latelyMs = Math.max(sinceMs, nowMs - RECENT_MS - 2 * settings.timeoutMs);
   const newcomer = newestOf(newcomers.seenSince(protocol, sinceMs, nowMs), own, latelyMs);
-  // Until its first answer a flow waits for each probe's fate before the next is sent.
-  const everyMs = intervalOf(name, settings) + (own.server === null ? settings.timeoutMs : 0);
+  // Until its first answer, or its first loss, a flow sends nothing more.
+  const waitsMs = own.server === null ? settings.timeoutMs : 0;
   const isAnswered = ({ name: flow, state }: KnownFlow, sinceSentMs: number): boolean =>
     isHeld(flow) && protocolOf(flow) === protocol && state.wasAnswered(sinceSentMs);
   return explain({
@@ -52,9 +55,9 @@ export function whySilent(
     ...{ sinceMs, nowMs },
     newcomer,
     otherNewcomer: newcomers.seenSince(other, sinceMs, nowMs),
-    answeredSinceMs: newcomers.answeredSince(protocol, Math.max(sinceMs, quietSinceMs(flows, own))),
+    answeredSinceMs: newcomers.answeredSince(protocol, Math.max(sinceMs, quietFromMs(flows, own))),
     otherAnsweredSinceMs: newcomers.answeredSince(other, sinceMs),
-    provenAfterMs: PROBES_TO_PROVE * everyMs + newcomers.evidentMs,
+    provenAfterMs: PROBES_TO_PROVE * intervalOf(name, settings) + waitsMs + newcomers.evidentMs,
     isStream: name === "tcp-held",
     measured: newcomers.measures(protocol),
     otherMeasured: newcomers.measures(other),
@@ -68,10 +71,10 @@ export function whySilent(
   });
 }
 
-/** Since when no other flow that is answered has lost anything: on a path that loses now and then nobody is stuck. */
-function quietSinceMs(flows: readonly KnownFlow[], own: FlowState): number {
+/** From when on a path counts as well, with no other flow that is answered losing anything: on a path that loses now and then nobody is stuck. */
+function quietFromMs(flows: readonly KnownFlow[], own: FlowState): number {
   const others = flows.filter(({ state }) => state !== own && !state.isSilent && state.server !== null);
-  return Math.max(...others.map(({ state }) => state.wellSinceMs));
+  return QUIET_MS + Math.max(...others.map(({ state }) => state.wellSinceMs));
 }
 
 /** What a newcomer has seen; where that is nothing, the flow's own refusal tells more: ICMP is rationed. */
