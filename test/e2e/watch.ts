@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import type { EventLine, FlowSummary, Line } from "../../src/diagnose/watch/line.ts";
 import type { ProbeName } from "../../src/diagnose/watch/settings.ts";
 import { ServerProcess } from "../harness.ts";
@@ -138,10 +138,6 @@ class NodeLink implements AsyncDisposable {
 }
 
 export function watchTests(): void {
-  afterAll(async () => {
-    await kubectl(["delete", "pod", WATCHER, "-n", NAMESPACE, "--ignore-not-found", "--now"]);
-  });
-
   test("a rolling restart: newcomers always get in, each move names Pods that existed, and a cut is told as one", async () => {
     const before = await fleetReady(30);
     const node = [...(await nodeAddresses()).values()][0]!;
