@@ -14,9 +14,10 @@ async function suppressed(server: EchoServer, reason: string): Promise<number> {
 
 /** Opens a session on each of `count` clients, one after the other, and says which got a banner. */
 async function banners(server: EchoServer, count: number, from?: string): Promise<boolean[]> {
+  using clients = new DisposableStack(); // open to the end: a port that comes again is no new session's
   const got: boolean[] = [];
   for (let at = 0; at < count; at++) {
-    using client = await UdpClient.open(server.udpPort, from === undefined ? {} : { from });
+    const client = clients.use(await UdpClient.open(server.udpPort, from === undefined ? {} : { from }));
     client.send("hello");
     await until("the echo", () => client.texts.includes("hello"));
     got.push(client.received.length === 2);

@@ -10,6 +10,8 @@ export interface ClockReading {
   readonly nanos: number;
   /** The same moment by this thread's `performance.now()`. */
   readonly atMs: number;
+  /** By how much they may be of different moments: half the time that the reading took. */
+  readonly offByMs: number;
 }
 
 /** A reading that took longer is no moment: the thread was taken off its core in between. */
@@ -19,19 +21,19 @@ const TRIES = 4;
 /** Reads both clocks, the wall clock between two looks at the other one; the closest of some tries, where it must be. */
 export function readClocks(): ClockReading {
   let best = readOnce();
-  for (let tries = 1; best.bracketMs > BRACKET_MS_MAX && tries < TRIES; tries++) {
+  for (let tries = 1; best.offByMs > OFF_BY_MS_MAX && tries < TRIES; tries++) {
     const again = readOnce();
-    if (again.bracketMs < best.bracketMs) best = again;
+    if (again.offByMs < best.offByMs) best = again;
   }
   return best;
 }
 
-function readOnce(): ClockReading & { readonly bracketMs: number } {
+function readOnce(): ClockReading {
   const { address, view } = socketScratch();
   const before = performance.now();
   loadLibc().clock_gettime(CLOCK_REALTIME, address as Pointer);
   const after = performance.now();
-  return { ...readTimespec(view, 0), atMs: (before + after) / 2, bracketMs: after - before };
+  return { ...readTimespec(view, 0), atMs: (before + after) / 2, offByMs: (after - before) / 2 };
 }
 
 /** A `struct timespec`: the numbers are small enough to be exact. */

@@ -3,7 +3,7 @@ import { arrivalMs, hasStepped } from "../../src/client/linux/arrival.ts";
 import { type ClockReading, readClocks } from "../../src/sys/clock.ts";
 
 /** 2026-11-26, at a moment that is 1,000 ms by the monotonic clock. */
-const NOW: ClockReading = { seconds: 1_795_651_200, nanos: 500_000_000, atMs: 1000 };
+const NOW: ClockReading = { seconds: 1_795_651_200, nanos: 500_000_000, atMs: 1000, offByMs: 0 };
 const BRACKET = { emptyAtMs: 900, readAtMs: 1000.02 };
 
 /** What the kernel's stamp is of something that came `ms` before `NOW`. */
@@ -18,7 +18,7 @@ describe("a kernel's stamp", () => {
     for (const ago of [0.001, 0.25, 1.5, 99.999]) {
       expect(arrivalMs(stamped(ago), NOW, BRACKET)).toBeCloseTo(1000 - ago, 5);
     }
-    const early: ClockReading = { seconds: NOW.seconds, nanos: 1_000, atMs: 1000 };
+    const early: ClockReading = { seconds: NOW.seconds, nanos: 1_000, atMs: 1000, offByMs: 0 };
     const stamp = { seconds: NOW.seconds - 1, nanos: 999_501_000 };
     expect(arrivalMs(stamp, early, BRACKET)).toBeCloseTo(999.5, 5);
   });
@@ -45,6 +45,7 @@ describe("a wall clock", () => {
     seconds: NOW.seconds + Math.floor(wallMs / 1000),
     nanos: NOW.nanos + (wallMs % 1000) * 1e6,
     atMs: NOW.atMs + monotonicMs,
+    offByMs: 0,
   });
 
   test("was set where its distance from the monotonic one changes", () => {
@@ -52,6 +53,11 @@ describe("a wall clock", () => {
     expect(hasStepped(NOW, later(250.05, 250))).toBe(false);
     expect(hasStepped(NOW, later(251, 250))).toBe(true);
     expect(hasStepped(NOW, later(10, 250))).toBe(true);
+  });
+
+  test("was not where the reading took as long as that", () => {
+    expect(hasStepped(NOW, { ...later(251, 250), offByMs: 1 })).toBe(false);
+    expect(hasStepped(NOW, { ...later(1250, 250), offByMs: 1 })).toBe(true);
   });
 
   test("of this machine is read beside the monotonic one", () => {

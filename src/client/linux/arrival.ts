@@ -26,14 +26,16 @@ const STEP_MS = 0.1;
 export function arrivalMs(stamp: Stamp, now: ClockReading, { emptyAtMs, readAtMs }: Bracket): number | null {
   const ageMs = (now.seconds - stamp.seconds) * 1000 + (now.nanos - stamp.nanos) / 1e6;
   const atMs = now.atMs - ageMs;
-  if (atMs < emptyAtMs - SLACK_MS || atMs > readAtMs + SLACK_MS) return null;
+  const slackMs = SLACK_MS + now.offByMs;
+  if (atMs < emptyAtMs - slackMs || atMs > readAtMs + slackMs) return null;
   return Math.min(readAtMs, Math.max(emptyAtMs, atMs));
 }
 
 /** Whether the wall clock was set between two readings. */
 export function hasStepped(before: ClockReading, after: ClockReading): boolean {
   const wallMs = (after.seconds - before.seconds) * 1000 + (after.nanos - before.nanos) / 1e6;
-  return Math.abs(wallMs - (after.atMs - before.atMs)) > STEP_MS;
+  // On a busy machine a reading may take long: what it may be off by is no step.
+  return Math.abs(wallMs - (after.atMs - before.atMs)) > STEP_MS + before.offByMs + after.offByMs;
 }
 
 let latest: ClockReading | null = null;
