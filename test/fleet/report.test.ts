@@ -222,3 +222,30 @@ test("who refuses is there: the node is not said to be down", () => {
     "node2 is down, is cut off, or drops what comes to its Pods",
   ]);
 });
+
+test("a policy is named for all that it forbids, whether or not a Pod reaches itself", () => {
+  const servers = [1, 2, 3, 4];
+  const nodeOf = (number: number): string => `node${(number % 2) + 1}`;
+  const all = (selfPasses: boolean): Cell[] =>
+    (["tcp", "udp"] as const).flatMap((protocol) =>
+      servers.flatMap((from) =>
+        servers.flatMap((to) => {
+          const ways: readonly Way[] = from === to ? ["self"] : ["pod", "name"];
+          const fails = protocol === "udp" && !(selfPasses && from === to);
+          const policy = protocol === "udp" ? "no-udp" : null;
+          const ends = {
+            from: `server${from}`,
+            fromNode: nodeOf(from),
+            to: `server${to}`,
+            toNode: nodeOf(to),
+          };
+          return ways.map((way) => cell({ ...ends, way, protocol, policy }, fails ? "nothing" : null));
+        }),
+      ),
+    );
+  for (const selfPasses of [true, false]) {
+    const says = report(all(selfPasses)).problems.map((problem) => problem.says);
+    expect(says).toHaveLength(1);
+    expect(says[0]).toStartWith("NetworkPolicy no-udp forbids it: no UDP passes");
+  }
+});

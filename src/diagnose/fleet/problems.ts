@@ -1,6 +1,6 @@
 import type { Problem, ProblemCode, Where } from "../result.ts";
 import { listText, plural } from "../words.ts";
-import { type Cell, kindOf } from "./cell.ts";
+import { type Cell, isHeldTo, kindOf } from "./cell.ts";
 import { type Condition, type Group, groupFailures } from "./group.ts";
 import type { Fleet, Member } from "./members.ts";
 import { OUTSIDE } from "./plan.ts";
@@ -31,7 +31,7 @@ function withPolicy(group: Group, cells: readonly Cell[]): Group {
   const policy = cells[group.cells[0]!]!.policy;
   if (policy === null || conditions === null || has(group, "policy")) return group;
   const isShared = group.cells.every((at) => cells[at]!.policy === policy);
-  const isEnforced = cells.every((cell) => cell.policy !== policy || cell.ok !== true);
+  const isEnforced = cells.every((cell) => cell.policy !== policy || cell.ok !== true || !isHeldTo(cell));
   if (!isShared || !isEnforced) return group;
   return { ...group, conditions: [{ what: "policy", name: policy }, ...conditions] };
 }
