@@ -249,3 +249,29 @@ test("a policy is named for all that it forbids, whether or not a Pod reaches it
     expect(says[0]).toStartWith("NetworkPolicy no-udp forbids it: no UDP passes");
   }
 });
+
+test("where two nodes alone could be measured they are named, not the network of all", () => {
+  const asked = (from: number, to: number, kind: Kind | null): Cell =>
+    cell(
+      {
+        from: `server${from}`,
+        fromNode: `node${from}`,
+        to: `server${to}`,
+        toNode: `node${to}`,
+        protocol: "udp",
+      },
+      kind,
+    );
+  const self = cell({ to: "server1", toNode: "node1", way: "self", protocol: "udp" });
+  const two = [
+    asked(1, 2, "nothing"),
+    asked(2, 1, "nothing"),
+    { ...asked(1, 2, "nothing"), way: "name" as const },
+    self,
+  ];
+  expect(report(two).problems.map(({ says }) => says)).toEqual([
+    "no UDP passes between node1 and node2; which of the two ways is dead an echo cannot tell",
+  ]);
+  const three = [...two, asked(1, 3, "nothing"), asked(3, 2, "nothing")];
+  expect(report(three).problems.map(({ says }) => says)).toEqual(["no UDP passes from one node to another"]);
+});

@@ -64,8 +64,19 @@ function sharpened(group: Group, cells: readonly Cell[]): Group {
   if (!has(group, "protocol") && alike.every((cell) => cell.protocol === protocol))
     more.push({ what: "protocol", name: protocol });
   if (!has(group, "way") && alike.every((cell) => cell.way === way)) more.push({ what: "way", name: way });
-  return { ...group, conditions: [...conditions, ...more] };
+  return { ...group, conditions: [...narrowed(conditions, alike), ...more] };
 }
+
+/** Two nodes are all that was seen where no third one could be measured: they are named, not the network of them all. */
+function narrowed(conditions: readonly Condition[], cells: readonly Cell[]): readonly Condition[] {
+  if (conditions.some(({ what }) => ENDS.includes(what))) return conditions;
+  const nodes = [...new Set(cells.flatMap(({ fromNode, toNode }) => [fromNode, toNode]))].sort();
+  const [name, other] = nodes;
+  if (nodes.length !== 2 || name == null || other == null) return conditions;
+  return conditions.map((each) => (each.what === "across" ? { what: "between", name, other } : each));
+}
+
+const ENDS: readonly Condition["what"][] = ["from", "to", "from_node", "to_node"];
 
 /** Verdicts of the cells, each cell's first, the most frequent first. */
 function countCodes(cells: readonly Cell[]): [ProblemCode, number][] {
