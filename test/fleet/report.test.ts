@@ -275,3 +275,13 @@ test("where two nodes alone could be measured they are named, not the network of
   const three = [...two, asked(1, 3, "nothing"), asked(3, 2, "nothing")];
   expect(report(three).problems.map(({ says }) => says)).toEqual(["no UDP passes from one node to another"]);
 });
+
+test("a verdict that came once came once", () => {
+  const refused = badResult("nothing", "udp");
+  const other = {
+    ...refused,
+    problems: refused.problems.map((each) => ({ ...each, code: "refused" as const })),
+  };
+  const cells = [cell({}, "nothing"), { ...cell({ way: "name" }, "nothing"), result: other }];
+  expect(text(cells)).toContain("(2 questions: timeout once and refused once)");
+});

@@ -93,7 +93,9 @@ export function verdictsText(cells: readonly Cell[]): string {
   const codes = countCodes(cells);
   const named = codes
     .slice(0, CODES_NAMED)
-    .map(([code, count]) => (codes.length === 1 ? code : `${code} ${count} times`));
+    .map(([code, count]) =>
+      codes.length === 1 ? code : `${code} ${count === 1 ? "once" : `${count} times`}`,
+    );
   return `${plural(cells.length, "question")}: ${listText([...named, ...(codes.length > CODES_NAMED ? ["others"] : [])])}`;
 }
 
