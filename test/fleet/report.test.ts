@@ -7,6 +7,7 @@ import { problemsOf } from "../../src/diagnose/fleet/problems.ts";
 import { jsonText, reportLines } from "../../src/diagnose/fleet/report.ts";
 import type { FleetReport } from "../../src/diagnose/fleet/result.ts";
 import { textOf, WIDTH } from "../../src/diagnose/layout.ts";
+import type { Problem } from "../../src/diagnose/result.ts";
 import { badResult } from "./fixtures.ts";
 import { FLEET_REPORT } from "./schema.ts";
 
@@ -198,29 +199,20 @@ function faultIn(xml: string): string | null {
   return open.length === 0 ? null : `<${open.at(-1)}> is not closed`;
 }
 
-test("who refuses is there: the node is not said to be down", () => {
-  const refused = { ...badResult("nothing", "tcp") };
-  const result = {
-    ...refused,
-    problems: refused.problems.map((each) => ({ ...each, code: "refused" as const })),
+test("who refuses or accepts is there: the node is not said to be down", () => {
+  const likely = (code: Problem["code"]): string[] => {
+    const failing = (part: Partial<Cell>): Cell => {
+      const bad = badResult("nothing", "tcp");
+      const problems = bad.problems.map((each) => ({ ...each, code }));
+      return cell({ ...part, result: { ...bad, problems } }, "nothing");
+    };
+    const others = [failing({}), failing({ from: "server3", fromNode: "node3", way: "name" })];
+    const well = cell({ to: "server3", toNode: "node3" });
+    return report([...others, well]).problems.map((problem) => problem.likely);
   };
-  const failing = (part: Partial<Cell>): Cell => ({ ...cell(part, "nothing"), result });
-  const cells = [
-    failing({}),
-    failing({ from: "server3", fromNode: "node3", way: "name" }),
-    cell({ to: "server3", toNode: "node3" }),
-  ];
-  expect(report(cells).problems.map(({ likely }) => likely)).toEqual([
-    "no server runs on node2, or a firewall there refuses",
-  ]);
-  const silent = [
-    cell({}, "nothing"),
-    cell({ from: "server3", fromNode: "node3", way: "name" }, "nothing"),
-    cells[2]!,
-  ];
-  expect(report(silent).problems.map(({ likely }) => likely)).toEqual([
-    "node2 is down, is cut off, or drops what comes to its Pods",
-  ]);
+  expect(likely("refused")).toEqual(["no server runs on node2, or a firewall there refuses"]);
+  expect(likely("silent")).toEqual(["what accepts on node2 does not serve: it is stopped, or far too busy"]);
+  expect(likely("timeout")).toEqual(["node2 is down, is cut off, or drops what comes to its Pods"]);
 });
 
 test("a policy is named for all that it forbids, whether or not a Pod reaches itself", () => {

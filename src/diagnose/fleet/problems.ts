@@ -128,11 +128,7 @@ function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet)
     return "this machine has no way to the nodes' addresses, or a firewall before them; --no-outside leaves it out";
   if (group.kind === "large") return problem?.likely ?? "a link with a smaller MTU, and nobody says so";
   const node = named(group, "to_node");
-  if (node !== null && !has(group, "from_node") && !has(group, "way"))
-    // Who refuses is there.
-    return problem?.code === "refused"
-      ? `no server runs on ${node}, or a firewall there refuses`
-      : `${node} is down, is cut off, or drops what comes to its Pods`;
+  if (node !== null && !has(group, "from_node") && !has(group, "way")) return ofNode(node, problem);
   if (has(group, "across"))
     return "the network between nodes (overlay, routes, security groups) does not carry it";
   if (has(group, "between")) return "a firewall, a route or a tunnel between these two nodes";
@@ -147,6 +143,18 @@ function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet)
       return "the network plugin's bridge does not let a Pod's packets come back to it (hairpin mode)";
   }
   return problem?.likely ?? "not known";
+}
+
+/** Who refuses is there, and so is who accepts. */
+function ofNode(node: string, problem: Problem | null): string {
+  switch (problem?.code) {
+    case "refused":
+      return `no server runs on ${node}, or a firewall there refuses`;
+    case "silent":
+      return `what accepts on ${node} does not serve: it is stopped, or far too busy`;
+    default:
+      return `${node} is down, is cut off, or drops what comes to its Pods`;
+  }
 }
 
 function isIn({ name, node }: Member, group: Group): boolean {
