@@ -43,6 +43,8 @@ describe("a policy", () => {
     expect(asked([block([])])).toBeNull();
     expect(asked([block(["10.244.2.0/24"])])).toBe("one");
     expect(asked([block([])], { ...PEER, address: "192.0.2.1" })).toBe("one");
+    // Not accused where it is not known: this machine, whose address the cluster may see as another one.
+    expect(asked([block([])], { labels: null, address: "", ports: {} })).toBeNull();
   });
 
   test("lets in by protocol and port: number, range, name of a container's port", () => {

@@ -7,6 +7,7 @@ import { problemsOf } from "../../src/diagnose/fleet/problems.ts";
 import { jsonText, reportLines } from "../../src/diagnose/fleet/report.ts";
 import type { FleetReport } from "../../src/diagnose/fleet/result.ts";
 import { textOf, WIDTH } from "../../src/diagnose/layout.ts";
+import type { Problem } from "../../src/diagnose/result.ts";
 import { badResult } from "./fixtures.ts";
 import { FLEET_REPORT } from "./schema.ts";
 
@@ -198,27 +199,81 @@ function faultIn(xml: string): string | null {
   return open.length === 0 ? null : `<${open.at(-1)}> is not closed`;
 }
 
-test("who refuses is there: the node is not said to be down", () => {
-  const refused = { ...badResult("nothing", "tcp") };
-  const result = {
+test("who refuses or accepts is there: the node is not said to be down", () => {
+  const likely = (code: Problem["code"]): string[] => {
+    const failing = (part: Partial<Cell>): Cell => {
+      const bad = badResult("nothing", "tcp");
+      const problems = bad.problems.map((each) => ({ ...each, code }));
+      return cell({ ...part, result: { ...bad, problems } }, "nothing");
+    };
+    const others = [failing({}), failing({ from: "server3", fromNode: "node3", way: "name" })];
+    const well = cell({ to: "server3", toNode: "node3" });
+    return report([...others, well]).problems.map((problem) => problem.likely);
+  };
+  expect(likely("refused")).toEqual(["no server runs on node2, or a firewall there refuses"]);
+  expect(likely("silent")).toEqual(["what accepts on node2 does not serve: it is stopped, or far too busy"]);
+  expect(likely("timeout")).toEqual(["node2 is down, is cut off, or drops what comes to its Pods"]);
+});
+
+test("a policy is named for all that it forbids, whether or not a Pod reaches itself", () => {
+  const servers = [1, 2, 3, 4];
+  const nodeOf = (number: number): string => `node${(number % 2) + 1}`;
+  const all = (selfPasses: boolean): Cell[] =>
+    (["tcp", "udp"] as const).flatMap((protocol) =>
+      servers.flatMap((from) =>
+        servers.flatMap((to) => {
+          const ways: readonly Way[] = from === to ? ["self"] : ["pod", "name"];
+          const fails = protocol === "udp" && !(selfPasses && from === to);
+          const policy = protocol === "udp" ? "no-udp" : null;
+          const ends = {
+            from: `server${from}`,
+            fromNode: nodeOf(from),
+            to: `server${to}`,
+            toNode: nodeOf(to),
+          };
+          return ways.map((way) => cell({ ...ends, way, protocol, policy }, fails ? "nothing" : null));
+        }),
+      ),
+    );
+  for (const selfPasses of [true, false]) {
+    const says = report(all(selfPasses)).problems.map((problem) => problem.says);
+    expect(says).toHaveLength(1);
+    expect(says[0]).toStartWith("NetworkPolicy no-udp forbids it: no UDP passes");
+  }
+});
+
+test("where two nodes alone could be measured they are named, not the network of all", () => {
+  const asked = (from: number, to: number, kind: Kind | null): Cell =>
+    cell(
+      {
+        from: `server${from}`,
+        fromNode: `node${from}`,
+        to: `server${to}`,
+        toNode: `node${to}`,
+        protocol: "udp",
+      },
+      kind,
+    );
+  const self = cell({ to: "server1", toNode: "node1", way: "self", protocol: "udp" });
+  const two = [
+    asked(1, 2, "nothing"),
+    asked(2, 1, "nothing"),
+    { ...asked(1, 2, "nothing"), way: "name" as const },
+    self,
+  ];
+  expect(report(two).problems.map(({ says }) => says)).toEqual([
+    "no UDP passes between node1 and node2; which of the two ways is dead an echo cannot tell",
+  ]);
+  const three = [...two, asked(1, 3, "nothing"), asked(3, 2, "nothing")];
+  expect(report(three).problems.map(({ says }) => says)).toEqual(["no UDP passes from one node to another"]);
+});
+
+test("a verdict that came once came once", () => {
+  const refused = badResult("nothing", "udp");
+  const other = {
     ...refused,
     problems: refused.problems.map((each) => ({ ...each, code: "refused" as const })),
   };
-  const failing = (part: Partial<Cell>): Cell => ({ ...cell(part, "nothing"), result });
-  const cells = [
-    failing({}),
-    failing({ from: "server3", fromNode: "node3", way: "name" }),
-    cell({ to: "server3", toNode: "node3" }),
-  ];
-  expect(report(cells).problems.map(({ likely }) => likely)).toEqual([
-    "no server runs on node2, or a firewall there refuses",
-  ]);
-  const silent = [
-    cell({}, "nothing"),
-    cell({ from: "server3", fromNode: "node3", way: "name" }, "nothing"),
-    cells[2]!,
-  ];
-  expect(report(silent).problems.map(({ likely }) => likely)).toEqual([
-    "node2 is down, is cut off, or drops what comes to its Pods",
-  ]);
+  const cells = [cell({}, "nothing"), { ...cell({ way: "name" }, "nothing"), result: other }];
+  expect(text(cells)).toContain("(2 questions: timeout once and refused once)");
 });

@@ -425,6 +425,14 @@ describe("nobody to ask is one line on stderr and exit code 1", () => {
     );
   });
 
+  test("what kubectl logs while it tries is no answer", async () => {
+    const log = `E1126 06:20:00.0 1 memcache.go:265] "Unhandled Error" err="no route to host"`;
+    kubectl.get("pods", `echo '${log}' >&2; exec sleep 1000`);
+    expect(await complaint()).toBe("echo-server: kubectl cannot ask the cluster: no answer in time");
+    kubectl.get("pods", `echo '${log}' >&2; exit 1`);
+    expect(await complaint()).toEndWith('the cluster: "Unhandled Error" err="no route to host"');
+  });
+
   test("a cluster that does not answer", async () => {
     kubectl.get("pods", "exec sleep 1000");
     expect(await complaint()).toBe("echo-server: kubectl cannot ask the cluster: no answer in time");

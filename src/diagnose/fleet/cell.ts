@@ -23,6 +23,11 @@ export interface Cell {
   readonly result: CheckResult | null;
 }
 
+/** Whether its NetworkPolicy can be held to: many plugins let a Pod reach itself, whatever is forbidden. */
+export function isHeldTo({ way }: Cell): boolean {
+  return way !== "self";
+}
+
 /** How bad it is: no echo at all, none that is large, or not every one. */
 export type Kind = "nothing" | "large" | "some";
 

@@ -1,4 +1,4 @@
-import { type Cell, type Kind, kindOf, type Way } from "./cell.ts";
+import { type Cell, isHeldTo, type Kind, kindOf, type Way } from "./cell.ts";
 
 /** What failing cells may have in common. */
 export type Condition =
@@ -117,7 +117,7 @@ function worstOf(cells: readonly Cell[], members: readonly number[]): Kind {
 function conditionsOf(cell: Cell): Condition[] {
   const { from, fromNode, to, toNode, way, protocol, policy } = cell;
   const conditions: Condition[] = [];
-  if (policy !== null) conditions.push({ what: "policy", name: policy });
+  if (policy !== null && isHeldTo(cell)) conditions.push({ what: "policy", name: policy });
   if (toNode !== null) conditions.push({ what: "to_node", name: toNode });
   if (fromNode !== null) conditions.push({ what: "from_node", name: fromNode });
   conditions.push({ what: "protocol", name: protocol }, { what: "way", name: way });

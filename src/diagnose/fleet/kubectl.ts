@@ -116,18 +116,22 @@ function shellWord(word: string): string {
 const COMPLAINS =
   /^(?:error: |error from server|unable to connect to the server|the connection to the server)/i;
 
+/** How its libraries log: `E1126 05:00:00.0 1 memcache.go:265] ...`. */
+const LOGGED = /^[EWIF]\d{4} .*?\] /;
+
 /**
- * The line of what kubectl said that tells why: the last that says so, or else the last that is no warning and no echo of
- * an exit code.
+ * The line of what kubectl said that tells why: the last that says so, or else the last that is no warning, no log and no
+ * echo of an exit code.
  */
 export function complaintOf({ stderr, exitCode }: KubectlEnd): string {
   const lines = stderr
     .split("\n")
-    .map((line) => line.replace(/^[EWI]\d{4} .*?\] /, "").trim())
+    .map((line) => line.trim())
     .filter((line) => line !== "" && !/^(?:warning|command terminated|defaulted container)/i.test(line));
-  const said = lines.findLast((line) => COMPLAINS.test(line)) ?? lines.at(-1);
+  const own = lines.filter((line) => !LOGGED.test(line));
+  const said = own.findLast((line) => COMPLAINS.test(line)) ?? own.at(-1);
   const complaint = said?.replace(/^(?:error: |error from server(?: \(\w+\))?: )/i, "").replace(/\.$/, "");
   if (exitCode === null)
     return complaint === undefined ? "no answer in time" : `no answer in time: ${complaint}`;
-  return complaint ?? `exit code ${exitCode}`;
+  return complaint ?? lines.at(-1)?.replace(LOGGED, "") ?? `exit code ${exitCode}`;
 }

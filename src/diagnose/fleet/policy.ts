@@ -46,6 +46,7 @@ export interface LabelSelector {
 export interface PolicyPod {
   /** Null of what is no Pod of the namespace: a node, a machine outside. */
   readonly labels: Readonly<Record<string, string>> | null;
+  /** Empty where it is not known: a machine outside, as the cluster sees it. */
   readonly address: string;
   /** Of its container ports, by name. */
   readonly ports: Readonly<Record<string, number>>;
@@ -107,6 +108,7 @@ function isPeer({ podSelector, ipBlock }: PolicyPeer, { labels, address }: Polic
 }
 
 function isInBlock({ cidr, except = [] }: NonNullable<PolicyPeer["ipBlock"]>, text: string): boolean {
+  if (text === "") return true; // whose address is not known may be in it
   const address = parseAddress(text);
   const isIn = (block: string, inside: Address): boolean => {
     const parsed = parseCidr(block);

@@ -1,6 +1,6 @@
 import type { Problem, ProblemCode, Where } from "../result.ts";
 import { listText, plural } from "../words.ts";
-import { type Cell, kindOf } from "./cell.ts";
+import { type Cell, isHeldTo, kindOf } from "./cell.ts";
 import { type Condition, type Group, groupFailures } from "./group.ts";
 import type { Fleet, Member } from "./members.ts";
 import { OUTSIDE } from "./plan.ts";
@@ -31,7 +31,7 @@ function withPolicy(group: Group, cells: readonly Cell[]): Group {
   const policy = cells[group.cells[0]!]!.policy;
   if (policy === null || conditions === null || has(group, "policy")) return group;
   const isShared = group.cells.every((at) => cells[at]!.policy === policy);
-  const isEnforced = cells.every((cell) => cell.policy !== policy || cell.ok !== true);
+  const isEnforced = cells.every((cell) => cell.policy !== policy || cell.ok !== true || !isHeldTo(cell));
   if (!isShared || !isEnforced) return group;
   return { ...group, conditions: [{ what: "policy", name: policy }, ...conditions] };
 }
@@ -64,8 +64,19 @@ function sharpened(group: Group, cells: readonly Cell[]): Group {
   if (!has(group, "protocol") && alike.every((cell) => cell.protocol === protocol))
     more.push({ what: "protocol", name: protocol });
   if (!has(group, "way") && alike.every((cell) => cell.way === way)) more.push({ what: "way", name: way });
-  return { ...group, conditions: [...conditions, ...more] };
+  return { ...group, conditions: [...narrowed(conditions, alike), ...more] };
 }
+
+/** Two nodes are all that was seen where no third one could be measured: they are named, not the network of them all. */
+function narrowed(conditions: readonly Condition[], cells: readonly Cell[]): readonly Condition[] {
+  if (conditions.some(({ what }) => ENDS.includes(what))) return conditions;
+  const nodes = [...new Set(cells.flatMap(({ fromNode, toNode }) => [fromNode, toNode]))].sort();
+  const [name, other] = nodes;
+  if (nodes.length !== 2 || name == null || other == null) return conditions;
+  return conditions.map((each) => (each.what === "across" ? { what: "between", name, other } : each));
+}
+
+const ENDS: readonly Condition["what"][] = ["from", "to", "from_node", "to_node"];
 
 /** Verdicts of the cells, each cell's first, the most frequent first. */
 function countCodes(cells: readonly Cell[]): [ProblemCode, number][] {
@@ -82,7 +93,9 @@ export function verdictsText(cells: readonly Cell[]): string {
   const codes = countCodes(cells);
   const named = codes
     .slice(0, CODES_NAMED)
-    .map(([code, count]) => (codes.length === 1 ? code : `${code} ${count} times`));
+    .map(([code, count]) =>
+      codes.length === 1 ? code : `${code} ${count === 1 ? "once" : `${count} times`}`,
+    );
   return `${plural(cells.length, "question")}: ${listText([...named, ...(codes.length > CODES_NAMED ? ["others"] : [])])}`;
 }
 
@@ -115,11 +128,7 @@ function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet)
     return "this machine has no way to the nodes' addresses, or a firewall before them; --no-outside leaves it out";
   if (group.kind === "large") return problem?.likely ?? "a link with a smaller MTU, and nobody says so";
   const node = named(group, "to_node");
-  if (node !== null && !has(group, "from_node") && !has(group, "way"))
-    // Who refuses is there.
-    return problem?.code === "refused"
-      ? `no server runs on ${node}, or a firewall there refuses`
-      : `${node} is down, is cut off, or drops what comes to its Pods`;
+  if (node !== null && !has(group, "from_node") && !has(group, "way")) return ofNode(node, problem);
   if (has(group, "across"))
     return "the network between nodes (overlay, routes, security groups) does not carry it";
   if (has(group, "between")) return "a firewall, a route or a tunnel between these two nodes";
@@ -134,6 +143,18 @@ function likely(group: Group, cell: Cell, problem: Problem | null, fleet: Fleet)
       return "the network plugin's bridge does not let a Pod's packets come back to it (hairpin mode)";
   }
   return problem?.likely ?? "not known";
+}
+
+/** Who refuses is there, and so is who accepts. */
+function ofNode(node: string, problem: Problem | null): string {
+  switch (problem?.code) {
+    case "refused":
+      return `no server runs on ${node}, or a firewall there refuses`;
+    case "silent":
+      return `what accepts on ${node} does not serve: it is stopped, or far too busy`;
+    default:
+      return `${node} is down, is cut off, or drops what comes to its Pods`;
+  }
 }
 
 function isIn({ name, node }: Member, group: Group): boolean {
