@@ -15,7 +15,7 @@ export interface ClockReading {
 }
 
 /** A reading that may be off by more is no moment: the thread was taken off its core in between. */
-const OFF_BY_MS_MAX = 0.01;
+const OFF_BY_MS_MAX = 0.001;
 const TRIES = 4;
 
 /** Reads both clocks, the wall clock between two looks at the other one; the closest of some tries, where it must be. */
