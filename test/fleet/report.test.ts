@@ -277,3 +277,18 @@ test("a verdict that came once came once", () => {
   const cells = [cell({}, "nothing"), { ...cell({ way: "name" }, "nothing"), result: other }];
   expect(text(cells)).toContain("(2 questions: timeout once and refused once)");
 });
+
+test("a server that is stopped is one problem: by the Service it does not reach itself either", () => {
+  const servers = [1, 2, 3];
+  const cells = servers.flatMap((from) => {
+    const asker = { from: `server${from}`, fromNode: `node${from}` };
+    const others = servers.filter((to) => to !== from);
+    const direct = others.flatMap((to) =>
+      (["pod", "name"] as const).map((way) =>
+        cell({ ...asker, to: `server${to}`, toNode: `node${to}`, way }, to === 2 ? "nothing" : null),
+      ),
+    );
+    return [...direct, cell({ ...asker, to: "echo-server", toNode: null, way: "service" }, "some")];
+  });
+  expect(report(cells).problems.map((problem) => problem.cells.length)).toEqual([7]);
+});

@@ -94,8 +94,12 @@ const CHOOSING: readonly Way[] = ["service", "nodeport"];
  * The open cells that a rule explains: those that it covers, and those of a way that chooses members which fail in part,
  * since it sends some flows to a member whom the one who asks cannot reach for that very reason.
  */
-function explainedBy({ covers, kind }: Rule, cells: readonly Cell[], open: ReadonlySet<number>): number[] {
+function explainedBy(rule: Rule, cells: readonly Cell[], open: ReadonlySet<number>): number[] {
+  const { covers, kind } = rule;
   const cut = new Set(covers.map((at) => askerOf(cells[at]!)));
+  // A member that nobody reaches does not reach itself either, and it is not asked that where it has no Service of its own.
+  if (isFarEnd(rule))
+    for (const at of covers) cut.add(askerOf({ from: cells[at]!.to, protocol: cells[at]!.protocol }));
   return [...open].filter((at) => {
     if (covers.includes(at)) return true;
     const cell = cells[at]!;
@@ -104,7 +108,16 @@ function explainedBy({ covers, kind }: Rule, cells: readonly Cell[], open: Reado
   });
 }
 
-function askerOf({ from, protocol }: Cell): string {
+/** Whether it is the same whoever asks. */
+function isFarEnd({ conditions }: Rule): boolean {
+  const ends = conditions.map(({ what }) => what);
+  return (
+    ends.some((what) => what === "to" || what === "to_node") &&
+    ends.every((what) => !["from", "from_node", "between", "across", "within"].includes(what))
+  );
+}
+
+function askerOf({ from, protocol }: Pick<Cell, "from" | "protocol">): string {
   return `${from} ${protocol}`;
 }
 
