@@ -66,14 +66,18 @@ describe("times are the kernel's, however late this thread is:", () => {
 
   test("when the first byte came, and how long a message took", async () => {
     await using server = await startServer();
-    for (let visit = 0; visit < 3; visit++) {
+    const visit = async (number: number): Promise<number[]> => {
       await using session = await open(endpoint(`127.0.0.1:${server.tcpPort}`));
-      const echo = session.echo(message(visit), PATIENCE_MS);
+      const echo = session.echo(message(number), PATIENCE_MS);
       Bun.sleepSync(2 * SHORT_MS);
-      const { roundTripMs } = good(await echo);
-      expect(roundTripMs).toBeGreaterThan(0);
-      expect(roundTripMs).toBeLessThan(2 * SHORT_MS);
-      expect(session.firstByteMs).toBeLessThan(2 * SHORT_MS);
+      return [good(await echo).roundTripMs, session.firstByteMs!];
+    };
+    await visit(0); // the kernel may begin to stamp a little later than it is asked to
+    for (let number = 1; number < 4; number++) {
+      for (const ms of await visit(number)) {
+        expect(ms).toBeGreaterThan(0);
+        expect(ms).toBeLessThan(2 * SHORT_MS);
+      }
     }
   });
 });

@@ -2,6 +2,7 @@ import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts"
 import { EPOLL_CTL_MOD } from "../../sys/libc.ts";
 import { nextDeadlineMs } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
+import { Stamping } from "./stamping.ts";
 
 /**
  * The longest that the thread is blocked at once. Messages from other threads, and whatever else only Bun's own loop
@@ -26,6 +27,7 @@ export interface Watcher {
  */
 export class Reactor {
   readonly #epoll = new EpollSet();
+  readonly #stamping = new Stamping();
   readonly #watchers = new Map<number, Watcher>();
   #blockMs = 1;
   #isRunning = false;
@@ -61,6 +63,7 @@ export class Reactor {
       this.remove(fd);
       watcher.lost(failure);
     }
+    this.#stamping.close();
     this.#epoll.close();
   }
 
