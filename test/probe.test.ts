@@ -53,6 +53,7 @@ describe("a server that nobody uses", () => {
 
   test("keeps its descriptors, and leaves no connection behind that waits for its end", async () => {
     await using server = await startServer(["--udp-port", "off"]);
+    const others = connections(server.tcpPort); // of whoever had that port before
     const descriptors = async () => (await server.metrics()).get("process_open_fds");
     await probed(server, 2);
     const before = await descriptors();
@@ -60,18 +61,19 @@ describe("a server that nobody uses", () => {
     await until("the descriptors of before", async () => (await descriptors()) <= before);
     // A TIME_WAIT would stay for a minute, and so fail this; the latest probe may still be on its way.
     await until("none but listeners", () =>
-      connectionStates(server.tcpPort).every((state) => state === "0A"),
+      [...connections(server.tcpPort)].every(([ends, state]) => state === "0A" || others.has(ends)),
     );
   });
 });
 
-/** States, as /proc tells them, of the host's TCP sockets that have this port at either end. */
-function connectionStates(port: number): string[] {
+/** The host's TCP sockets that have this port at either end: their ends, and their states as /proc tells them. */
+function connections(port: number): Map<string, string> {
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
-  return ["tcp", "tcp6"]
+  const rows = ["tcp", "tcp6"]
     .flatMap((name) => readFileSync(`/proc/net/${name}`, "utf8").split("\n"))
     .filter((line) => line.includes(end))
-    .map((line) => line.trim().split(/\s+/)[3]!);
+    .map((line) => line.trim().split(/\s+/));
+  return new Map(rows.map(([, local, remote, state]) => [`${local} ${remote}`, state!]));
 }
 
 describe("at a limit", () => {

@@ -87,6 +87,7 @@ function stepOf(ms: number): number {
 }
 
 function middleOf(step: number): number {
+  if (step === 0) return SHORTEST_MS; // all that is shorter is there as well
   const exponent = SHORTEST_EXPONENT + Math.floor(step / STEPS);
   return 2 ** exponent * (1 + ((step % STEPS) + 0.5) / STEPS);
 }

@@ -33,6 +33,10 @@ describe("round trips", () => {
     expect(tripsOf([-1]).quantiles()).toEqual({ min: 0, p50: 0, p99: 0, max: 0 });
   });
 
+  test("shorter than can be told apart are told as the shortest", () => {
+    expect(tripsOf([0, 0, 0.001]).quantile(0.5)).toBe(2 ** -14);
+  });
+
   test("any quantile is within 1/256 of the exact one; the ends are exact", () => {
     fc.assert(
       fc.property(times, share, (all, part) => {

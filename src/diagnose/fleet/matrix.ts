@@ -23,6 +23,7 @@ const HEAD_MAX = 12;
 /** A row begins with no more: names of Pods and nodes may be longer than a line. */
 const LABEL_MAX = 44;
 
+const CORNER = "from / to";
 const GAP = 2;
 const NONE = ".";
 const OPEN = "-";
@@ -94,7 +95,7 @@ function table(
   const head = columns.map((column) => (numbered ? numberOf.get(column)! : column));
   const body = rows.map((row) => row.map(cellText));
   const widths = head.map((text, at) => Math.max(text.length, ...body.map((row) => row[at]!.length)));
-  const first = Math.max(...labels.map((label) => label.length));
+  const first = Math.max(CORNER.length, ...labels.map((label) => label.length));
   const lines: MatrixLine[] = [
     { text: title, kind: "title" },
     ...(numbered ? legend(columns, askers) : []).map((text): MatrixLine => ({ text, kind: "head" })),
@@ -102,7 +103,7 @@ function table(
   const cuts = pieces(widths, WIDTH - first - GAP);
   for (const [from, to] of cuts) {
     const aligned = align([
-      ["  from / to", ...head.slice(from, to)],
+      [`  ${CORNER}`, ...head.slice(from, to)],
       ...labels.map((label, at) => [`  ${label}`, ...body[at]!.slice(from, to)]),
     ]);
     lines.push(
