@@ -1,11 +1,12 @@
 import { isatty } from "node:tty";
 import type { CheckQuestion } from "../diagnose/check/check.ts";
-import { type Family, familyOf, parseTarget, refuseOtherFamily } from "../diagnose/targets.ts";
+import { type Family, familyOf } from "../diagnose/targets.ts";
 import { UsageError } from "../errors.ts";
 import { parseAddress } from "../net/address.ts";
 import { refuseUnknownVariables } from "../options/environment.ts";
-import { duration, integer, ipAddress, oneOf, port, size, toggle } from "../options/kinds.ts";
+import { duration, integer, ipAddress, port, size, toggle } from "../options/kinds.ts";
 import { option, type Rows, type Table, type ValuesOf } from "../options/table.ts";
+import { ENGINE_ROW, targetsAsked, versionAsked, versionRows } from "./asking.ts";
 import { wantsColours } from "./colours.ts";
 import type { Command } from "./command.ts";
 
@@ -105,8 +106,7 @@ const ROWS = {
     defaultNote: "the system's choice",
     help: "port to ask from: one flow, to see again what it saw",
   }),
-  ipv4: option({ flag: "--ipv4", short: ["-4"], kind: toggle, default: "false", help: "IPv4 alone" }),
-  ipv6: option({ flag: "--ipv6", short: ["-6"], kind: toggle, default: "false", help: "IPv6 alone" }),
+  ...versionRows("IPv4 alone", "IPv6 alone"),
   addressesMax: option({
     flag: "--max-addresses",
     kind: integer(1, 1000),
@@ -119,12 +119,7 @@ const ROWS = {
     default: "0s",
     help: "try again until all is well, for so long",
   }),
-  engine: option({
-    flag: "--engine",
-    kind: oneOf("engine", "auto", "bun", "linux"),
-    default: "auto",
-    help: "how sockets are made: bun (its own, which tell less), linux (system calls), auto (linux where it works)",
-  }),
+  engine: ENGINE_ROW,
   json: option({ flag: "--json", kind: toggle, default: "false", help: "print JSON for scripts" }),
 } satisfies Rows;
 
@@ -148,11 +143,8 @@ export const check: Command<typeof ROWS, CheckTask> = {
 
   plan({ options, words, env }) {
     refuseUnknownVariables(env, CHECK_OPTIONS, "check");
-    if (words.length > TARGETS_MAX)
-      throw new UsageError(`${words.length} targets are not allowed; allowed: ${TARGETS_MAX} at most`);
-    const targets = words.map(parseTarget);
     const family = familyAsked(options);
-    refuseOtherFamily(targets, family);
+    const targets = targetsAsked(words, family, TARGETS_MAX);
     const { addressesMax, waitMs, engine, json } = options;
     return { targets, family, addressesMax, settings: settingsOf(options), waitMs, engine, json };
   },
@@ -177,10 +169,8 @@ export const check: Command<typeof ROWS, CheckTask> = {
 };
 
 /** @throws UsageError where two options ask for different versions */
-function familyAsked({ ipv4, ipv6, source }: CheckOptions): Family | null {
-  if (ipv4 && ipv6)
-    throw new UsageError("-4 and -6 together are not allowed; allowed: one of them, or none for both");
-  const asked = ipv4 ? 4 : ipv6 ? 6 : null;
+function familyAsked({ source, ...options }: CheckOptions): Family | null {
+  const asked = versionAsked(options);
   if (source === null) return asked;
   const family = familyOf(parseAddress(source)!); // its kind has checked it
   if (asked === null || asked === family) return family;

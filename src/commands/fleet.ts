@@ -1,9 +1,9 @@
 import { isatty } from "node:tty";
 import type { FleetQuestion } from "../diagnose/fleet/fleet.ts";
-import { UsageError } from "../errors.ts";
 import { refuseUnknownVariables } from "../options/environment.ts";
 import { text, toggle } from "../options/kinds.ts";
-import { option, type Rows, type Table, type ValuesOf } from "../options/table.ts";
+import { option, type Rows, type Table } from "../options/table.ts";
+import { versionAsked, versionRows } from "./asking.ts";
 import { wantsColours } from "./colours.ts";
 import type { Command } from "./command.ts";
 
@@ -56,8 +56,7 @@ const ROWS = {
     help: "the kubectl to use, by name or by path",
   }),
   mtu: option({ flag: "--mtu", kind: toggle, default: "false", help: "UDP: find what sizes pass, each way" }),
-  ipv4: option({ flag: "--ipv4", short: ["-4"], kind: toggle, default: "false", help: "ask by IPv4" }),
-  ipv6: option({ flag: "--ipv6", short: ["-6"], kind: toggle, default: "false", help: "ask by IPv6" }),
+  ...versionRows("ask by IPv4", "ask by IPv6"),
   noOutside: option({
     flag: "--no-outside",
     kind: toggle,
@@ -103,7 +102,7 @@ export const fleet: Command<typeof ROWS, FleetTask> = {
     return {
       kubectl: { program: kubectl, context },
       namespace,
-      family: familyAsked(options),
+      family: versionAsked(options, "the cluster's own"),
       mtu,
       outside: !noOutside,
       failedFrom,
@@ -131,12 +130,3 @@ export const fleet: Command<typeof ROWS, FleetTask> = {
     return { exitCode: report.ok ? 0 : 1, text };
   },
 };
-
-/** @throws UsageError where both are asked for: a matrix is of one version */
-function familyAsked({ ipv4, ipv6 }: ValuesOf<typeof ROWS>): FleetQuestion["family"] {
-  if (ipv4 && ipv6)
-    throw new UsageError(
-      "-4 and -6 together are not allowed; allowed: one of them, or none for the cluster's own",
-    );
-  return ipv4 ? 4 : ipv6 ? 6 : null;
-}

@@ -1,12 +1,12 @@
 import { isatty } from "node:tty";
-import { type Family, parseTarget, refuseOtherFamily } from "../diagnose/targets.ts";
 import type { Engine } from "../diagnose/thread.ts";
 import type { Size } from "../diagnose/watch/screen.ts";
 import type { WatchQuestion } from "../diagnose/watch/watch.ts";
 import { UsageError } from "../errors.ts";
 import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
-import { duration, oneOf, someOf, toggle } from "../options/kinds.ts";
+import { duration, someOf, toggle } from "../options/kinds.ts";
 import { option, type Rows, type Table, type ValuesOf } from "../options/table.ts";
+import { ENGINE_ROW, targetsAsked, versionAsked, versionRows } from "./asking.ts";
 import type { Command } from "./command.ts";
 
 const STDOUT = 1;
@@ -86,14 +86,8 @@ const ROWS = {
     defaultNote: "at the end alone",
     help: "print the summary so far each time",
   }),
-  ipv4: option({ flag: "--ipv4", short: ["-4"], kind: toggle, default: "false", help: "IPv4 alone" }),
-  ipv6: option({ flag: "--ipv6", short: ["-6"], kind: toggle, default: "false", help: "IPv6 alone" }),
-  engine: option({
-    flag: "--engine",
-    kind: oneOf("engine", "auto", "bun", "linux"),
-    default: "auto",
-    help: "how sockets are made: bun (its own, which tell less), linux (system calls), auto (linux where it works)",
-  }),
+  ...versionRows("IPv4 alone", "IPv6 alone"),
+  engine: ENGINE_ROW,
   json: option({ flag: "--json", kind: toggle, default: "false", help: "print one JSON object a line" }),
 } satisfies Rows;
 
@@ -121,11 +115,8 @@ export const watch: Command<typeof ROWS, WatchTask> = {
 
   plan({ options, words, env }) {
     refuseUnknownVariables(env, WATCH_OPTIONS, "watch");
-    if (words.length > TARGETS_MAX)
-      throw new UsageError(`${words.length} targets are not allowed; allowed: ${TARGETS_MAX} at most`);
-    const targets = words.map(parseTarget);
-    const family = familyAsked(options);
-    refuseOtherFamily(targets, family);
+    const family = versionAsked(options);
+    const targets = targetsAsked(words, family, TARGETS_MAX);
     const { intervalMs, timeoutMs, durationMs, maxOutageMs, summaryEveryMs, engine, json } = options;
     const probes = probesAsked(options, targets);
     const settings = { intervalMs, timeoutMs, durationMs, maxOutageMs, probes, summaryEveryMs };
@@ -139,13 +130,6 @@ export const watch: Command<typeof ROWS, WatchTask> = {
     return { exitCode: await runWatch(question, view) };
   },
 };
-
-/** @throws UsageError where both versions alone are asked for */
-function familyAsked({ ipv4, ipv6 }: WatchOptions): Family | null {
-  if (ipv4 && ipv6)
-    throw new UsageError("-4 and -6 together are not allowed; allowed: one of them, or none for both");
-  return ipv4 ? 4 : ipv6 ? 6 : null;
-}
 
 /** @throws UsageError where a target would have no probe at all */
 function probesAsked(
