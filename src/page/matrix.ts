@@ -14,22 +14,22 @@ const SIGNS: Readonly<Record<PairState, string>> = { up: "✓", down: "✗", unk
  * The mesh as people see it: in words, then as a matrix, rows from, columns to.
  * @param detailed whether a cell (`cellKey`) has its details with it: all of them where no script can bring them
  */
-export function meshSection(mesh: MeshResult, detailed: (key: string) => boolean = () => true): string {
+export function matrixHtml(mesh: MeshResult, detailed: (key: string) => boolean = () => true): string {
   const view = meshView(mesh);
-  return `<section id="mesh" aria-labelledby="mesh-title">
-<h2 id="mesh-title">Mesh ${badge(view)}</h2>
-<p role="status">${headline(view)}</p>
+  const heads = view.members.map((to) => head(to, "col", mesh)).join("");
+  return `<p role="status">${badge(view)} ${headline(view)}</p>
 ${findingList(meshFindings(view))}
 <div class="matrix" role="region" aria-label="Matrix" tabindex="0"><table>
-<caption>Rows ask, columns are asked; round trip (p50) and loss of the last minute. Open a cell for more.</caption>
-<thead><tr><th scope="col" class="corner">from <span aria-hidden="true">↓</span> to <span aria-hidden="true">→</span></th>${view.members.map((to) => head(to, "col", mesh)).join("")}</tr></thead>
-<tbody>${view.rows.map(({ from, cells }) => row(from, cells, mesh, detailed)).join("\n")}</tbody>
-</table></div>
+<caption>Rows ask, columns are asked: round trip (p50) and loss of the last minute. Open a cell for more.</caption>
+<thead><tr>${CORNER}${heads}</tr></thead>
+<tbody>
+${view.rows.map(({ from, cells }) => row(from, cells, mesh, detailed)).join("\n")}
+</tbody></table></div>
 <p class="legend">${LEGEND}</p>
-<p class="note">Seen by <b>${escapeHtml(mesh.self)}</b>, ${escapeHtml(timeText(mesh.at))}; asked every ${mesh.intervalMs / 1000} s.
-<a href="/mesh.json?scope=all">As JSON</a></p>
-</section>`;
+<p>Put together by <b>${escapeHtml(mesh.self)}</b> at ${escapeHtml(timeText(mesh.at))}; every ${mesh.intervalMs / 1000} s each asks.</p>`;
 }
+
+const CORNER = `<th scope="col" class="corner">from <span aria-hidden="true">↓</span> to <span aria-hidden="true">→</span></th>`;
 
 const LEGEND = `<span class="way up"><span aria-hidden="true">✓ </span>up</span>
 <span class="way down"><span aria-hidden="true">✗ </span>down: two probes in a row had no answer</span>
