@@ -29,6 +29,18 @@ ${view.rows.map(({ from, cells }) => row(from, cells, mesh, detailed)).join("\n"
 <p>Put together by <b>${escapeHtml(mesh.self)}</b> at ${escapeHtml(timeText(mesh.at))}; every ${mesh.intervalMs / 1000} s each asks.</p>`;
 }
 
+/** The id of a cell's popover. @param key as `cellKey` has it */
+export function popoverId(key: string): string {
+  return `pair-${key}`;
+}
+
+/** What the popover of this id holds; "" where its pair is no more. */
+export function detailsHtml(mesh: MeshResult, id: string): string {
+  const cells = meshView(mesh).rows.flatMap((row) => row.cells);
+  const cell = cells.find(({ from, to }) => popoverId(cellKey(from.name, to.name)) === id);
+  return cell === undefined ? "" : cellDetails(cell, mesh.at);
+}
+
 const CORNER = `<th scope="col" class="corner">from <span aria-hidden="true">↓</span> to <span aria-hidden="true">→</span></th>`;
 
 const LEGEND = `<span class="way up"><span aria-hidden="true">✓ </span>up</span>
@@ -87,7 +99,7 @@ function cellHtml(cell: MeshCell, { at }: MeshResult, detailed: (key: string) =>
   const start = `<td data-key="${escapeHtml(to.name)}"`;
   if (pairs.length === 0) return `${start}${EMPTY[cell.empty]}</td>`;
   const key = cellKey(from.name, to.name);
-  const id = `pair-${escapeHtml(key)}`;
+  const id = escapeHtml(popoverId(key));
   const title = escapeHtml(`${memberText(from)} → ${memberText(to)}`);
   const details = detailed(key) ? cellDetails(cell, at) : "";
   return `${start}><button type="button" popovertarget="${id}" title="${title}">${pairs.map(way).join("")}</button><div popover id="${id}">${details}</div></td>`;
