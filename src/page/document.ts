@@ -9,12 +9,13 @@ const REFRESH_S = 5;
  * The page, whole without a script. Everything else is asked for at this path's neighbours, so that it works behind a
  * prefix too (`kubectl proxy`).
  * @param host whom the client asked, unchecked
- * @param matrix HTML of the mesh's matrix; "" where there is none
+ * @param matrix HTML of the mesh, a section of its own; "" where there is none
  */
 export function renderPage(facts: PageFacts, host: string | null, matrix: string): string {
   const parts = sections(facts, host);
   const at = parts.findIndex(({ id }) => id === matrixBefore(facts));
-  const shown: Section[] = parts.toSpliced(at, 0, { id: MATRIX_ID, title: "Mesh", html: matrix });
+  const mesh = `<div id="${MATRIX_ID}">${matrix}</div>\n`;
+  const shown = parts.map(element).toSpliced(at, 0, mesh).join("");
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -25,7 +26,7 @@ export function renderPage(facts: PageFacts, host: string | null, matrix: string
 </head>
 <body>
 <main>
-${shown.map(element).join("")}</main>
+${shown}</main>
 <footer><p>For machines: <a href="metrics">metrics</a>, <a href="readyz">readyz</a>, <a href="livez">livez</a>,
 <a href="page.json">page.json</a>${facts.mesh ? `, <a href="mesh.json?scope=all">mesh.json</a>` : ""}.
 As of <time id="as-of" datetime="${escapeHtml(facts.at)}">${escapeHtml(facts.at)}</time>.</p></footer>
