@@ -9,13 +9,12 @@ const REFRESH_S = 5;
  * The page, whole without a script. Everything else is asked for at this path's neighbours, so that it works behind a
  * prefix too (`kubectl proxy`).
  * @param host whom the client asked, unchecked
- * @param matrix HTML of the mesh, a section of its own; "" where there is none
+ * @param matrix what `matrixHtml` makes of the mesh; "" where there is none
  */
 export function renderPage(facts: PageFacts, host: string | null, matrix: string): string {
   const parts = sections(facts, host);
   const at = parts.findIndex(({ id }) => id === matrixBefore(facts));
-  const mesh = `<div id="${MATRIX_ID}">${matrix}</div>\n`;
-  const shown = parts.map(element).toSpliced(at, 0, mesh).join("");
+  const shown = parts.toSpliced(at, 0, { id: MATRIX_ID, title: "Mesh", html: matrix }).map(element).join("");
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
