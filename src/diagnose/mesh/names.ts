@@ -22,12 +22,6 @@ export interface MissingMember {
 }
 
 /**
- * A Pod's or node's name as Kubernetes has them (RFC 1123), with the capitals and underscores that hosts' names may have.
- * What a peer says of itself stands in labels, JSON and HTML: nothing else is taken.
- */
-export const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
-
-/**
  * Names everybody: as the member's own prober has told, else by its name in DNS, else by its address. Who claims a name
  * that is another's (this member's own, or one that must be there) is told apart by its address, and so are all who claim
  * the same one: `server1@10.0.0.7`. No name that a member may tell of itself has an `@`.
