@@ -26,9 +26,9 @@ describe("a member is called", () => {
     expect(namesOf({ [two]: "pod-2" })).toMatchObject({ [two]: "pod-2", [three]: three });
   });
 
-  test("apart from others who claim the same name, whoever they are", () => {
+  test("apart from the one whose name it is, or who claimed it first", () => {
     expect(namesOf({ [two]: "pod-x", [three]: "pod-x" })).toMatchObject({
-      [two]: `pod-x@${two}`,
+      [two]: "pod-x",
       [three]: `pod-x@${three}`,
     });
     expect(namesOf({ [three]: SELF.name })).toMatchObject({
@@ -38,9 +38,12 @@ describe("a member is called", () => {
     expect(namesOf({ [two]: "pod-2", [three]: "server9.headless" })).toMatchObject({
       [three]: `server9.headless@${three}`,
     });
+    expect(namesOf({ [two]: "pod-2", [three]: "server2.headless" })).toMatchObject({
+      [three]: `server2.headless@${three}`,
+    });
     expect(namesOf({ [two]: three })).toMatchObject({
       [two]: `${three}@${two}`,
-      [three]: `${three}@${three}`,
+      [three]: three,
     });
   });
 

@@ -80,7 +80,12 @@ export function readToldRow(text: string): ToldRow | string {
   return {
     self,
     node: node !== null && OBJECT_NAME.test(node) ? node : null,
-    pairs: pairs.filter(({ from }) => from === self).map(({ from: _, ...rest }) => rest),
+    pairs: pairs.filter(({ from }) => from === self).map(toldPair),
     addresses: new Map(members.map(({ name, address }) => [name, address])),
   };
+}
+
+/** Whatever is not up has a reason here. */
+function toldPair({ from: _, up, why, ...rest }: z.infer<typeof pair>): ToldPair {
+  return { ...rest, up, why: up === true ? null : why || "it does not say why" };
 }
