@@ -49,7 +49,8 @@ function matchOf(
     const known = keyed.get(key);
     return known !== undefined && known.nodeName === node.nodeName ? known : null;
   }
-  const same = cursor !== null && cursor.nodeName === node.nodeName && keyOf(cursor) === null && !isOwn(cursor);
+  const same =
+    cursor !== null && cursor.nodeName === node.nodeName && keyOf(cursor) === null && !isOwn(cursor);
   return same ? cursor : null;
 }
 
