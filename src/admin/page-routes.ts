@@ -1,6 +1,7 @@
 import type { MeshResult } from "../diagnose/mesh/result.ts";
 import { noMatrix, renderPage } from "../page/document.ts";
 import type { PageFacts, SelfFacts } from "../page/facts.ts";
+import { hostName } from "../page/host.ts";
 import { matrixHtml } from "../page/matrix.ts";
 import { encodedOnce } from "./encoded-once.ts";
 import { type HttpAnswer, plain } from "./http-answer.ts";
@@ -61,6 +62,7 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
   const selfNow = paced(self, GATHER_INTERVAL_MS);
   const json = encodedOnce<object>((value) => JSON.stringify(value));
   const drawn = encodedOnce<MeshResult>((result) => matrixHtml(result));
+  const pages = new Pages();
   const matrix = async (): Promise<string> => {
     if (mesh === null) return "";
     const result = await mesh("all");
@@ -69,7 +71,7 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
   return {
     "/": async ({ host }) => {
       const [now, drawing] = await Promise.all([gather(), matrix()]);
-      return safe("text/html; charset=utf-8", renderPage(now, host, drawing));
+      return safe("text/html; charset=utf-8", pages.render(now, hostName(host), drawing));
     },
     "/page.json": async () => safe(JSON_TYPE, json.bytes(await gather())),
     [SELF_PATH]: async () => safe(JSON_TYPE, json.bytes(await selfNow())),
@@ -83,6 +85,25 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
       return result instanceof NoMesh ? plain(503, result.why) : safe(JSON_TYPE, json.bytes(result));
     },
   };
+}
+
+/** Hosts that the same page is kept for: most people ask by one or two. */
+const HOSTS_MAX = 8;
+
+/** The page as it was last, by the host that its links are for: many connections hold the same bytes. */
+class Pages {
+  #facts: PageFacts | null = null;
+  #drawing = "";
+  readonly #byHost = new Map<string | null, Uint8Array>();
+
+  render(facts: PageFacts, host: string | null, drawing: string): Uint8Array {
+    if (facts !== this.#facts || drawing !== this.#drawing) this.#byHost.clear();
+    this.#facts = facts;
+    this.#drawing = drawing;
+    const bytes = this.#byHost.get(host) ?? Buffer.from(renderPage(facts, host, drawing));
+    if (this.#byHost.size < HOSTS_MAX) this.#byHost.set(host, bytes);
+    return bytes;
+  }
 }
 
 function safe(contentType: string, body: string | Uint8Array): HttpAnswer {
