@@ -79,10 +79,10 @@ function kubectlCommands({ inCluster, pod, namespace, adminPorts }: Whereabouts)
   return [fleet, forward];
 }
 
-/** Words as a POSIX shell takes them; names come from outside. */
+/** Words as any shell takes them: names come from outside, and zsh takes an IPv6 address's brackets for a pattern. */
 export function shellLine(...words: string[]): string {
   const quoted = words.map((word) =>
-    /^[A-Za-z0-9._:/@%+=,[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`,
+    /^[A-Za-z0-9._:/@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`,
   );
   return quoted.join(" ");
 }
