@@ -29,8 +29,8 @@ export class History {
     const isNext = stepMs > 0 && stepMs <= STEP_MAX_MS;
     if (before !== null && stepMs > STEP_MAX_MS) this.#gap(atS - stepMs / 2000);
     const figures = new Map<Protocol, Record<Figure, number | null>>();
-    for (const now of facts.sessions) {
-      const then = isNext ? before?.sessions.find(({ protocol }) => protocol === now.protocol) : undefined;
+    const then = isNext && before !== null ? sessionsOf(before) : [];
+    for (const now of sessionsOf(facts)) {
       figures.set(now.protocol, figuresOf(now, then, stepMs));
     }
     this.#push({ atS, figures });
@@ -71,14 +71,24 @@ export class History {
   }
 }
 
-/** @param then the numbers before, `stepMs` ago; undefined where there are none to compare with */
+/** Of this server, and of the containers beside it: a Pod's two protocols may be served by one each. */
+function sessionsOf({ containers, sessions }: PageFacts): readonly SessionFacts[] {
+  return containers.length === 0 ? sessions : containers.flatMap((container) => container.sessions);
+}
+
+/**
+ * @param before what was told before, `stepMs` ago; without this protocol where there is nothing to compare with
+ * @returns no rates where a counter has gone back: that container has started anew
+ */
 function figuresOf(
   now: SessionFacts,
-  then: SessionFacts | undefined,
+  before: readonly SessionFacts[],
   stepMs: number,
 ): Record<Figure, number | null> {
+  const then = before.find(({ protocol }) => protocol === now.protocol);
+  const isAnew = then === undefined || then.opened > now.opened || then.receivedBytes > now.receivedBytes;
   const rate = (figure: Exclude<Figure, "active">): number | null =>
-    then === undefined ? null : (1000 * Math.max(0, now[figure] - then[figure])) / stepMs;
+    isAnew ? null : (1000 * (now[figure] - then[figure])) / stepMs;
   return {
     active: now.active,
     opened: rate("opened"),

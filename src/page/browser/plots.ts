@@ -107,12 +107,12 @@ function optionsOf({ figure, frame }: Drawn, protocols: readonly Protocol[]): uP
   return {
     width: Math.max(1, frame.clientWidth),
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: {
       x: { time: false, auto: false },
-      y: { range: (_plot, _least, most) => [0, (most || 1) * 1.1] },
+      y: { range: (_plot, _least, most) => [0, (most || (isBytes(figure) ? 1024 : 1)) * 1.1] },
     },
     axes: [
       {
@@ -125,6 +125,7 @@ function optionsOf({ figure, frame }: Drawn, protocols: readonly Protocol[]): uP
         ...axis,
         size: 56,
         space: 24,
+        ...(isBytes(figure) ? { incrs: POWERS_OF_TWO } : {}),
         values: (_plot, splits) => splits.map((value) => figureText(figure, value)),
       },
     ],
@@ -138,6 +139,13 @@ function optionsOf({ figure, frame }: Drawn, protocols: readonly Protocol[]): uP
       })),
     ],
   };
+}
+
+/** As bytes are written. */
+const POWERS_OF_TWO = Array.from({ length: 60 }, (_, power) => 2 ** power);
+
+function isBytes(figure: Figure): boolean {
+  return figure === "receivedBytes" || figure === "sentBytes";
 }
 
 const LINE_EVERY_S = 120;
