@@ -4,7 +4,12 @@ import type { SelfFacts } from "../page/facts.ts";
 
 /** What other servers of this program say, read strictly: they may be another version, or somebody else. */
 
-const NAME_LENGTH_MAX = 253;
+/** A Pod's, and the address that tells it from its like. */
+const NAME_LENGTH_MAX = 320;
+
+/** As many as a prober may keep (`--max-members`), and by name besides; pairs, as many as fit what is read of them. */
+const MEMBERS_MAX = 5100;
+
 const name = z.string().max(NAME_LENGTH_MAX);
 const number = z.number().nonnegative();
 const time = z.string().max(40);
@@ -42,14 +47,16 @@ const meshResult = z.object({
   at: time,
   self: name,
   intervalMs: number,
-  members: z.array(
-    z.object({
-      name,
-      node: name.nullable(),
-      address: z.string().max(64).nullable(),
-      row: z.boolean().nullable(),
-    }),
-  ),
+  members: z
+    .array(
+      z.object({
+        name,
+        node: name.nullable(),
+        address: z.string().max(64).nullable(),
+        row: z.boolean().nullable(),
+      }),
+    )
+    .max(MEMBERS_MAX),
   pairs: z.array(
     z.object({
       from: name,
