@@ -5,6 +5,7 @@ import { COMPONENTS, type KubernetesObject, nameOf, type Overlay, optionalOn, Re
 
 /** Fleets side by side, and one fleet in layers: whatever is stated where, it is one fleet in one namespace. */
 
+/** Of alerts, and of what is recorded for them. */
 const rules = z.object({ groups: z.array(z.object({ rules: z.array(z.object({ expr: z.string() })) })) });
 const dashboard = z.object({
   uid: z.string(),
@@ -22,7 +23,7 @@ function checkTexts(objects: readonly KubernetesObject[], namespace: string): vo
     if (object.kind === "PrometheusRule") {
       const expressions = check(rules, object).groups.flatMap((group) => group.rules.map(({ expr }) => expr));
       expect(expressions.length).toBeGreaterThan(5);
-      for (const expr of expressions) expect(expr).toContain(`{namespace="${namespace}",`);
+      for (const expr of expressions) expect(expr).toMatch(new RegExp(`[{]namespace="${namespace}"[,}]`));
     }
     if (object.metadata.name !== "echo-server-dashboard") continue;
     const { uid, title, templating } = dashboard.parse(JSON.parse(object.data!["echo-server.json"]!));
@@ -49,6 +50,24 @@ function layerings(component: string): Overlay[] {
   ];
 }
 
+/** By which names probers find members, and whom they miss. */
+function checkProberNames(objects: readonly KubernetesObject[], mesh: string, headless: string): void {
+  const probers = podsOf(objects).flatMap(({ spec }) =>
+    spec.containers.filter(({ name }) => name === "mesh"),
+  );
+  expect(probers.length).toBeGreaterThan(0);
+  for (const { env } of probers) {
+    const value = (name: string): unknown => env.find((each) => each.name === name);
+    expect(value("ECHO_MESH_NAME")).toEqual({ name: "ECHO_MESH_NAME", value: mesh });
+    expect(value("HEADLESS_NAME")).toEqual({ name: "HEADLESS_NAME", value: headless });
+    const members = ["server1", "server2", "server3"].map((name) => `${name}.$(HEADLESS_NAME)`).join(",");
+    expect(value("ECHO_MESH_MEMBERS")).toEqual({ name: "ECHO_MESH_MEMBERS", value: members });
+    // A variable is filled in with those that stand before it.
+    const at = (name: string): number => env.findIndex((each) => each.name === name);
+    expect(at("HEADLESS_NAME")).toBeLessThan(at("ECHO_MESH_MEMBERS"));
+  }
+}
+
 let renderer: Renderer;
 
 export function layerTests(): void {
@@ -62,6 +81,7 @@ export function layerTests(): void {
 
   namespaceTests();
   namesAndSettingsTests();
+  meshTests();
 }
 
 function namespaceTests(): void {
@@ -96,7 +116,7 @@ function namespaceTests(): void {
         for (const { owner, spec } of podsOf(objects)) {
           if (owner === "Pod/echo-client1") continue;
           const ports = spec.containers.flatMap((each) => each.ports.map((port) => port.containerPort));
-          expect(ports).toEqual([2345, 8080, 5678, 8081]);
+          expect(ports).toEqual([2345, 8080, 5678, 8081, ...(component === "mesh" ? [8082] : [])]);
         }
       }
     });
@@ -144,7 +164,7 @@ function namesAndSettingsTests(): void {
       { namePrefix: "a-", nameSuffix: "-b" },
     ]) {
       const renamed = (name: string): string => `${named.namePrefix ?? ""}${name}${named.nameSuffix ?? ""}`;
-      const path = { path: "overlays/dev", components: ["pool"] };
+      const path = { path: "overlays/dev", components: ["pool", "mesh"] };
       for (const overlay of [
         { path, ...named },
         {
@@ -163,6 +183,8 @@ function namesAndSettingsTests(): void {
         expect(members.map(({ spec }) => `${spec.hostname}.${spec.subdomain}`)).toEqual(
           ["server1", "server2", "server3"].map((name) => `${name}.${renamed("headless")}`),
         );
+        expect(services).toContain(renamed("mesh"));
+        checkProberNames(objects, renamed("mesh"), renamed("headless"));
       }
     }
   });
@@ -185,8 +207,17 @@ function namesAndSettingsTests(): void {
   });
 
   test("a setting that could do nothing does not render", async () => {
-    for (const setting of ["ECHO_ADMIN_PORT=9000", "IP_FAMILY_POLICY=PreferDualStack"]) {
-      const overlay = { path: "overlays/dev", settings: [setting] };
+    for (const setting of [
+      "ECHO_ADMIN_PORT=9000",
+      "IP_FAMILY_POLICY=PreferDualStack",
+      "ECHO_POD_ADMIN_PORTS=tcp:9000",
+      "ECHO_MESH_ADMIN_PORT=9000",
+      "ECHO_MESH_NAME=headless",
+      "ECHO_MESH_MEMBERS=server1.headless",
+      "ECHO_MESH_TCP_PORT=2345",
+      "ECHO_MESH_UDP_PORT=off",
+    ]) {
+      const overlay = { path: "overlays/dev", components: ["mesh"], settings: [setting] };
       await expect(renderer.objects(overlay)).rejects.toThrow(setting.split("=")[0]!);
     }
   });
@@ -202,5 +233,70 @@ function namesAndSettingsTests(): void {
     expect(await asked({ path, components: ["monitoring"], settings: ["FLEET_SERVERS=4"] })).toBe("4");
     expect(await asked({ path, components: ["monitoring", "every-node"] })).toBe("1");
     expect(await asked({ path, components: ["every-node", "monitoring"] })).toBe("1");
+  });
+}
+
+function meshTests(): void {
+  /** Who runs what, as `pool mesh echo-server:dev`. */
+  const images = (objects: readonly KubernetesObject[]): string[] =>
+    podsOf(objects).flatMap(({ owner, spec }) =>
+      spec.containers.map(({ name, image }) => `${owner.split("/")[1]} ${name} ${image}`),
+    );
+  const workloads = { pool: ["pool", "server1", "server2", "server3"], "every-node": ["every-node"] };
+
+  for (const other of ["pool", "every-node"] as const) {
+    test(`the mesh and ${other}, whichever comes first, in one layer or in two: a prober in every server's Pod`, async () => {
+      const path = "base";
+      const expected = await renderer.objects({ path, components: ["mesh", other] });
+      checkFleet(expected);
+      expect(podsOf(expected).map(({ owner }) => owner.split("/")[1])).toEqual(workloads[other]);
+      for (const overlay of [
+        { path, components: [other, "mesh"] },
+        { path: { path, components: ["mesh"] }, components: [other] },
+        { path: { path, components: [other] }, components: ["mesh"] },
+      ]) {
+        expect(await renderer.objects(overlay)).toEqual(expected);
+      }
+    });
+  }
+
+  test("without the mesh nothing of it is left in a Pod or on what makes it", async () => {
+    const objects = await renderer.objects({ path: "overlays/dev", components: ["pool"] });
+    for (const { kind, metadata } of objects.filter(({ kind }) => kind === "Deployment")) {
+      expect([kind, metadata.annotations]).toEqual(["Deployment", undefined]);
+    }
+    expect(podsOf(objects).flatMap(({ spec }) => spec.containers.map(({ name }) => name))).not.toContain(
+      "mesh",
+    );
+  });
+
+  test("what a layer has made of a prober stands, whatever a layer above brings in", async () => {
+    const below = { path: "base", components: ["mesh"], tag: "1.2.3" };
+    const objects = await renderer.objects({ path: below, components: ["pool"] });
+    for (const container of ["tcp", "udp", "mesh"]) {
+      expect(images(objects)).toContain(`server1 ${container} echo-server:1.2.3`);
+      expect(images(objects)).toContain(`pool ${container} echo-server:dev`);
+    }
+  });
+
+  test("a Pod that the prober cannot be put into does not render", async () => {
+    const folder = await renderer.written(
+      JSON.stringify({
+        resources: ["../../base"],
+        patches: [
+          {
+            target: { kind: "Deployment" },
+            patch: JSON.stringify([{ op: "remove", path: "/spec/template/spec/containers/1" }]),
+          },
+        ],
+      }),
+    );
+    const above = await renderer.written(
+      JSON.stringify({
+        resources: [`../${folder.split("/").at(-1)}`],
+        components: ["../../components/mesh"],
+      }),
+    );
+    await expect(renderer.built(above)).rejects.toThrow("containers/1");
   });
 }
