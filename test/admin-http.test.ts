@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { HttpServer, makeConnectionCounts } from "../src/admin/http-server.ts";
+import type { Endpoint } from "../src/net/endpoint.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
 import { cpuSeconds } from "./clients/machine.ts";
 import { untilMetric } from "./clients/metrics.ts";
@@ -258,6 +260,39 @@ describe("the cap of connections", () => {
     );
     expect(asking.filter(({ received }) => !received.endsWith("live\n"))).toEqual([]);
     disposeAll(burst);
+  });
+});
+
+describe("answers of bytes", () => {
+  const listening = { hosts: ["127.0.0.1"], port: 0, connectionsMax: 66, descriptorsMax: 10_000 };
+
+  test("go whole to who reads late, and to many at once without a copy for each", async () => {
+    const body = Buffer.alloc(8 << 20, "0123456789abcde\n"); // more than the kernel takes for one connection
+    const answer = { status: 200, headers: { "content-type": "text/plain" }, body };
+    const http = new HttpServer(listening, () => answer, makeConnectionCounts());
+    const [{ port }] = http.bound as [Endpoint];
+    const stalled = await Promise.all(
+      Array.from({ length: 64 }, () => RawHttp.connect(port, { stalled: true })),
+    );
+    try {
+      Bun.gc(true);
+      const before = process.memoryUsage.rss();
+      for (const client of stalled) client.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+      const whole = await fetch(`http://127.0.0.1:${port}/`); // asked after all of them
+      expect(Buffer.from(await whole.arrayBuffer()).equals(body)).toBe(true);
+      expect(process.memoryUsage.rss() - before).toBeLessThan(200 << 20); // a copy for each would be 512 MiB
+      const late = stalled[0]!.resume();
+      await until("all has come", () => late.received.length >= body.length);
+      expect(late.received.slice(late.received.indexOf("\r\n\r\n") + 4)).toBe(body.toString("latin1"));
+
+      using head = await RawHttp.connect(port);
+      expect(await head.send("HEAD / HTTP/1.0\r\n\r\n").toEnd()).toEndWith(
+        `content-length: ${body.length}\r\n\r\n`,
+      );
+    } finally {
+      disposeAll(stalled);
+      http.stop();
+    }
   });
 });
 

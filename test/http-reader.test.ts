@@ -61,6 +61,23 @@ describe("requests", () => {
   ];
   for (const [text, found] of good) test(JSON.stringify(text), () => expect(read(text)).toEqual(found));
 
+  test("the query, without fragment, and the host: of the target before that of the field, as they were written", () => {
+    const asked: [string, string, string | null][] = [
+      ["GET /a HTTP/1.0\r\n\r\n", "", null],
+      ["GET /a HTTP/1.0\r\nHost:\r\n\r\n", "", ""],
+      ["GET /a? HTTP/1.0\r\nHost: \t[::1]:80 \r\n\r\n", "", "[::1]:80"],
+      ["GET /a?b=1&c?d#e?f HTTP/1.0\r\nHost: <b>\"'\r\n\r\n", "b=1&c?d", "<b>\"'"],
+      ["GET /a#b?c HTTP/1.0\r\nHost: x\r\n\r\n", "", "x"],
+      ["GET http://y:1?b HTTP/1.0\r\nHost: x\r\n\r\n", "b", "y:1"],
+      ["GET http:///a?%3cb HTTP/1.0\r\nHost: x\r\n\r\n", "%3cb", ""],
+      ["OPTIONS * HTTP/1.0\r\nHost: x\r\n\r\n", "", "x"],
+    ];
+    for (const [text, query, host] of asked) {
+      const [found] = readAll([Buffer.from(text, "latin1")]);
+      expect([text, found]).toEqual([text, expect.objectContaining({ query, host })]);
+    }
+  });
+
   test("who waits to be asked for a body is answered at once, and nothing after it is read", () => {
     const asking = `PUT / HTTP/1.1\r\n${HOST}Expect: 100-Continue\r\nContent-Length: 5\r\n\r\n`;
     expect(read(`${asking}GET /smuggled HTTP/1.1\r\n${HOST}\r\n`)).toEqual(["PUT /!"]);

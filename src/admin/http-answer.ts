@@ -2,7 +2,8 @@
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Bytes are sent as they are and never copied: many connections may hold the same ones. */
+  readonly body: string | Uint8Array;
 }
 
 /** Headers of an answer in plain words, good for now only. */
@@ -31,7 +32,7 @@ export function plain(status: number, line: string, headers: HttpAnswer["headers
 }
 
 /**
- * An answer as it goes out (RFC 9112, 4).
+ * An answer as it goes out (RFC 9112, 4), in pieces.
  * @param headOnly leaves the body out, as HEAD asks for; its length is told all the same
  * @param close says that the connection ends with it
  */
@@ -39,13 +40,16 @@ export function encodeAnswer(
   { status, headers, body }: HttpAnswer,
   headOnly: boolean,
   close: boolean,
-): Uint8Array {
+): readonly Uint8Array[] {
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
   const fields = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? ""}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     `date: ${new Date().toUTCString()}`,
     `connection: ${close ? "close" : "keep-alive"}`, // what HTTP/1.0 has to be told
-    ...(status === 204 ? [] : [`content-length: ${Buffer.byteLength(body)}`]), // no body, no length (RFC 9110, 8.6)
+    ...(status === 204 ? [] : [`content-length: ${length}`]), // no body, no length (RFC 9110, 8.6)
   ];
-  return Buffer.from(`${fields.join("\r\n")}\r\n\r\n${headOnly ? "" : body}`);
+  const head = `${fields.join("\r\n")}\r\n\r\n`;
+  if (headOnly || length === 0) return [Buffer.from(head)];
+  return typeof body === "string" ? [Buffer.from(head + body)] : [Buffer.from(head), body];
 }

@@ -29,8 +29,8 @@ export class HttpConnection {
   readonly #answerer: Answerer;
   readonly #onClose: (reason: AdminClose) => void;
   readonly #reader = new RequestReader();
-  /** Bytes of an answer that the kernel has not taken. */
-  #unsent: Uint8Array | null = null;
+  /** Pieces of an answer that the kernel has not taken; null where it has all. */
+  #unsent: readonly Uint8Array[] | null = null;
   #answering = false;
   /** The answer on its way is the last: FIN follows. */
   #last = false;
@@ -139,11 +139,16 @@ export class HttpConnection {
     this.#write(encodeAnswer(answer, headOnly, close));
   }
 
-  /** A write takes all, a part, or -1 where the connection is gone and `closed` will tell. */
-  #write(bytes: Uint8Array): void {
-    const sent = Math.max(0, this.#socket.write(bytes));
-    this.#unsent = sent < bytes.length ? bytes.subarray(sent) : null;
-    if (this.#unsent !== null || !this.#last) return;
+  /** A write takes all of a piece, a part, or -1 where the connection is gone and `closed` will tell. */
+  #write(pieces: readonly Uint8Array[]): void {
+    this.#unsent = null;
+    for (const [at, bytes] of pieces.entries()) {
+      const sent = Math.max(0, this.#socket.write(bytes));
+      if (sent === bytes.length) continue;
+      this.#unsent = [bytes.subarray(sent), ...pieces.slice(at + 1)];
+      return;
+    }
+    if (!this.#last) return;
     // A close with bytes unread would reset the connection and could take the answer back: FIN first, and what still
     // comes is read until the client closes too.
     this.#socket.shutdown();

@@ -9,6 +9,10 @@ export interface HttpRequest {
   readonly method: string;
   /** Without query and fragment, as it was written: nothing is decoded or resolved. */
   readonly path: string;
+  /** What follows the first `?` of the target, without a fragment, as it was written; "" where nothing does. */
+  readonly query: string;
+  /** Whom the client means to ask: the target's host, else the Host field, both unchecked; null where it names none. */
+  readonly host: string | null;
   /** The connection ends with the answer: the client asks for it, or cannot do otherwise. */
   readonly close: boolean;
 }
@@ -20,7 +24,7 @@ export interface HttpFault {
   readonly why: string;
 }
 
-/** The longest request line with its end: a path here has ten bytes, a query is not looked at. */
+/** The longest request line with its end: a path here has ten bytes. */
 export const REQUEST_LINE_BYTES_MAX = 4096;
 /** All of a head, request line and empty lines included. */
 export const HEAD_BYTES_MAX = 8192;
@@ -41,7 +45,7 @@ interface Head {
   readonly target: string;
   /** HTTP/1.0: no Host, and the connection ends unless it is asked to stay. */
   readonly old: boolean;
-  hosts: number;
+  readonly hosts: string[];
   readonly lengths: string[];
   codings: number;
   readonly connection: string[];
@@ -138,12 +142,18 @@ export class RequestReader {
     if (typeof bodyBytes !== "number") return bodyBytes;
     const fault = hostFault(head) ?? expectationFault(head);
     if (fault !== null) return fault;
-    const path = pathOf(head.target);
-    if (path === null) return bad("the target is neither a path nor an http:// address");
+    const target = readTarget(head.target);
+    if (target === null) return bad("the target is neither a path nor an http:// address");
     // A client that waits to be asked for its body is answered at once instead. Whether the body follows all the
     // same cannot be known then, so nothing can be read after it (RFC 9110, 10.1.1).
     const unasked = bodyBytes > 0 && head.expectations.length > 0;
-    this.#request = { method: head.method, path, close: unasked || asksToClose(head) };
+    this.#request = {
+      method: head.method,
+      path: target.path,
+      query: target.query,
+      host: target.host ?? head.hosts[0] ?? null,
+      close: unasked || asksToClose(head),
+    };
     this.#bodyLeft = unasked ? 0 : bodyBytes;
     return null;
   }
@@ -176,7 +186,7 @@ function readRequestLine(line: string): Head | HttpFault {
     method,
     target,
     old: minor === "0",
-    hosts: 0,
+    hosts: [],
     lengths: [],
     codings: 0,
     connection: [],
@@ -193,7 +203,7 @@ function takeField(head: Head, line: string): HttpFault | null {
   const value = trimBlanks(raw);
   switch (name.toLowerCase()) {
     case "host":
-      head.hosts++;
+      head.hosts.push(value);
       break;
     case "content-length":
       head.lengths.push(value);
@@ -224,10 +234,10 @@ function bodyLength({ lengths, codings, old }: Head): number | HttpFault {
   return bytes > BODY_BYTES_MAX ? { status: 413, why: `a body has at most ${BODY_BYTES_MAX} bytes` } : bytes;
 }
 
-/** HTTP/1.1 names a host once (section 3.2); which one it is makes no difference here, odd ones included. */
+/** HTTP/1.1 names a host once (section 3.2); whichever it is, odd ones included, it is answered. */
 function hostFault({ hosts, old }: Head): HttpFault | null {
-  if (hosts > 1) return bad("more than one Host");
-  return hosts === 0 && !old ? bad("HTTP/1.1 without Host") : null;
+  if (hosts.length > 1) return bad("more than one Host");
+  return hosts.length === 0 && !old ? bad("HTTP/1.1 without Host") : null;
 }
 
 function expectationFault({ expectations }: Head): HttpFault | null {
@@ -240,13 +250,20 @@ function asksToClose({ connection, old }: Head): boolean {
   return connection.includes("close") || (old && !connection.includes("keep-alive"));
 }
 
-/** The path of a target in origin form, absolute form or `*` (section 3.2); null for anything else. */
-function pathOf(target: string): string | null {
-  if (target === "*") return target;
-  const afterHost = /^https?:\/\/[^/?#]*/i.exec(target)?.[0].length ?? 0;
-  const path = target.slice(afterHost).split(/[?#]/, 1)[0]!;
-  if (path === "" && afterHost > 0) return "/";
-  return path.startsWith("/") ? path : null;
+/** What a target in origin form, absolute form or `*` asks for (section 3.2); null for anything else. */
+function readTarget(target: string): Pick<HttpRequest, "path" | "query" | "host"> | null {
+  if (target === "*") return { path: target, query: "", host: null };
+  const [, host] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
+  const asked = host === undefined ? target : target.slice(target.indexOf("//") + 2 + host.length);
+  const [resource] = asked.split("#", 1);
+  const mark = resource!.indexOf("?");
+  const path = mark === -1 ? resource! : resource!.slice(0, mark);
+  if (!path.startsWith("/") && (path !== "" || host === undefined)) return null;
+  return {
+    path: path === "" ? "/" : path,
+    query: mark === -1 ? "" : resource!.slice(mark + 1),
+    host: host ?? null, // the target's counts before the field's (section 3.2.2)
+  };
 }
 
 /** Without blanks at both ends; `trim` would take more than the two that HTTP has. */

@@ -28,10 +28,7 @@ export const serve: Command<typeof SERVE_OPTIONS.rows, ServeOptions> = {
   },
 
   async run(options, { env, shutdown, onExit, onFault }) {
-    const [server, { openLog }] = await Promise.all([
-      import("../server/serve.ts"),
-      import("../server/log.ts"),
-    ]);
+    const [server, { openLog }] = await Promise.all([import("../server/serve.ts"), import("../log.ts")]);
     const { logger: log, linesLost: logLinesLost, flush } = await openLog(options);
     onExit(flush);
     if (!shutdown.aborted) await server.serve(options, { env, log, logLinesLost, shutdown, onFault });

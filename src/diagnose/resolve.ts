@@ -31,10 +31,18 @@ const NO_SUCH_NAME = new Set(["DNS_ENOTFOUND", "DNS_ENODATA", "DNS_ENONAME", "DN
  * The machine's own resolver (getaddrinfo), so that /etc/hosts and the search domains of a Pod count as they do for any
  * other program in it.
  */
-const systemLookup: Lookup = async (host, family) => {
+export const systemLookup: Lookup = async (host, family) => {
   const found = await Bun.dns.lookup(host, { family, backend: "getaddrinfo", socketType: "tcp" });
   return found.map(({ address }) => address);
 };
+
+interface ResolveOptions {
+  readonly lookup?: Lookup;
+  /** For each question. */
+  readonly timeoutMs?: number;
+  /** False: `otherFamily` is of no interest, and its question not asked. */
+  readonly askOther?: boolean;
+}
 
 /**
  * Resolves a name, once. Never throws: whatever the resolver does is a `Resolution`.
@@ -43,7 +51,7 @@ const systemLookup: Lookup = async (host, family) => {
 export async function resolveName(
   host: string,
   family: Family | null,
-  { lookup = systemLookup, timeoutMs = RESOLVE_MS }: { lookup?: Lookup; timeoutMs?: number } = {},
+  { lookup = systemLookup, timeoutMs = RESOLVE_MS, askOther = true }: ResolveOptions = {},
 ): Promise<Resolution> {
   const sinceMs = performance.now();
   const answer = await within(timeoutMs, lookup(host, family ?? 0));
@@ -53,7 +61,7 @@ export async function resolveName(
   if (answer instanceof Error && !NO_SUCH_NAME.has(word)) return { kind: "unknown", word, ms };
   const addresses = answer instanceof Error ? [] : addressesIn(answer, family);
   if (addresses.length > 0) return { kind: "found", addresses, ms };
-  return { kind: "none", otherFamily: await hasOther(host, family, lookup, timeoutMs), ms };
+  return { kind: "none", otherFamily: askOther && (await hasOther(host, family, lookup, timeoutMs)), ms };
 }
 
 /** Versions of which this machine has an address; loopback counts. None where that is not known. */

@@ -85,6 +85,7 @@ export interface ContainerFacts {
 }
 
 export interface FleetFacts {
+  /** The name in DNS; of a member without one, its Pod's, else its address. */
   readonly name: string;
   readonly node: string | null;
   readonly addresses: readonly string[];

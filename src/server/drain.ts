@@ -1,8 +1,8 @@
 import { FLUSH_MS } from "../engine/cut.ts";
 import type { Loop } from "../engine/loop.ts";
+import type { Logger } from "../log.ts";
 import { COUNTER, sumColumn, TCP_CLOSES, type TcpClose } from "../state/counters.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
-import type { Logger } from "./log.ts";
 
 const POLL_MS = 20;
 

@@ -3,6 +3,7 @@ import type { AdminFacts, Place } from "../admin/facts.ts";
 import type { LoopSettings, Loops } from "../engine/loop.ts";
 import type { SessionEvent } from "../engine/session-log.ts";
 import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
+import type { Logger } from "../log.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
 import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
@@ -11,7 +12,6 @@ import { openFileLimit } from "../sys/limits.ts";
 import { releaseStartupPages } from "../sys/startup-pages.ts";
 import { version } from "../version.ts";
 import { drain } from "./drain.ts";
-import type { Logger } from "./log.ts";
 import { PLACE_VARIABLES, SERVE_OPTIONS, type ServeOptions } from "./options.ts";
 import { loopSettings, workerCount } from "./settings.ts";
 

@@ -43,6 +43,12 @@ export class RawHttp implements Disposable {
     return this;
   }
 
+  /** Reads from now on, where it was stalled. */
+  resume(): this {
+    this.#socket.resume();
+    return this;
+  }
+
   halfClose(): this {
     this.#socket.shutdown();
     return this;

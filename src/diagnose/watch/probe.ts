@@ -2,7 +2,7 @@ import type { FlowKey } from "../../client/payload.ts";
 import type { Quantiles } from "../../client/round-trips.ts";
 import type { Sockets } from "../../client/sockets.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
-import type { Agenda } from "./agenda.ts";
+import type { Agenda } from "../agenda.ts";
 import type { Explanation } from "./explain.ts";
 import type { FlowState } from "./flow-state.ts";
 import type { Newcomers } from "./newcomers.ts";

@@ -1,6 +1,6 @@
 import type { Sockets } from "../../client/sockets.ts";
+import { Agenda } from "../agenda.ts";
 import type { Family, Target } from "../targets.ts";
-import { Agenda } from "./agenda.ts";
 import type { EventLine, SummaryLine } from "./line.ts";
 import { intervalOf, type WatchSettings } from "./settings.ts";
 import { type StatusRow, statusOf } from "./status.ts";

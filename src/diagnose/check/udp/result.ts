@@ -1,14 +1,12 @@
 import { formatAddress } from "../../../net/address.ts";
 import { hostOf } from "../../../net/endpoint.ts";
+import { hopsOf } from "../../hops.ts";
 import type { CheckResult } from "../../result.ts";
 import { knownOwn } from "../own-end.ts";
 import { serversSeen, translationOf } from "../servers.ts";
 import { unevenNote } from "../uneven.ts";
 import { notesOf, problemsOf } from "./judge.ts";
 import { isAnswered, totalsOf, type UdpSeen } from "./seen.ts";
-
-/** What systems begin a packet's TTL or hop limit with: Linux and macOS, Windows, routers. */
-const FIRST_TTLS = [64, 128, 255];
 
 /** What is told of an address that was asked by UDP. Pure. */
 export function resultOf(seen: UdpSeen): CheckResult {
@@ -52,9 +50,4 @@ export function resultOf(seen: UdpSeen): CheckResult {
 function hopsBackOf({ flows }: UdpSeen): CheckResult["hops"] {
   const hops = flows.flatMap(({ ttl }) => (ttl === null ? [] : [hopsOf(ttl)]));
   return hops.length === 0 ? null : { there: null, back: Math.min(...hops) };
-}
-
-/** Routers that a packet has passed at least, by the TTL or hop limit that it came with, 1 to 255. */
-function hopsOf(ttl: number): number {
-  return FIRST_TTLS.find((first) => first >= ttl)! - ttl;
 }

@@ -1,11 +1,16 @@
 import { isatty } from "node:tty";
 import pino, { type Logger } from "pino";
-import { LineOutput } from "../sys/output.ts";
-import type { ServeOptions } from "./options.ts";
+import { LineOutput } from "./sys/output.ts";
 
 export type { Logger } from "pino";
 
 const STDOUT = 1;
+
+/** How much is logged, and in what form. */
+export interface LogOptions {
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+  readonly logFormat: "auto" | "json" | "pretty";
+}
 
 /** The log, and what can be known of its reader. */
 export interface Log {
@@ -21,7 +26,7 @@ export interface Log {
  * nothing else to say there (what a person typed wrong goes to standard error). A reader that is behind costs
  * lines, and nothing else: one line then tells how many.
  */
-export async function openLog(options: Pick<ServeOptions, "logLevel" | "logFormat">): Promise<Log> {
+export async function openLog(options: LogOptions): Promise<Log> {
   const { logLevel: level, logFormat } = options;
   const output = new LineOutput(STDOUT);
   const pretty = logFormat === "pretty" || (logFormat === "auto" && isatty(STDOUT));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Stalls } from "../../src/diagnose/watch/stalls.ts";
+import { Stalls } from "../../src/diagnose/stalls.ts";
 
 describe("a clock that stands while the process does not run", () => {
   test("leaves out what the process was late by, and a timer's own coarseness not", () => {

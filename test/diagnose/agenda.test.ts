@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Agenda } from "../../src/diagnose/watch/agenda.ts";
+import { Agenda } from "../../src/diagnose/agenda.ts";
 import { until } from "../harness.ts";
 
 /** Holds the thread up, as a busy machine does. */

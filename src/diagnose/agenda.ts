@@ -1,5 +1,5 @@
-import { Deadline, timer } from "../../client/deadlines.ts";
-import { socketsRead } from "../../client/wake.ts";
+import { Deadline, timer } from "../client/deadlines.ts";
+import { socketsRead } from "../client/wake.ts";
 import { Stalls } from "./stalls.ts";
 
 interface Job {

@@ -1,0 +1,187 @@
+import { TimeBuckets } from "./buckets.ts";
+import { LastMinute, type MinuteFigures } from "./last-minute.ts";
+import type { MeshPair } from "./result.ts";
+import type { ProbeName, ProbeSeen } from "./seen.ts";
+import { isOwnFault, WHY_NOT_YET, whyDown, whyStale, whyUnmeasured } from "./why.ts";
+
+export type MeshProtocol = MeshPair["protocol"];
+
+/** The probes whose answers make a pair up: all of them. */
+const PROBES: Readonly<Record<MeshProtocol, readonly ProbeName[]>> = {
+  tcp: ["tcp-new", "tcp-held"],
+  udp: ["udp"],
+};
+
+/** Probes in a row without an answer that mean down. */
+const DOWN_AFTER = 2;
+
+/** Both clocks at one moment: the monotonic one, and the one on the wall (ms since 1970). */
+export interface Now {
+  readonly ms: number;
+  readonly wallMs: number;
+}
+
+/** How often and how patiently a peer is asked. */
+export interface Pace {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Since the pair was assigned. */
+export interface PairTotals {
+  sent: number;
+  lost: number;
+  duplicated: number;
+  reordered: number;
+  corrupted: number;
+}
+
+/** A pair that has changed: how long it was what it was before. */
+export interface PairChange {
+  readonly before: boolean | null;
+  readonly after: boolean | null;
+  readonly lastedMs: number;
+}
+
+/** One kind of probe: what its last answers say. */
+interface ProbeState {
+  up: boolean | null;
+  /** In a row, up to now. */
+  unanswered: number;
+  why: string | null;
+  /** When it was measured last; null where it never was. */
+  measured: Now | null;
+}
+
+/** One peer by one protocol. Pure: what came and what time it is are handed in. */
+export class Pair {
+  readonly protocol: MeshProtocol;
+  readonly totals: PairTotals = { sent: 0, lost: 0, duplicated: 0, reordered: 0, corrupted: 0 };
+  readonly rtt = new TimeBuckets();
+  /** TCP alone connects. */
+  readonly connect: TimeBuckets | null;
+  /** The last that was seen; null while none was. */
+  hops: number | null = null;
+  up: boolean | null = null;
+  /** Since when it is what it is, ms since 1970. */
+  sinceWallMs: number;
+  readonly #pace: Pace;
+  readonly #minute = new LastMinute();
+  readonly #probes: ReadonlyMap<ProbeName, ProbeState>;
+  /** Since when it is what it is, monotonic. */
+  #sinceMs: number;
+  /** What keeps this machine from measuring; null where nothing does. */
+  #hindrance: string | null = null;
+
+  constructor(protocol: MeshProtocol, pace: Pace, now: Now) {
+    this.protocol = protocol;
+    this.connect = protocol === "tcp" ? new TimeBuckets() : null;
+    this.#pace = pace;
+    this.#probes = new Map(PROBES[protocol].map((name) => [name, unmeasured()]));
+    this.#sinceMs = now.ms;
+    this.sinceWallMs = now.wallMs;
+  }
+
+  /** Books a probe of its protocol. @returns what it has changed; null where nothing */
+  take(seen: ProbeSeen, now: Now): PairChange | null {
+    const state = this.#probes.get(seen.probe);
+    if (state === undefined) return null;
+    this.#book(seen, now);
+    if (seen.fault !== null && isOwnFault(seen.fault)) {
+      this.#hindrance = whyUnmeasured(seen.fault);
+      return null;
+    }
+    this.#forgetStale(now.ms); // what was before a stall says nothing of now
+    this.#hindrance = null;
+    judge(state, seen, now, this.#pace.timeoutMs);
+    return this.#become(this.#judged(), now, seen.atMs);
+  }
+
+  /** Looks at the time: what was not measured for long is unknown. @returns what has changed; null where nothing */
+  settle(now: Now): PairChange | null {
+    const lastWallMs = this.#forgetStale(now.ms);
+    return lastWallMs === null ? null : this.#become(this.#judged(), now, lastWallMs);
+  }
+
+  figures(nowMs: number): MinuteFigures {
+    return this.#minute.figures(nowMs);
+  }
+
+  /** Null where it is up. */
+  why(nowMs: number): string | null {
+    if (this.up === true) return null;
+    if (this.up === null && this.#hindrance !== null) return this.#hindrance;
+    const whys = [...this.#probes.values()].flatMap((state) => {
+      if (state.up !== this.up) return [];
+      if (state.why !== null) return [state.why];
+      const { measured } = state;
+      return this.#isStale(state, nowMs) ? [whyStale(nowMs - measured!.ms)] : [];
+    });
+    return whys.length === 0 ? WHY_NOT_YET : [...new Set(whys)].join("; ");
+  }
+
+  #book(seen: ProbeSeen, now: Now): void {
+    const { rttMs, connectMs, hops } = seen;
+    this.totals.sent += seen.sent;
+    this.totals.lost += seen.lost;
+    this.totals.duplicated += seen.duplicated;
+    this.totals.reordered += seen.reordered;
+    this.totals.corrupted += seen.corrupted;
+    if (rttMs !== null) this.rtt.add(rttMs);
+    if (connectMs !== null) this.connect?.add(connectMs);
+    if (hops !== null) this.hops = hops;
+    this.#minute.add(seen, now.ms);
+  }
+
+  /** Down if one of its probes is, else unknown if one of them is. */
+  #judged(): boolean | null {
+    const states = [...this.#probes.values()].map(({ up }) => up);
+    if (states.includes(false)) return false;
+    return states.includes(null) ? null : true;
+  }
+
+  #become(after: boolean | null, now: Now, wallMs: number): PairChange | null {
+    const before = this.up;
+    this.up = after;
+    if (before === after) return null;
+    const lastedMs = now.ms - this.#sinceMs;
+    this.#sinceMs = now.ms;
+    this.sinceWallMs = wallMs;
+    return { before, after, lastedMs };
+  }
+
+  /**
+   * A probe is sent each interval and decided within the timeout. Three are missing: the one who asks did not run (it was
+   * stopped, or its machine was busy), or had nothing to ask with.
+   */
+  #isStale({ measured }: ProbeState, nowMs: number): boolean {
+    const { intervalMs, timeoutMs } = this.#pace;
+    return measured !== null && nowMs - measured.ms > 3 * intervalMs + 2 * timeoutMs;
+  }
+
+  /** @returns when the last of what is forgotten was measured, ms since 1970; null where nothing is */
+  #forgetStale(nowMs: number): number | null {
+    let lastWallMs: number | null = null;
+    for (const state of this.#probes.values()) {
+      if (!this.#isStale(state, nowMs) || (state.up === null && state.unanswered === 0)) continue;
+      lastWallMs = Math.max(lastWallMs ?? 0, state.measured!.wallMs);
+      Object.assign(state, { ...unmeasured(), measured: state.measured });
+    }
+    return lastWallMs;
+  }
+}
+
+function unmeasured(): ProbeState {
+  return { up: null, unanswered: 0, why: null, measured: null };
+}
+
+function judge(state: ProbeState, seen: ProbeSeen, now: Now, timeoutMs: number): void {
+  state.measured = now;
+  if (seen.fault === null) {
+    Object.assign(state, { up: true, unanswered: 0, why: null });
+    return;
+  }
+  state.unanswered++;
+  state.why = whyDown(seen, state.unanswered, timeoutMs);
+  if (state.unanswered >= DOWN_AFTER) state.up = false;
+}

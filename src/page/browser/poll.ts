@@ -1,0 +1,63 @@
+/** How often a path is asked: while somebody looks, and while nobody does. */
+const INTERVAL_MS = 2000;
+const HIDDEN_INTERVAL_MS = 10_000;
+
+/** No answer in that time is none: the server's own work for one is at most a second or two. */
+const PATIENCE_MS = 5000;
+
+export interface Polled<Value> {
+  readonly onValue: (value: Value) => void;
+  /** Told each time: nothing came, or nothing that can be used. @param why in words */
+  readonly onFailure: (why: string) => void;
+}
+
+/** Asks for JSON of this version, for ever, never for the same path twice at once. */
+export async function poll<Value extends { readonly version: number }>(
+  path: string,
+  version: Value["version"],
+  { onValue, onFailure }: Polled<Value>,
+): Promise<never> {
+  for (;;) {
+    const askedAt = performance.now();
+    const answer = await ask<Value>(path, version);
+    if (typeof answer === "string") onFailure(answer);
+    else onValue(answer);
+    await nextTurn(askedAt);
+  }
+}
+
+/** The value, or why there is none. */
+async function ask<Value extends { readonly version: number }>(
+  path: string,
+  version: number,
+): Promise<Value | string> {
+  try {
+    const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!response.ok) return (await response.text()).trim() || `status ${response.status}`;
+    const value = (await response.json()) as Value;
+    return value.version === version ? value : "it is another version than this page: load the page again";
+  } catch (error) {
+    return error instanceof DOMException && error.name === "TimeoutError" ? "no answer in 5 s" : "no answer";
+  }
+}
+
+/** Until the interval is over; at once where somebody begins to look after the shorter one. */
+async function nextTurn(askedAt: number): Promise<void> {
+  const restMs = (intervalMs: number): number => Math.max(0, askedAt + intervalMs - performance.now());
+  if (document.hidden) {
+    const seen = new AbortController();
+    await Promise.race([pause(restMs(HIDDEN_INTERVAL_MS)), shown(seen.signal)]);
+    seen.abort();
+  }
+  await pause(restMs(document.hidden ? 0 : INTERVAL_MS));
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function shown(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    document.addEventListener("visibilitychange", () => resolve(), { once: true, signal });
+  });
+}

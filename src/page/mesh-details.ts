@@ -1,0 +1,49 @@
+import type { MeshPair, MeshTimes } from "../diagnose/mesh/result.ts";
+import { escapeHtml } from "./html.ts";
+import { type MeshCell, stateOf } from "./mesh-view.ts";
+import { lossText, memberText, msText, spanText, timeText } from "./mesh-words.ts";
+
+/**
+ * All that is known of a cell: what its popover holds.
+ * @param at when the result was put together (ISO 8601)
+ */
+export function cellDetails({ from, to, pairs }: MeshCell, at: string): string {
+  const heads = pairs.map(({ protocol }) => `<th scope="col">${protocol.toUpperCase()}</th>`).join("");
+  const lines = FIELDS.map(([label, value]) => {
+    const cells = pairs.map((pair) => `<td>${value(pair, at)}</td>`).join("");
+    return `<tr><th scope="row">${label}</th>${cells}</tr>`;
+  });
+  const whys = pairs
+    .filter(({ why }) => why !== null)
+    .map(({ protocol, why }) => `<p class="why"><b>${protocol.toUpperCase()}</b> ${escapeHtml(why!)}</p>`);
+  return `<h3>${escapeHtml(memberText(from))} <span aria-hidden="true">→</span><span class="sr">to</span> ${escapeHtml(memberText(to))}</h3>
+${whys.join("")}<table><thead><tr><td></td>${heads}</tr></thead><tbody>${lines.join("")}</tbody></table>
+<p class="note">Figures are of the last minute.</p>`;
+}
+
+/** Label and text; what is not known is said so, and never 0. */
+const FIELDS: readonly (readonly [string, (pair: MeshPair, at: string) => string])[] = [
+  ["State", (pair) => `<span class="way ${stateOf(pair)}">${stateOf(pair)}</span>`],
+  ["Since", ({ since }, at) => (since === null ? NOT_KNOWN : sinceText(since, at))],
+  ["Round trip, p50", ({ rttMs }) => quantile(rttMs, "p50")],
+  ["Round trip, p99", ({ rttMs }) => quantile(rttMs, "p99")],
+  ["Connect, p50", ({ connectMs }) => quantile(connectMs, "p50")],
+  ["Connect, p99", ({ connectMs }) => quantile(connectMs, "p99")],
+  ["Routers between", ({ hops }) => (hops === null ? NOT_MEASURED : String(hops))],
+  ["Sent", ({ sent }) => String(sent)],
+  ["Lost", ({ lost, sent }) => (sent === 0 ? String(lost) : `${lost} (${escapeHtml(lossText(lost, sent))})`)],
+  ["Duplicated", ({ duplicated }) => String(duplicated)],
+  ["Reordered", ({ reordered }) => String(reordered)],
+  ["Corrupted", ({ corrupted }) => String(corrupted)],
+];
+
+const NOT_KNOWN = '<span class="note">not known</span>';
+const NOT_MEASURED = '<span class="note">not measured</span>';
+
+function quantile(times: MeshTimes | null, which: keyof MeshTimes): string {
+  return times === null ? NOT_MEASURED : escapeHtml(msText(times[which]));
+}
+
+function sinceText(since: string, at: string): string {
+  return `<time datetime="${escapeHtml(since)}">${escapeHtml(timeText(since))}</time>, ${spanText(since, at)}`;
+}

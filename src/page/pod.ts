@@ -1,0 +1,65 @@
+import type { ContainerFacts, PageFacts } from "./facts.ts";
+import { addressOf } from "./host.ts";
+import { byteCount, code, count, escapeHtml, list, paragraph, type Section, span, table } from "./html.ts";
+
+/** States as words: colour says nothing alone. */
+const STATES = { serving: "serving", not_ready: "not ready", draining: "draining" } as const;
+
+/** @param state null: it did not say */
+export function stateOf(state: PageFacts["state"] | null): string {
+  if (state === null) return `<span class="state unknown">did not say</span>`;
+  return `<span class="state ${state}">${STATES[state]}</span>`;
+}
+
+/** Who this is, and how it is. */
+export function summarySection({ name, node, state, stateText, uptimeMs }: PageFacts): Section {
+  const where = node === null ? "" : ` on ${code(node)}`;
+  const html = `<h1>${escapeHtml(name)} ${stateOf(state)}</h1>
+${paragraph(`Echo server${where}, up for ${span(uptimeMs)}: ${escapeHtml(stateText)}.`)}`;
+  return { id: "summary", title: "", html };
+}
+
+export function identitySection({ identity, addresses }: PageFacts): Section {
+  const listens = ([protocol, all]: readonly [string, readonly string[]]): [string, string][] =>
+    all.length === 0 ? [] : [[protocol, all.map(code).join(" ")]];
+  const rows: [string, string][] = [
+    ...identity.map(([label, value]): [string, string] => [label, escapeHtml(value)]),
+    ...listens(["Listens, TCP", addresses.tcp]),
+    ...listens(["Listens, UDP", addresses.udp]),
+  ];
+  return { id: "identity", title: "This server", html: list(rows) };
+}
+
+export function containersSection({ containers }: PageFacts, host: string | null): Section {
+  const columns = [
+    { head: "Container" },
+    { head: "State" },
+    { head: "Sessions now", numbers: true },
+    { head: "Received", numbers: true },
+    { head: "Page" },
+  ] as const;
+  const rows = containers.map((container) => {
+    const sum = (of: "active" | "receivedBytes"): number =>
+      container.sessions.reduce((total, numbers) => total + numbers[of], 0);
+    const numbers =
+      container.sessions.length === 0 ? ["-", "-"] : [count(sum("active")), byteCount(sum("receivedBytes"))];
+    return [escapeHtml(container.name), stateOf(container.state), ...numbers, linkTo(container, host)];
+  });
+  const html = rows.length === 0 ? "" : table("Containers of this Pod", columns, rows);
+  return { id: "containers", title: "Containers of this Pod", html };
+}
+
+function linkTo({ port, self }: ContainerFacts, host: string | null): string {
+  if (self) return `this one, port ${port}`;
+  const address = addressOf(host, port);
+  return address === null ? `port ${port}` : `<a href="${escapeHtml(address)}">port ${port}</a>`;
+}
+
+/** Each to be copied as it stands: the text of its `code`. */
+export function commandsSection({ commands }: PageFacts): Section {
+  const items = commands.map(
+    ({ text, about }) => `<li><p>${escapeHtml(about)}</p><div class="command">${code(text)}</div></li>\n`,
+  );
+  const html = items.length === 0 ? "" : `<ul class="commands">\n${items.join("")}</ul>\n`;
+  return { id: "commands", title: "Commands to copy", html };
+}

@@ -1,0 +1,32 @@
+import type { PageFacts } from "./facts.ts";
+import { fleetSection } from "./fleet.ts";
+import type { Section } from "./html.ts";
+import { commandsSection, containersSection, identitySection, summarySection } from "./pod.ts";
+import { clientsSection, loopsSection, refusalsSection, sessionsSection } from "./traffic.ts";
+
+/** The id of the element that the mesh stands in: `meshSection` makes its inner HTML, of `/mesh.json?scope=all`. */
+export const MATRIX_ID = "matrix";
+
+/**
+ * All parts but the matrix, in their order, always the same ones: those with nothing to show have no HTML.
+ * @param host by which the page was asked for (`location.host`, the Host field): links are made of it, and it may be
+ *   anything; null: there are no links to other ports
+ */
+export function sections(facts: PageFacts, host: string | null): Section[] {
+  return [
+    summarySection(facts),
+    containersSection(facts, host),
+    clientsSection(facts),
+    sessionsSection(facts),
+    refusalsSection(facts),
+    loopsSection(facts),
+    fleetSection(facts),
+    commandsSection(facts),
+    identitySection(facts),
+  ];
+}
+
+/** Before which part the matrix stands: of a prober, which has no sessions of its own, it is what one comes to see. */
+export function matrixBefore(facts: PageFacts): string {
+  return facts.sessions.length === 0 ? "containers" : "commands";
+}

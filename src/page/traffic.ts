@@ -1,0 +1,125 @@
+import type { ClientFacts, PageFacts, RefusalFacts } from "./facts.ts";
+import {
+  byteCount,
+  code,
+  count,
+  escapeHtml,
+  folded,
+  moment,
+  paragraph,
+  type Section,
+  span,
+  table,
+} from "./html.ts";
+
+/** Who asked last: strangers first, since the fleet's own members ask all the time where there is a mesh. */
+export function clientsSection({ clients, at }: PageFacts): Section {
+  const title = "Last clients";
+  if (clients === null) return { id: "clients", title, html: "" };
+  const others = clients.filter(({ member }) => member === null);
+  const members = clients.filter(({ member }) => member !== null);
+  const none = members.length === 0 ? "Nobody yet." : "Nobody yet but members of the fleet.";
+  const shown = others.length === 0 ? paragraph(none) : clientTable("Last clients", others, at);
+  const rest =
+    members.length === 0
+      ? ""
+      : folded(
+          "clients-members",
+          `${count(members.length)} of the fleet itself`,
+          clientTable("Last clients, members of the fleet", members, at),
+        );
+  return { id: "clients", title, html: shown + rest };
+}
+
+function clientTable(label: string, clients: readonly ClientFacts[], now: string): string {
+  const columns = [
+    { head: "Client" },
+    { head: "Protocol" },
+    { head: "Latest session began (UTC)" },
+    { head: "Open" },
+    { head: "Sessions", numbers: true },
+    { head: "Received", numbers: true },
+  ] as const;
+  const rows = clients.map(({ client, member, protocol, at, open, sessions, bytes }) => [
+    code(client) + (member === null ? "" : ` ${escapeHtml(member)}`),
+    protocol,
+    moment(at, now),
+    open ? "open" : "ended",
+    count(sessions),
+    byteCount(bytes),
+  ]);
+  return table(label, columns, rows);
+}
+
+/** One row for each protocol. */
+export function sessionsSection({ sessions, uptimeMs }: PageFacts): Section {
+  const columns = [
+    { head: "Protocol" },
+    { head: "Now", numbers: true },
+    { head: "Opened", numbers: true },
+    { head: "Refused", numbers: true },
+    { head: "Received", numbers: true },
+    { head: "Sent", numbers: true },
+  ] as const;
+  const rows = sessions.map(({ protocol, active, opened, refused, receivedBytes, sentBytes }) => [
+    protocol,
+    ...[active, opened, refused].map(count),
+    byteCount(receivedBytes),
+    byteCount(sentBytes),
+  ]);
+  const html = rows.length === 0 ? "" : table(`Sessions of the last ${span(uptimeMs)}`, columns, rows);
+  return { id: "sessions", title: "Sessions", html };
+}
+
+/** What happened, with what it means; what did not is folded. */
+export function refusalsSection({ refusals }: PageFacts): Section {
+  const title = "Refused and dropped";
+  if (refusals.length === 0) return { id: "refusals", title, html: "" };
+  const happened = refusals.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
+  const never = refusals.filter(({ count }) => count === 0);
+  const shown = happened.length === 0 ? paragraph("Nothing.") : refusalTable(title, happened);
+  const rest =
+    never.length === 0
+      ? ""
+      : folded(
+          "refusals-never",
+          `${count(never.length)} reasons that have not come up`,
+          refusalTable("Reasons that have not come up", never),
+        );
+  return { id: "refusals", title, html: shown + rest };
+}
+
+function refusalTable(label: string, refusals: readonly RefusalFacts[]): string {
+  const columns = [
+    { head: "Reason" },
+    { head: "What" },
+    { head: "Count", numbers: true },
+    { head: "What it means" },
+  ] as const;
+  const rows = refusals.map(({ protocol, what, reason, count: times, meaning }) => [
+    code(reason),
+    escapeHtml(`${protocol} ${what}`),
+    count(times),
+    escapeHtml(meaning),
+  ]);
+  return table(label, columns, rows);
+}
+
+export function loopsSection({ loops }: PageFacts): Section {
+  const columns = [
+    { head: "Loop", numbers: true },
+    { head: "Serves" },
+    { head: "Last turned" },
+    { head: "Lag", numbers: true },
+    { head: "Sessions now", numbers: true },
+  ] as const;
+  const rows = loops.map(({ loop, serves, heartbeatAgeMs, lagMs, sessions }) => [
+    count(loop),
+    escapeHtml(serves),
+    `${count(heartbeatAgeMs)} ms ago`,
+    `${lagMs.toFixed(1)} ms`,
+    count(sessions),
+  ]);
+  const html = rows.length === 0 ? "" : table("Event loops", columns, rows);
+  return { id: "loops", title: "Event loops", html };
+}
