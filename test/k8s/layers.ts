@@ -81,7 +81,6 @@ export function layerTests(): void {
 
   namespaceTests();
   namesAndSettingsTests();
-  meshTests();
 }
 
 function namespaceTests(): void {
@@ -233,70 +232,5 @@ function namesAndSettingsTests(): void {
     expect(await asked({ path, components: ["monitoring"], settings: ["FLEET_SERVERS=4"] })).toBe("4");
     expect(await asked({ path, components: ["monitoring", "every-node"] })).toBe("1");
     expect(await asked({ path, components: ["every-node", "monitoring"] })).toBe("1");
-  });
-}
-
-function meshTests(): void {
-  /** Who runs what, as `pool mesh echo-server:dev`. */
-  const images = (objects: readonly KubernetesObject[]): string[] =>
-    podsOf(objects).flatMap(({ owner, spec }) =>
-      spec.containers.map(({ name, image }) => `${owner.split("/")[1]} ${name} ${image}`),
-    );
-  const workloads = { pool: ["pool", "server1", "server2", "server3"], "every-node": ["every-node"] };
-
-  for (const other of ["pool", "every-node"] as const) {
-    test(`the mesh and ${other}, whichever comes first, in one layer or in two: a prober in every server's Pod`, async () => {
-      const path = "base";
-      const expected = await renderer.objects({ path, components: ["mesh", other] });
-      checkFleet(expected);
-      expect(podsOf(expected).map(({ owner }) => owner.split("/")[1])).toEqual(workloads[other]);
-      for (const overlay of [
-        { path, components: [other, "mesh"] },
-        { path: { path, components: ["mesh"] }, components: [other] },
-        { path: { path, components: [other] }, components: ["mesh"] },
-      ]) {
-        expect(await renderer.objects(overlay)).toEqual(expected);
-      }
-    });
-  }
-
-  test("without the mesh nothing of it is left in a Pod or on what makes it", async () => {
-    const objects = await renderer.objects({ path: "overlays/dev", components: ["pool"] });
-    for (const { kind, metadata } of objects.filter(({ kind }) => kind === "Deployment")) {
-      expect([kind, metadata.annotations]).toEqual(["Deployment", undefined]);
-    }
-    expect(podsOf(objects).flatMap(({ spec }) => spec.containers.map(({ name }) => name))).not.toContain(
-      "mesh",
-    );
-  });
-
-  test("what a layer has made of a prober stands, whatever a layer above brings in", async () => {
-    const below = { path: "base", components: ["mesh"], tag: "1.2.3" };
-    const objects = await renderer.objects({ path: below, components: ["pool"] });
-    for (const container of ["tcp", "udp", "mesh"]) {
-      expect(images(objects)).toContain(`server1 ${container} echo-server:1.2.3`);
-      expect(images(objects)).toContain(`pool ${container} echo-server:dev`);
-    }
-  });
-
-  test("a Pod that the prober cannot be put into does not render", async () => {
-    const folder = await renderer.written(
-      JSON.stringify({
-        resources: ["../../base"],
-        patches: [
-          {
-            target: { kind: "Deployment" },
-            patch: JSON.stringify([{ op: "remove", path: "/spec/template/spec/containers/1" }]),
-          },
-        ],
-      }),
-    );
-    const above = await renderer.written(
-      JSON.stringify({
-        resources: [`../${folder.split("/").at(-1)}`],
-        components: ["../../components/mesh"],
-      }),
-    );
-    await expect(renderer.built(above)).rejects.toThrow("containers/1");
   });
 }

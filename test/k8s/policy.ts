@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { checkProbers, isMesh } from "./probers.ts";
 import { type KubernetesObject, nameOf } from "./render.ts";
 
 /**
@@ -194,31 +195,6 @@ export function checkFleet(objects: readonly KubernetesObject[]): void {
   for (const object of objects) checkReferences(object, objects, pods);
   checkProbers(objects, pods);
 }
-
-/** With the mesh every server has a prober that is told to the page; without it none has. A server without one would be missed by nobody. */
-function checkProbers(objects: readonly KubernetesObject[], pods: readonly PodShape[]): void {
-  const wanted = objects.some(({ kind, metadata }) => kind === "Service" && isMesh(metadata.labels));
-  for (const { owner, spec } of pods.filter(
-    ({ labels }) => labels["app.kubernetes.io/name"] === "echo-server",
-  )) {
-    const has = spec.containers.some(({ name }) => name === "mesh");
-    if (has !== wanted) throw new Error(`${owner} has ${has ? "a" : "no"} prober`);
-    const told = wanted ? ",mesh:$(MESH_ADMIN_PORT)" : "";
-    for (const { name, env } of spec.containers.slice(0, 2)) {
-      const ports = env.find((each) => each.name === "ECHO_POD_ADMIN_PORTS");
-      if (
-        ports === undefined ||
-        !("value" in ports) ||
-        ports.value !== `tcp:$(TCP_ADMIN_PORT),udp:$(UDP_ADMIN_PORT)${told}`
-      ) {
-        throw new Error(`${owner}: ECHO_POD_ADMIN_PORTS of ${name} is ${JSON.stringify(ports)}`);
-      }
-    }
-  }
-}
-
-const isMesh = (labels: KubernetesObject["metadata"]["labels"]): boolean =>
-  labels?.["app.kubernetes.io/component"] === "mesh";
 
 /** The one namespace that all of them are in, the Namespace itself among them. @throws when there are more, or none */
 export function namespaceOf(objects: readonly KubernetesObject[]): string {
