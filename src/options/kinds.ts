@@ -1,4 +1,5 @@
 import { formatAddress, parseAddress, parseCidr } from "../net/address.ts";
+import { OBJECT_NAME } from "../net/name.ts";
 
 /** A kind of value: how its text is read, and how an error says what is allowed. */
 export interface Kind<T> {
@@ -103,6 +104,20 @@ export const port: Kind<number> = {
   placeholder: "port",
   allowed: "a port from 1 to 65535",
   parse: (text) => parsePort(text, 1),
+};
+
+/** One port that somebody has; `off` is null. */
+export const portOrOff: Kind<number | null> = {
+  placeholder: "port",
+  allowed: "a port from 1 to 65535, or off",
+  parse: (text) => (text === "off" ? null : parsePort(text, 1)),
+};
+
+/** A name of a Pod, a node or a host. */
+export const objectName: Kind<string> = {
+  placeholder: "name",
+  allowed: "1 to 253 letters, digits, dots, hyphens and underscores, letters or digits at both ends",
+  parse: (text) => (OBJECT_NAME.test(text) ? text : undefined),
 };
 
 /** Ports, separated by commas; `none` is the empty list. */
