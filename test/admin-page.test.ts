@@ -4,7 +4,7 @@ import type { PageFacts, SelfFacts } from "../src/page/facts.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
 import { freePort } from "./clients/neighbours.ts";
 import { TcpClient } from "./clients/tcp.ts";
-import { type EchoServer, startServer, until } from "./harness.ts";
+import { type EchoServer, ServerProcess, startServer, until } from "./harness.ts";
 import { FakeAdmin, hostile, selfOf } from "./page/pod.ts";
 
 /** The page of a running server, over HTTP: what it says, to whom, and whom it asks for that. */
@@ -276,6 +276,35 @@ describe("the mesh of this Pod's prober", () => {
       "No matrix now: the prober of this Pod: no connection",
     );
   });
+});
+
+test("a prober has the same page, with its matrix first; its Pod's server shows the matrix too", async () => {
+  const args = ["mesh", "--name", "localhost", "-4", "--admin-host", "127.0.0.1", "--admin-port", "0"];
+  await using prober = new ServerProcess([...args, "--pod-name", "server9-abc", "--log-format", "json"]);
+  const { admin } = await prober.waitForLog("ready");
+  const [at] = admin as [string];
+  const page = await fetch(`http://${at}/`);
+  expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+  const html = await page.text();
+  expect(html).toContain("<h1>server9-abc ");
+  expect(html.indexOf('id="matrix-section"')).toBeLessThan(html.indexOf('id="sessions-section"'));
+  expect(html).toContain('<section id="sessions-section" aria-labelledby="sessions-title" hidden>');
+  expect(html).toContain("1 member");
+  const facts = (await (await fetch(`http://${at}/page.json`)).json()) as PageFacts;
+  expect(facts).toMatchObject({
+    name: "server9-abc",
+    state: "serving",
+    mesh: true,
+    sessions: [],
+    clients: null,
+  });
+  expect((await fetch(`http://${at}/page.js`)).status).toBe(200);
+
+  await using pod = await startServer(["--pod-admin-ports", `mesh:${at.split(":")[1]}`]);
+  const { containers } = await factsOf(pod);
+  expect(containers).toMatchObject([{ name: "mesh", self: false, state: "serving", sessions: [] }]);
+  const matrix = (await (await pod.fetch("/mesh.json?scope=all")).json()) as { self: string };
+  expect(matrix.self).toBe("server9-abc");
 });
 
 test("nothing of the page is loaded before somebody asks for it", async () => {
