@@ -307,6 +307,37 @@ test("a prober has the same page, with its matrix first; its Pod's server shows 
   expect(matrix.self).toBe("server9-abc");
 });
 
+test("in a cluster the fleet is who the names have, and who the prober knows; each is asked at this one's admin port", async () => {
+  const port = freePort("0.0.0.0");
+  const known = ["127.0.0.4", "127.0.0.5", "127.0.0.1"].map((address) => ({
+    ...{ name: address, node: null, address, row: null },
+  }));
+  const row = {
+    ...{ version: 1, at: "2026-11-26T08:00:00.000Z", self: "x", intervalMs: 1000 },
+    ...{ members: [...known, { name: "gone", node: null, address: null, row: null }], pairs: [] },
+  };
+  using prober = new FakeAdmin({ "/mesh.json": () => Response.json(row) });
+  using member = new FakeAdmin(
+    { "/self.json": () => Response.json(selfOf("pool-<x>", { state: "draining" })) },
+    { hostname: "127.0.0.4", port },
+  );
+  const args = ["--admin-host", "127.0.0.1", "--admin-port", String(port)];
+  const env = { KUBERNETES_SERVICE_HOST: "10.96.0.1", ECHO_POD_NAME: "me" };
+  await using pod = await startServer([...args, "--pod-admin-ports", `mesh:${prober.port}`], { env });
+  const { fleet, commands } = await factsOf(pod);
+  expect(fleet).toEqual([
+    { name: "pool-<x>", node: "node-of-pool-<x>", addresses: ["127.0.0.4"], state: "draining", self: false },
+    { name: "127.0.0.5", node: null, addresses: ["127.0.0.5"], state: null, self: false },
+    { name: "me", node: null, addresses: ["127.0.0.1"], state: "serving", self: true },
+  ]);
+  expect(commands.map(({ text }) => text)).toContain(`kubectl port-forward pod/me ${prober.port}`);
+  const html = await (await pod.fetch("/")).text();
+  expect(html).toContain("pool-&#60;x&#62;");
+  expect(html).toContain("3 members: 1 serving, 1 draining, 1 did not say.");
+  for (let times = 0; times < 5; times++) await factsOf(pod);
+  expect(member.asked).toEqual(["/self.json"]); // once in five seconds, however many look
+});
+
 test("nothing of the page is loaded before somebody asks for it", async () => {
   const admin = fileURLToPath(new URL("../src/admin/admin.ts", import.meta.url));
   const script = `await import(${JSON.stringify(admin)}); console.log(Object.keys(require.cache).join("\\n"))`;
