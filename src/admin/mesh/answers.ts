@@ -49,7 +49,7 @@ export function proberAnswerer(says: ProberSays): Answerer {
       const result = Object.hasOwn(results, query) ? results[query] : undefined;
       if (result === undefined)
         return plain(400, `?${query} is not allowed; allowed: ?scope=all, or nothing`);
-      return { status: 200, headers: JSON_HEADERS, body: json.bytes(await result()) };
+      return { status: 200, headers: JSON_HEADERS, body: [json.bytes(await result())] };
     },
   });
 }
