@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import type { PagePath } from "../src/admin/page-paths.ts";
+import { pageRoutes } from "../src/admin/page-routes.ts";
 import type { PageFacts, SelfFacts } from "../src/page/facts.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
 import { freePort } from "./clients/neighbours.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, ServerProcess, startServer, until } from "./harness.ts";
+import { someFacts } from "./page/facts.ts";
+import { meshOf } from "./page/mesh.ts";
 import { FakeAdmin, hostile, selfOf } from "./page/pod.ts";
 
 /** The page of a running server, over HTTP: what it says, to whom, and whom it asks for that. */
@@ -276,6 +280,29 @@ describe("the mesh of this Pod's prober", () => {
       "No matrix now: the prober of this Pod: no connection",
     );
   });
+});
+
+test("what is large is one copy, by whatever host and by however many it is asked for", async () => {
+  const result = meshOf(30);
+  const routes = pageRoutes({
+    facts: async () => someFacts({ mesh: true }),
+    self: async () => selfOf("x"),
+    mesh: async () => result,
+  });
+  const asked = { method: "GET", path: "/", query: "", close: false };
+  const pieces = async (path: PagePath, host: string | null): Promise<readonly Uint8Array[]> => {
+    const { body } = await routes[path]({ ...asked, path, host });
+    if (typeof body === "string") throw new Error("a body of text is copied for each connection");
+    return body;
+  };
+  const [one, two] = await Promise.all([pieces("/", "a:1"), pieces("/", "b:1")]);
+  expect(one[1]).toBe(two[1]!);
+  expect(one[1]!.length).toBeGreaterThan(100_000);
+  for (const pages of [one, two]) expect(pages[0]!.length + pages[2]!.length).toBeLessThan(20_000);
+  for (const path of ["/mesh.json", "/page.json", "/page.js", "/page.css"] as const) {
+    const [first, second] = await Promise.all([pieces(path, null), pieces(path, "x")]);
+    expect(first[0]).toBe(second[0]!);
+  }
 });
 
 test("a prober has the same page, with its matrix first; its Pod's server shows the matrix too", async () => {
