@@ -34,7 +34,7 @@ export class Chromium implements AsyncDisposable {
   static async start(): Promise<Chromium> {
     const profile = await mkdtemp(join(tmpdir(), "echo-chromium-"));
     const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : []; // its sandbox is not to be had by root
-    const command = ["chromium", ...FLAGS, ...asRoot, `--user-data-dir=${profile}`, "about:blank"];
+    const command = [program(), ...FLAGS, ...asRoot, `--user-data-dir=${profile}`, "about:blank"];
     const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
     try {
       const devTools = await DevTools.connect(await addressIn(child.stderr));
@@ -66,6 +66,12 @@ export class Chromium implements AsyncDisposable {
     clearTimeout(late);
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+function program(): string {
+  const found = Bun.which("chromium") ?? Bun.which("google-chrome");
+  if (found === null) throw new Error("neither chromium nor google-chrome is here: scripts/test-deps.sh");
+  return found;
 }
 
 /** Where it says its DevTools are; what it says after that is read and forgotten. */
