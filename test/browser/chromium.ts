@@ -16,8 +16,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   "--force-color-profile=srgb",
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.test", // nothing but what is here
-  "--host-rules=MAP *.test 127.0.0.1", // a name that is no secure context
+  // Nothing but what is here; and a name that is no secure context.
+  "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 
 /** Time that it may take to start, and to end. */
