@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { CHECK_OPTIONS } from "../src/commands/check.ts";
 import { FLEET_OPTIONS } from "../src/commands/fleet.ts";
+import { MESH_OPTIONS } from "../src/commands/mesh.ts";
 import { WATCH_OPTIONS } from "../src/commands/watch.ts";
 import { flagTable } from "../src/options/describe.ts";
 import type { Table } from "../src/options/table.ts";
@@ -14,6 +15,7 @@ const TABLES: Readonly<Record<string, Table>> = {
   check: CHECK_OPTIONS,
   watch: WATCH_OPTIONS,
   fleet: FLEET_OPTIONS,
+  mesh: MESH_OPTIONS,
 };
 
 export const FLAGS_PAGE = fileURLToPath(new URL("../docs/flags.md", import.meta.url));

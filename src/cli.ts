@@ -3,6 +3,7 @@ import { check } from "./commands/check.ts";
 import type { Command } from "./commands/command.ts";
 import { fleet } from "./commands/fleet.ts";
 import { health } from "./commands/health.ts";
+import { mesh } from "./commands/mesh.ts";
 import { serve } from "./commands/serve.ts";
 import { watch } from "./commands/watch.ts";
 import { UsageError } from "./errors.ts";
@@ -17,7 +18,7 @@ export type Invocation =
   | { readonly command: null; readonly text: string };
 
 /** The commands, in the order of the help. */
-const COMMANDS: readonly Command[] = [serve, health, check, watch, fleet];
+const COMMANDS: readonly Command[] = [serve, health, check, watch, fleet, mesh];
 
 const ABOUT =
   "An exact, bounded, observable TCP and UDP echo server for Kubernetes networks, and its client that diagnoses.";

@@ -19,10 +19,10 @@ export class StartError extends Error {
   }
 }
 
-/** On one line, whatever the value holds. */
-export function printable(text: string): string {
+/** On one line, whatever the value holds, and no longer than so many characters. */
+export function printable(text: string, longest = 200): string {
   const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, " ");
-  return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
+  return plain.length > longest ? `${plain.slice(0, longest)}...` : plain;
 }
 
 /** That a result could not be written. @param code of the error of write(2): `ENOSPC` */

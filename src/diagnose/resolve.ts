@@ -64,6 +64,17 @@ export async function resolveName(
   return { kind: "none", otherFamily: askOther && (await hasOther(host, family, lookup, timeoutMs)), ms };
 }
 
+/** Why a name has no addresses, in words. @param family the only one that was asked for; null for both */
+export function resolutionText(
+  host: string,
+  answer: Exclude<Resolution, { kind: "found" }>,
+  family: Family | null,
+): string {
+  const version = family === null ? "" : `IPv${family} `;
+  if (answer.kind === "none") return `the resolver says that ${host} has no ${version}address`;
+  return `the resolver does not say what ${host} is${answer.word === "" ? " in time" : ` (${answer.word})`}`;
+}
+
 /** Versions of which this machine has an address; loopback counts. None where that is not known. */
 export function familiesHere(): ReadonlySet<Family> {
   return new Set(ownAddresses().map(({ family }) => (family === "IPv4" ? 4 : 6)));

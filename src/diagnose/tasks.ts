@@ -4,6 +4,7 @@ import type { Task } from "./task.ts";
 const TASKS = {
   check: async () => (await import("./check/task.ts")).checkTask,
   watch: async () => (await import("./watch/task.ts")).watchTask,
+  mesh: async () => (await import("./mesh/task.ts")).meshTask,
 } as const;
 
 export type TaskName = keyof typeof TASKS;

@@ -1,4 +1,5 @@
 import { formatAddress, parseAddress, parseCidr } from "../net/address.ts";
+import { OBJECT_NAME } from "../net/name.ts";
 
 /** A kind of value: how its text is read, and how an error says what is allowed. */
 export interface Kind<T> {
@@ -105,11 +106,47 @@ export const port: Kind<number> = {
   parse: (text) => parsePort(text, 1),
 };
 
+/** One port that somebody has; `off` is null. */
+export const portOrOff: Kind<number | null> = {
+  placeholder: "port",
+  allowed: "a port from 1 to 65535, or off",
+  parse: (text) => (text === "off" ? null : parsePort(text, 1)),
+};
+
+/** A name of a Pod, a node or a host. */
+export const objectName: Kind<string> = {
+  placeholder: "name",
+  allowed: "1 to 253 letters, digits, dots, hyphens and underscores, letters or digits at both ends",
+  parse: (text) => (OBJECT_NAME.test(text) ? text : undefined),
+};
+
 /** Ports, separated by commas; `none` is the empty list. */
 export const portList: Kind<readonly number[]> = {
   placeholder: "ports",
   allowed: "ports from 1 to 65535 separated by commas, or none",
   parse: (text) => (text === "none" ? [] : all(text, (part) => parsePort(part, 1))),
+};
+
+/** A port that goes by a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly port: number;
+}
+
+/** How many named ports a list may have. */
+const NAMED_PORTS_MAX = 8;
+
+/** Ports by name, separated by commas, each name and each port once; `none` is the empty list. */
+export const namedPorts: Kind<readonly NamedPort[]> = {
+  placeholder: "name:port",
+  allowed: `names and ports such as tcp:8080,udp:8081, each once and at most ${NAMED_PORTS_MAX}, or none`,
+  parse(text) {
+    if (text === "none") return [];
+    const named = all(text, parseNamedPort);
+    if (named === undefined || named.length > NAMED_PORTS_MAX) return undefined;
+    const once = (values: readonly unknown[]): boolean => new Set(values).size === values.length;
+    return once(named.map(({ name }) => name)) && once(named.map((each) => each.port)) ? named : undefined;
+  },
 };
 
 /** One IP address. */
@@ -189,6 +226,13 @@ export const toggle: Kind<boolean> = {
   namedInHelp: true,
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
 };
+
+/** The name is a DNS label, as a container has one (RFC 1123, 2.1). */
+function parseNamedPort(part: string): NamedPort | undefined {
+  const [, name, digits] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?):(\d+)$/.exec(part) ?? [];
+  const found = digits === undefined ? undefined : parsePort(digits, 1);
+  return found === undefined ? undefined : { name: name!, port: found };
+}
 
 function parsePort(text: string, min: number): number | undefined {
   return /^\d{1,5}$/.test(text) ? inRange(Number(text), min, 65535) : undefined;

@@ -17,8 +17,20 @@ export interface MissingRow {
 export interface GatherFacts extends RowFacts {
   /** By address, of each member but this one. */
   readonly rows: ReadonlyMap<string, ToldRow | MissingRow>;
-  peersOf(addresses: readonly string[], own: string): readonly string[];
   readonly degree: number;
+}
+
+/**
+ * Whom the ring assigns to each member, `peersOf` of all at once: a roster has its addresses in the order of the ring, so
+ * these are the next ones.
+ */
+export function assignedTo(
+  addresses: readonly string[],
+  degree: number,
+): ReadonlyMap<string, readonly string[]> {
+  const twice = [...addresses, ...addresses];
+  const peers = Math.min(degree, addresses.length - 1);
+  return new Map(addresses.map((address, at) => [address, twice.slice(at + 1, at + 1 + peers)]));
 }
 
 /**
@@ -29,6 +41,7 @@ export function gather(facts: GatherFacts, now: Now): MeshResult {
   const own = ownRow(facts, now);
   const { roster } = facts.book;
   const others = roster.addresses.filter((address) => address !== roster.own);
+  const assigned = assignedTo(roster.addresses, facts.degree);
   const isThere = (address: string | null): boolean => {
     const row = address === null ? undefined : facts.rows.get(address);
     return row !== undefined && "self" in row;
@@ -40,28 +53,26 @@ export function gather(facts: GatherFacts, now: Now): MeshResult {
     ),
     pairs: [
       ...own.pairs,
-      ...others.flatMap((address) => rowOf(facts, address)),
+      ...others.flatMap((address) => rowOf(facts, address, assigned.get(address)!)),
       ...facts.names.missing.flatMap((member) => rowOfMissing(facts, own.members, member)),
     ],
   };
 }
 
 /** The pairs of one member: those that it told, and those that it was assigned and did not tell. */
-function rowOf(facts: GatherFacts, address: string): MeshPair[] {
+function rowOf(facts: GatherFacts, address: string, peers: readonly string[]): MeshPair[] {
   const from = facts.names.byAddress.get(address)!; // it is of the roster
   const row = facts.rows.get(address) ?? { why: "its row was not asked for yet", sinceWallMs: null };
   const told = "self" in row ? toldPairs(facts, from, row) : [];
   const known = new Set(told.map(({ to, protocol }) => keyOf(to, protocol)));
   const why = "self" in row ? "its row has no such pair" : `its row did not come: ${row.why}`;
   const since = "self" in row || row.sinceWallMs === null ? null : isoOf(row.sinceWallMs);
-  const assigned = facts
-    .peersOf(facts.book.roster.addresses, address)
-    .map((peer) => facts.names.byAddress.get(peer)!);
-  const missing = assigned.flatMap((to) =>
-    facts.protocols
+  const missing = peers.flatMap((peer) => {
+    const to = facts.names.byAddress.get(peer)!; // it is of the roster
+    return facts.protocols
       .filter((protocol) => !known.has(keyOf(to.name, protocol)))
-      .map((protocol) => unknownPair(from, to, protocol, why, since)),
-  );
+      .map((protocol) => unknownPair(from, to, protocol, why, since));
+  });
   return [...told, ...missing];
 }
 

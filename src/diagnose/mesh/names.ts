@@ -22,41 +22,39 @@ export interface MissingMember {
 }
 
 /**
- * A Pod's or node's name as Kubernetes has them (RFC 1123), with the capitals and underscores that hosts' names may have.
- * What a peer says of itself stands in labels, JSON and HTML: nothing else is taken.
- */
-export const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
-
-/**
- * Names everybody: as the member's own prober has told, else by its name in DNS, else by its address. Who claims a name
- * that is another's (this member's own, or one that must be there) is told apart by its address, and so are all who claim
- * the same one: `server1@10.0.0.7`. No name that a member may tell of itself has an `@`.
- * @param told by address
+ * Names everybody: as the member's own prober has told, else by its name in DNS, else by its address. A name that is
+ * somebody's stays so (this member's own, those in DNS, an address; then whoever told it first): whoever else claims it is
+ * told apart by its address, `server1@10.0.0.7`, and changes nobody else's name. No name that a member may tell of itself
+ * has an `@`.
+ * @param told by address, in the order in which they were told
  */
 export function nameMembers(roster: Roster, self: Named, told: ReadonlyMap<string, Named>): MemberNames {
-  const inDns = new Map(roster.named.toReversed().map(({ name, address }) => [address, name]));
-  const claims = roster.addresses.map((address): [string, Named] => {
-    if (address === roster.own) return [address, self];
-    const name = inDns.get(address) ?? address;
-    return [address, told.get(address) ?? { name, node: null }];
-  });
+  const { addresses, own, named } = roster;
   const missing = missingOf(roster);
-  const owned = new Set([self.name, ...missing.map(({ name }) => name)]);
-  const claimed = new Map<string, number>();
-  for (const [, { name }] of claims) claimed.set(name, (claimed.get(name) ?? 0) + 1);
-  const byAddress = new Map(
-    claims.map(([address, { name, node }]): [string, Named] => {
-      const isOwn = address === roster.own;
-      const isAlone = claimed.get(name) === 1 && !owned.has(name);
-      return [address, { name: isOwn || isAlone ? name : `${name}@${address}`, node }];
-    }),
-  );
+  const inDns = new Map(named.toReversed().map(({ name, address }) => [address, name]));
+  const toldHere = [...told].filter(([address]) => addresses.includes(address));
+  const owners = ownersOf([
+    [self.name, own],
+    ...missing.map(({ name }) => [name, null] as const),
+    ...named.map(({ name, address }) => [name, address] as const),
+    ...addresses.map((address) => [address, address] as const),
+    ...toldHere.map(([address, { name }]) => [name, address] as const),
+  ]);
+  const byAddress = addresses.map((address): [string, Named] => {
+    if (address === own) return [address, self];
+    const { name, node } = told.get(address) ?? { name: inDns.get(address) ?? address, node: null };
+    return [address, { name: owners.get(name) === address ? name : `${name}@${address}`, node }];
+  });
+  const apart = (name: string): string => (name === self.name ? `${name}@no-address` : name);
   return {
-    byAddress,
-    missing: missing.map((member) =>
-      member.name === self.name ? { ...member, name: `${member.name}@no-address` } : member,
-    ),
+    byAddress: new Map(byAddress),
+    missing: missing.map(({ name, why }) => ({ name: apart(name), why })),
   };
+}
+
+/** Whose each name is: the first one's. */
+function ownersOf(claims: readonly (readonly [string, string | null])[]): ReadonlyMap<string, string | null> {
+  return new Map(claims.toReversed());
 }
 
 /** Where none of the names has an address, this fleet has no such members. */

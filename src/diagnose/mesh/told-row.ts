@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { printable } from "../../errors.ts";
-import { NAME } from "./names.ts";
+import { OBJECT_NAME } from "../../net/name.ts";
 import type { MeshPair } from "./result.ts";
 
 /** What a member's prober says of itself. It comes from outside: whatever is not as it must be is no answer. */
@@ -12,10 +12,13 @@ const PAIRS_MAX = 500;
 /** Longest name here: a Pod's, and the address that tells it from its like. */
 const NAME_MAX = 320;
 
+/** Two probes of one pair say why, each with both ends of a flow. */
+const WHY_MAX = 600;
+
 const count = z.int().min(0);
 const ms = z.number().min(0);
 const times = z.object({ p50: ms, p99: ms }).nullable();
-const member = z.string().regex(NAME);
+const member = z.string().regex(OBJECT_NAME);
 const anyName = z.string().min(1).max(NAME_MAX);
 
 const pair = z.object({
@@ -32,7 +35,10 @@ const pair = z.object({
   reordered: count,
   corrupted: count,
   since: z.iso.datetime({ precision: 3 }).nullable(),
-  why: z.string().max(4000).transform(printable).nullable(),
+  why: z
+    .string()
+    .transform((text) => printable(text, WHY_MAX))
+    .nullable(),
 });
 
 const told = z.object({
@@ -73,8 +79,13 @@ export function readToldRow(text: string): ToldRow | string {
   const node = members.find(({ name }) => name === self)?.node ?? null;
   return {
     self,
-    node: node !== null && NAME.test(node) ? node : null,
-    pairs: pairs.filter(({ from }) => from === self).map(({ from: _, ...rest }) => rest),
+    node: node !== null && OBJECT_NAME.test(node) ? node : null,
+    pairs: pairs.filter(({ from }) => from === self).map(toldPair),
     addresses: new Map(members.map(({ name, address }) => [name, address])),
   };
+}
+
+/** Whatever is not up has a reason here. */
+function toldPair({ from: _, up, why, ...rest }: z.infer<typeof pair>): ToldPair {
+  return { ...rest, up, why: up === true ? null : why || "it does not say why" };
 }

@@ -5,7 +5,7 @@ import type { Sockets } from "../../client/sockets.ts";
 import { wayTo } from "../../client/udp-flow.ts";
 import { type Endpoint, hostOf } from "../../net/endpoint.ts";
 import type { Agenda } from "../agenda.ts";
-import { type Resolution, resolveName } from "../resolve.ts";
+import { type Resolution, resolutionText, resolveName } from "../resolve.ts";
 import { endpointFor, type Family, type Target } from "../targets.ts";
 import { listText } from "../words.ts";
 import { noSuchName } from "./faults.ts";
@@ -218,16 +218,6 @@ function probeOf(context: ProbeContext): Probe {
     default:
       return new UdpHeld(context);
   }
-}
-
-function resolutionText(
-  host: string,
-  answer: Exclude<Resolution, { kind: "found" }>,
-  family: Family | null,
-): string {
-  const version = family === null ? "" : `IPv${family} `;
-  if (answer.kind === "none") return `the resolver says that ${host} has no ${version}address`;
-  return `the resolver does not say what ${host} is${answer.word === "" ? " in time" : ` (${answer.word})`}`;
 }
 
 /** Whole milliseconds; one at least, so that what was out is not called well. */
