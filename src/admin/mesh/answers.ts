@@ -1,9 +1,12 @@
 import type { MeshResult } from "../../diagnose/mesh/result.ts";
+import { encodedOnce } from "../encoded-once.ts";
 import type { Verdict } from "../health.ts";
 import { type HttpAnswer, plain } from "../http-answer.ts";
 import type { Answerer } from "../http-connection.ts";
 import { paced } from "../paced.ts";
+import { pageWhenAsked } from "../page-when-asked.ts";
 import { answererOf, healthAnswer, metricsAnswer } from "../routes.ts";
+import type { ProberAbout } from "./page.ts";
 
 /** Renders begin at most so often: one who asks in a loop takes nothing from the others. */
 const RENDER_INTERVAL_MS = 100;
@@ -21,22 +24,32 @@ export interface ProberSays {
   ownRow(): MeshResult;
   /** Asks every member for its row first. */
   matrix(): Promise<MeshResult>;
+  /** For the page. */
+  readonly about: Omit<ProberAbout, "ready">;
 }
 
-/** Health, metrics, the own row and the matrix. */
-export function proberAnswerer({ live, ready, registry, ownRow, matrix }: ProberSays): Answerer {
+/** Health, metrics, the own row, the matrix, and the page that shows it. */
+export function proberAnswerer(says: ProberSays): Answerer {
+  const { live, ready, registry, ownRow, matrix, about } = says;
   const scrape = paced(() => registry.metrics(), RENDER_INTERVAL_MS);
-  const own = paced(async () => JSON.stringify(ownRow()), RENDER_INTERVAL_MS);
-  const all = paced(async () => JSON.stringify(await matrix()), ROUND_INTERVAL_MS);
-  const texts: Readonly<Record<string, () => Promise<string>>> = { "": own, "scope=all": all };
+  const own = paced(async () => ownRow(), RENDER_INTERVAL_MS);
+  const all = paced(matrix, ROUND_INTERVAL_MS);
+  const results: Readonly<Record<string, () => Promise<MeshResult>>> = { "": own, "scope=all": all };
+  const json = encodedOnce<MeshResult>((result) => `${JSON.stringify(result)}\n`);
+  const page = pageWhenAsked(async () => {
+    const { proberPage } = await import("./page.ts");
+    return proberPage({ ...about, ready }, (scope) => (scope === "all" ? all() : own()));
+  });
   return answererOf({
+    ...page,
     "/livez": () => healthAnswer(live()),
     "/readyz": () => healthAnswer(ready()),
     "/metrics": async () => metricsAnswer(await scrape(), registry.contentType),
     "/mesh.json": async ({ query }): Promise<HttpAnswer> => {
-      const text = Object.hasOwn(texts, query) ? texts[query] : undefined;
-      if (text === undefined) return plain(400, `?${query} is not allowed; allowed: ?scope=all, or nothing`);
-      return { status: 200, headers: JSON_HEADERS, body: `${await text()}\n` };
+      const result = Object.hasOwn(results, query) ? results[query] : undefined;
+      if (result === undefined)
+        return plain(400, `?${query} is not allowed; allowed: ?scope=all, or nothing`);
+      return { status: 200, headers: JSON_HEADERS, body: [json.bytes(await result())] };
     },
   });
 }
