@@ -29,7 +29,8 @@ COPY --from=build --chmod=0555 /build/dist/echo-server /usr/local/bin/echo-serve
 ENV PATH=/usr/local/bin
 # By number: a kubelet that is told runAsNonRoot cannot tell what a name is, and there is no list of users here.
 USER 65532:65532
-EXPOSE 1234/tcp 5678/udp 8080/tcp
+# TCP, UDP, the server's admin port; that of `mesh`.
+EXPOSE 1234/tcp 5678/udp 8080/tcp 8082/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=2s CMD ["echo-server", "health"]
 ENTRYPOINT ["echo-server"]

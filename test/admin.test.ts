@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { dialable } from "../src/admin/dialable.ts";
 import { liveness } from "../src/admin/health.ts";
-import { renderPage } from "../src/admin/page.ts";
 import type { ProbeFault } from "../src/admin/probe.ts";
 import { TcpProbe } from "../src/admin/probe-tcp.ts";
 import { type ProxySettings, probeTcpPortably } from "../src/admin/probe-tcp-portable.ts";
@@ -11,7 +10,6 @@ import { type Endpoint, formatEndpoint, parseEndpoint } from "../src/net/endpoin
 import { Clock } from "../src/state/clock.ts";
 import { COUNTER, countersOf } from "../src/state/counters.ts";
 import { CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
-import { TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
 describe("paths and methods", () => {
@@ -259,46 +257,4 @@ test("/livez: an event loop that does not turn", () => {
   expect(liveness(tables)).toEqual({ ok: true, text: "live" });
   countersOf(tables.counters, 1)[COUNTER.heartbeatMs] = now - 60_000;
   expect(liveness(tables)).toEqual({ ok: false, text: "not live: event loop 1 has not turned for 60 s" });
-});
-
-describe("the page", () => {
-  test("shows this Pod, its addresses and its sessions, and loads nothing from elsewhere", async () => {
-    await using server = await startServer([], {
-      env: { ECHO_POD_NAME: "server2", ECHO_NODE_NAME: "node-b" },
-    });
-    using client = await TcpClient.connect(server.tcpPort);
-    await client.greeted();
-    const response = await server.fetch("/");
-    expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
-    expect(response.headers.get("content-security-policy")).toStartWith("default-src 'none'");
-    const html = await response.text();
-    for (const part of ["server2", "node-b", "serving", ...server.tcp, ...server.udp])
-      expect(html).toContain(part);
-    expect(html).toContain('<th scope="row">TCP</th><td class="n">1</td><td class="n">1</td>');
-    expect(html).not.toMatch(/<script|https?:|src=/);
-  });
-
-  test("marks this Pod in the fleet, and takes no text for markup", () => {
-    const html = renderPage({
-      identity: [["Name", "<b>&\"'"]],
-      state: "draining",
-      addresses: { tcp: [], udp: ["[::]:5678"] },
-      sessions: [
-        { protocol: "UDP", active: 1234567, opened: 2, refused: 3, receivedBytes: 1536, sentBytes: 5 },
-      ],
-      fleet: [
-        { name: "headless", addresses: ["10.0.0.1", "10.0.0.2"] },
-        { name: "server1.headless", addresses: ["10.0.0.1"] },
-        { name: "server2.headless", addresses: ["10.0.0.2"] },
-        { name: "server3.headless", addresses: [] },
-      ],
-      own: ["127.0.0.1", "10.0.0.2"],
-    });
-    expect(html).not.toContain("<b>");
-    expect(html).toContain("&#60;b&#62;&#38;&#34;&#39;");
-    expect(html.match(/this Pod<\/em>/g)).toHaveLength(1);
-    expect(html).toContain("server2.headless</th><td><code>10.0.0.2</code> <em>this Pod</em>");
-    expect(html).toContain("no address");
-    for (const number of ["1,234,567", "1.5 KiB", "5 B", "draining"]) expect(html).toContain(number);
-  });
 });

@@ -211,7 +211,8 @@ describe("limits of the machine", () => {
 describe("health", () => {
   test("asks the running server; 0 for yes, 1 for no or nobody, one line each", async () => {
     await using server = await startServer(["--drain-timeout", "1h"]);
-    const env = { ECHO_ADMIN_PORT: String(server.adminPort) };
+    // A proxy of the environment has no business between the two: nobody is at this one.
+    const env = { ECHO_ADMIN_PORT: String(server.adminPort), HTTP_PROXY: "http://127.0.0.1:1" };
     expect(await run(["health"], { env })).toEqual({ exitCode: 0, stdout: "ready\n", stderr: "" });
     expect(await run(["health", "live"], { env })).toEqual({ exitCode: 0, stdout: "live\n", stderr: "" });
     using client = await TcpClient.connect(server.tcpPort);
@@ -229,7 +230,7 @@ describe("health", () => {
     const nobody = await run(["health", "--admin-port", String(server.adminPort)]);
     expect(nobody).toMatchObject({
       exitCode: 1,
-      stdout: `nobody answers at 127.0.0.1:${server.adminPort}\n`,
+      stdout: `no connection: refused at 127.0.0.1:${server.adminPort}\n`,
     });
   });
 });

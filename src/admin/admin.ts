@@ -5,6 +5,7 @@ import { liveness, Readiness } from "./health.ts";
 import { type HttpListening, HttpServer, makeConnectionCounts } from "./http-server.ts";
 import { makeRegistry } from "./metrics.ts";
 import { paced } from "./paced.ts";
+import { pageWhenAsked } from "./page-when-asked.ts";
 import { answererOf, healthAnswer, metricsAnswer } from "./routes.ts";
 
 /** Where admin listens. */
@@ -19,14 +20,8 @@ export interface Admin {
   stop(): void;
 }
 
-/** Renders of metrics and page begin at most this often: one who scrapes in a loop takes nothing from the others. */
+/** Renders of metrics begin at most this often: one who scrapes in a loop takes nothing from the others. */
 const RENDER_INTERVAL_MS = 100;
-
-const PAGE = {
-  "content-type": "text/html; charset=utf-8",
-  "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-};
 
 /**
  * Health, metrics and a page, over HTTP on a port of their own. Nobody is asked who they are: what is shown is no
@@ -38,16 +33,15 @@ export function startAdmin(facts: AdminFacts, listening: AdminListening, env: En
   const connections = makeConnectionCounts();
   const registry = makeRegistry(facts.tables, facts, readiness, connections);
   const scrape = paced(() => registry.metrics(), RENDER_INTERVAL_MS);
-  const page = paced(async () => {
-    const [{ pageFacts }, { renderPage }] = await Promise.all([import("./facts.ts"), import("./page.ts")]);
-    return renderPage(await pageFacts(facts, env));
-  }, RENDER_INTERVAL_MS);
-
+  const page = pageWhenAsked(async () => {
+    const { serverPage } = await import("./facts.ts");
+    return serverPage(facts, readiness, server.bound[0]!, env);
+  });
   const answer = answererOf({
     "/livez": () => healthAnswer(liveness(facts.tables)),
     "/readyz": async () => healthAnswer(await readiness.check()),
     "/metrics": async () => metricsAnswer(await scrape(), registry.contentType),
-    "/": async () => ({ status: 200, headers: PAGE, body: await page() }),
+    ...page,
   });
   const server = new HttpServer(listening, answer, connections);
   void readiness.check(); // so that the first scrape has a verdict to tell

@@ -2,6 +2,10 @@ import type { Endpoint } from "../net/endpoint.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { dialable } from "./dialable.ts";
 import type { Verdict } from "./health.ts";
+import { httpGet, NoAnswer } from "./http-get.ts";
+
+/** An answer is one line. */
+const BYTES_MAX = 16_384;
 
 /** Asks a running server, whose admin listens at `bound`, how it is. */
 export async function askHealth(
@@ -9,17 +13,9 @@ export async function askHealth(
   path: "/livez" | "/readyz",
   timeoutMs: number,
 ): Promise<Verdict> {
-  const endpoint = formatEndpoint(dialable(bound));
-  try {
-    const response = await fetch(`http://${endpoint}${path}`, {
-      signal: AbortSignal.timeout(timeoutMs),
-      redirect: "error",
-    });
-    const [line] = (await response.text()).split("\n", 1);
-    return { ok: response.status === 200, text: line! };
-  } catch (error) {
-    const timedOut = error instanceof Error && error.name === "TimeoutError";
-    const why = timedOut ? `no answer within ${timeoutMs} ms` : "nobody answers";
-    return { ok: false, text: `${why} at ${endpoint}` };
-  }
+  const server = dialable(bound);
+  const got = await httpGet(server, path, { timeoutMs, bytesMax: BYTES_MAX });
+  if (got instanceof NoAnswer) return { ok: false, text: `${got.why} at ${formatEndpoint(server)}` };
+  const [line] = got.body.split("\n", 1);
+  return { ok: got.status === 200, text: line! };
 }

@@ -1,12 +1,22 @@
 import { hostname, networkInterfaces } from "node:os";
 import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
-import { formatEndpoint } from "../net/endpoint.ts";
+import { formatAddress } from "../net/address.ts";
+import { type Endpoint, endpointOf, formatEndpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
-import { COUNTER, sumColumn, TCP_REFUSALS, UDP_REFUSALS } from "../state/counters.ts";
+import type { NamedPort } from "../options/kinds.ts";
+import type { ClientFacts, FleetFacts, SelfFacts } from "../page/facts.ts";
+import { type LastClient, lastClients } from "../state/last-clients.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
-import { fleet } from "./fleet.ts";
+import { cached } from "./cached.ts";
+import { commandsFor } from "./commands.ts";
+import { loopFacts, refusalFacts, sessionFacts } from "./counted.ts";
+import { dialable } from "./dialable.ts";
+import { dnsPlace, resolveFleet } from "./fleet.ts";
+import type { Readiness, Verdict } from "./health.ts";
 import type { ProcessFacts } from "./metrics.ts";
-import type { PageFacts, SessionFacts } from "./page.ts";
+import { containersOfPod, fleetFacts, memberWith } from "./neighbours.ts";
+import type { PageSource } from "./page-routes.ts";
+import { meshOfPod } from "./pod-mesh.ts";
 
 /** Everything that admin tells about. */
 export interface AdminFacts extends ProcessFacts {
@@ -14,6 +24,8 @@ export interface AdminFacts extends ProcessFacts {
   readonly bound: BoundEndpoints;
   readonly settings: LoopSettings;
   readonly place: Place;
+  /** Admin ports of this Pod's containers, by name; empty where nobody told. */
+  readonly podAdminPorts: readonly NamedPort[];
 }
 
 /** Where this server stands in the cluster; undefined what nobody told. */
@@ -23,56 +35,125 @@ export interface Place {
   readonly namespace: string | undefined;
 }
 
-/** Gathers what the page shows. */
-export async function pageFacts(facts: AdminFacts, env: Environment): Promise<PageFacts> {
-  const { KUBERNETES_SERVICE_HOST: inCluster } = env; // in every container of a Pod
-  const draining = Atomics.load(new Int32Array(facts.tables.control), CONTROL.draining) === 1;
-  const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+/** A page that is opened waits so long for the server's own echo; longer than that, the one before it counts. */
+const ECHO_MS = 500;
+
+/** How old the fleet may be; DNS and each member's admin port are asked for it. */
+const FLEET = { freshMs: 5000, staleMs: 15_000 };
+const CONTAINERS = { freshMs: 1000, staleMs: 5000 };
+
+/** A server's page. @param own where admin listens */
+export function serverPage(
+  facts: AdminFacts,
+  readiness: Readiness,
+  own: Endpoint,
+  env: Environment,
+): PageSource {
+  const inCluster = env["KUBERNETES_SERVICE_HOST"] !== undefined; // in every container of a Pod
+  const dns = dnsPlace();
+  const self = async (): Promise<SelfFacts> => selfFacts(facts, await readiness.soon(ECHO_MS));
+  const fleet = cached(async () => {
+    const [found, me] = await Promise.all([resolveFleet(dns), self()]);
+    return fleetFacts(found, own.port, ownAddresses(), me);
+  }, FLEET);
+  const containers = cached(async () => containersOfPod(facts.podAdminPorts, own, await self()), CONTAINERS);
+  const mesh = meshOfPod(facts.podAdminPorts, own);
   return {
-    identity: identity(facts),
-    state: draining ? "draining" : "serving",
-    addresses: { tcp: facts.bound.tcp.map(formatEndpoint), udp: facts.bound.udp.map(formatEndpoint) },
-    sessions: sessions(facts),
-    fleet: await fleet(inCluster !== undefined),
-    own: interfaces.map(({ address }) => address),
+    self,
+    mesh,
+    async facts() {
+      const [members, pod, verdict] = await Promise.all([
+        inCluster ? fleet() : [],
+        containers(),
+        readiness.soon(ECHO_MS),
+      ]);
+      const { version, name, node, state, sessions } = selfFacts(facts, verdict);
+      const { tables, bound, place } = facts;
+      const ports = facts.podAdminPorts.map(({ port }) => port);
+      return {
+        version,
+        at: new Date().toISOString(),
+        uptimeMs: Math.round(performance.now()),
+        name,
+        node,
+        namespace: place.namespace ?? null,
+        identity: identity(facts),
+        state,
+        stateText: state === "draining" ? "draining" : verdict.text,
+        addresses: { tcp: bound.tcp.map(formatEndpoint), udp: bound.udp.map(formatEndpoint) },
+        sessions,
+        refusals: refusalFacts(tables, bound),
+        loops: loopFacts(tables),
+        clients: clientFacts(lastClients(tables), members),
+        containers: pod.map((container) => (container.self ? { ...container, state, sessions } : container)),
+        fleet: members.map((member) => (member.self ? { ...member, state } : member)),
+        commands: commandsFor({
+          inCluster,
+          dnsName: dns.name,
+          pod: place.pod ?? null,
+          namespace: place.namespace ?? null,
+          tcp: reachable(bound.tcp),
+          udp: reachable(bound.udp),
+          adminPorts: ports.length > 0 ? ports : [own.port],
+        }),
+        mesh: mesh !== null,
+      };
+    },
+  };
+}
+
+function selfFacts({ tables, bound, place }: AdminFacts, verdict: Verdict): SelfFacts {
+  const draining = Atomics.load(new Int32Array(tables.control), CONTROL.draining) === 1;
+  return {
+    version: 1,
+    name: place.pod ?? hostname(),
+    node: place.node ?? null,
+    state: draining ? "draining" : verdict.ok ? "serving" : "not_ready",
+    sessions: sessionFacts(tables, bound),
   };
 }
 
 function identity(facts: AdminFacts): [string, string][] {
-  const seconds = Math.floor(performance.now() / 1000);
   const { pod, node, namespace } = facts.place;
+  const { loops } = facts.tables;
   const known: [string, string | undefined][] = [
     ["Name", pod ?? hostname()],
     ["Node", node],
     ["Namespace", namespace],
     ["Version", `${facts.version} (Bun ${Bun.version})`],
-    ["Engine", `${facts.engine} (${facts.engineReason}), event loops: ${facts.tables.loops}`],
-    ["Up for", `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min ${seconds % 60} s`],
+    ["Engine", `${facts.engine} (${facts.engineReason}), event loops: ${loops}`],
   ];
   return known.filter((entry): entry is [string, string] => entry[1] !== undefined);
 }
 
-function sessions({ tables, bound }: AdminFacts): SessionFacts[] {
-  const sum = (first: number, length = 1): number => {
-    let total = 0;
-    for (let at = 0; at < length; at++) total += sumColumn(tables.counters, first + at);
-    return total;
-  };
-  const tcp: SessionFacts = {
-    protocol: "TCP",
-    active: sum(COUNTER.tcpOpened) - sum(COUNTER.tcpClosed),
-    opened: sum(COUNTER.tcpOpened),
-    refused: sum(COUNTER.tcpRefused, TCP_REFUSALS.length),
-    receivedBytes: sum(COUNTER.tcpReceivedBytes),
-    sentBytes: sum(COUNTER.tcpSentBytes),
-  };
-  const udp: SessionFacts = {
-    protocol: "UDP",
-    active: sum(COUNTER.udpOpened) - sum(COUNTER.udpClosed),
-    opened: sum(COUNTER.udpOpened),
-    refused: sum(COUNTER.udpRefused, UDP_REFUSALS.length),
-    receivedBytes: sum(COUNTER.udpReceivedBytes),
-    sentBytes: sum(COUNTER.udpSentBytes),
-  };
-  return [...(bound.tcp.length > 0 ? [tcp] : []), ...(bound.udp.length > 0 ? [udp] : [])];
+/** @param found null where they are not kept */
+export function clientFacts(
+  found: readonly LastClient[] | null,
+  fleet: readonly FleetFacts[],
+): ClientFacts[] | null {
+  if (found === null) return null;
+  return found.map(({ openedAtMs, client, protocol, sessions, bytes, open }) => ({
+    at: new Date(openedAtMs).toISOString(),
+    client: formatEndpoint(client),
+    protocol: protocol === "tcp" ? "TCP" : "UDP",
+    sessions,
+    bytes,
+    open,
+    member: memberWith(fleet, formatAddress(client.address)),
+  }));
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+}
+
+/** An end of this server that others may reach: where it listens on all addresses, the first that is not loopback. */
+function reachable([bound]: readonly Endpoint[]): Endpoint | null {
+  if (bound === undefined) return null;
+  const local = dialable(bound);
+  if (local.address === bound.address) return bound;
+  const outside = Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .find(({ internal, address }) => !internal && !address.startsWith("fe80:"));
+  return (outside && endpointOf(outside.address, bound.port)) ?? local;
 }

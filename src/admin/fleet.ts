@@ -9,19 +9,26 @@ export interface FleetMember {
 
 const MEMBERS = ["server1", "server2", "server3"];
 const PATIENCE_MS = 1000;
-const FRESH_MS = 5000;
 
-let latest: { members: Promise<FleetMember[]>; atMs: number } | null = null;
+/** Where this Pod is in DNS. */
+export interface DnsPlace {
+  /** The headless Service that this Pod has its name in; null where it has none. */
+  readonly subdomain: string | null;
+  /** This Pod's name from within its namespace: `server1.headless`; null where it has none. */
+  readonly name: string | null;
+}
 
-/** The fleet as DNS shows it, at most five seconds old; empty outside a cluster. */
-export function fleet(inCluster: boolean): Promise<FleetMember[]> {
-  if (!inCluster) return Promise.resolve([]);
-  if (latest === null || performance.now() - latest.atMs > FRESH_MS) {
-    const domain = subdomainOf(readHosts(), hostname()) ?? "headless";
-    const names = [domain, ...MEMBERS.map((name) => `${name}.${domain}`)];
-    latest = { members: Promise.all(names.map(resolveMember)).then(present), atMs: performance.now() };
-  }
-  return latest.members;
+export function dnsPlace(): DnsPlace {
+  const host = hostname();
+  const subdomain = subdomainOf(readHosts(), host);
+  return { subdomain, name: subdomain === null ? null : `${host}.${subdomain}` };
+}
+
+/** The fleet as DNS shows it: the name of all, then the members by name, where this fleet has any. */
+export async function resolveFleet({ subdomain }: DnsPlace): Promise<FleetMember[]> {
+  const domain = subdomain ?? "headless";
+  const names = [domain, ...MEMBERS.map((name) => `${name}.${domain}`)];
+  return present(await Promise.all(names.map(resolveMember)));
 }
 
 /**

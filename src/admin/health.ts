@@ -74,6 +74,12 @@ export class Readiness {
     return this.#asking;
   }
 
+  /** As `check`, but of the latest try where this one takes longer than `waitMs`. */
+  async soon(waitMs: number): Promise<Verdict> {
+    const late = Bun.sleep(waitMs).then(() => this.#latest?.verdict ?? notReady("no echo yet"));
+    return Promise.race([this.check(), late]);
+  }
+
   /** The result of the latest try, without a wait. It begins the next try, for the next question. */
   isReady(): boolean {
     void this.check();

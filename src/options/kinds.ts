@@ -127,6 +127,28 @@ export const portList: Kind<readonly number[]> = {
   parse: (text) => (text === "none" ? [] : all(text, (part) => parsePort(part, 1))),
 };
 
+/** A port that goes by a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly port: number;
+}
+
+/** How many named ports a list may have. */
+const NAMED_PORTS_MAX = 8;
+
+/** Ports by name, separated by commas, each name and each port once; `none` is the empty list. */
+export const namedPorts: Kind<readonly NamedPort[]> = {
+  placeholder: "name:port",
+  allowed: `names and ports such as tcp:8080,udp:8081, each once and at most ${NAMED_PORTS_MAX}, or none`,
+  parse(text) {
+    if (text === "none") return [];
+    const named = all(text, parseNamedPort);
+    if (named === undefined || named.length > NAMED_PORTS_MAX) return undefined;
+    const once = (values: readonly unknown[]): boolean => new Set(values).size === values.length;
+    return once(named.map(({ name }) => name)) && once(named.map((each) => each.port)) ? named : undefined;
+  },
+};
+
 /** One IP address. */
 export const ipAddress: Kind<string> = {
   placeholder: "address",
@@ -204,6 +226,13 @@ export const toggle: Kind<boolean> = {
   namedInHelp: true,
   parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
 };
+
+/** The name is a DNS label, as a container has one (RFC 1123, 2.1). */
+function parseNamedPort(part: string): NamedPort | undefined {
+  const [, name, digits] = /^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?):(\d+)$/.exec(part) ?? [];
+  const found = digits === undefined ? undefined : parsePort(digits, 1);
+  return found === undefined ? undefined : { name: name!, port: found };
+}
 
 function parsePort(text: string, min: number): number | undefined {
   return /^\d{1,5}$/.test(text) ? inRange(Number(text), min, 65535) : undefined;

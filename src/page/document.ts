@@ -41,3 +41,8 @@ function element({ id, title, html }: Section): string {
       : [` aria-labelledby="${id}-title"`, `<h2 id="${id}-title">${escapeHtml(title)}</h2>\n`];
   return `<section id="${id}-section"${label}${hidden}>\n${head}<div id="${id}">${html}</div>\n</section>\n`;
 }
+
+/** In the matrix's place where it did not come. @param why in words */
+export function noMatrix(why: string): string {
+  return `<p role="status"><span class="state unknown">unknown</span> No matrix now: ${escapeHtml(why)}.</p>`;
+}

@@ -93,3 +93,12 @@ export interface FleetFacts {
   readonly state: PageFacts["state"] | null;
   readonly self: boolean;
 }
+
+/** What a server says of itself alone, as `/self.json` has it: those who ask it are other pages. */
+export interface SelfFacts {
+  readonly version: 1;
+  readonly name: string;
+  readonly node: string | null;
+  readonly state: PageFacts["state"];
+  readonly sessions: readonly SessionFacts[];
+}

@@ -2,6 +2,7 @@ import type { MeshMember, MeshPair, MeshResult } from "../diagnose/mesh/result.t
 import { escapeHtml } from "./html.ts";
 import { cellDetails } from "./mesh-details.ts";
 import { type Finding, meshCounts, meshFindings } from "./mesh-findings.ts";
+import { isLarge, largeMeshHtml } from "./mesh-large.ts";
 import { cellKey, type MeshCell, type MeshView, meshView, type PairState, stateOf } from "./mesh-view.ts";
 import { counted, lossText, memberText, msText, timeText } from "./mesh-words.ts";
 
@@ -15,6 +16,7 @@ const SIGNS: Readonly<Record<PairState, string>> = { up: "✓", down: "✗", unk
  * @param detailed whether a cell (`cellKey`) has its details with it: all of them where no script can bring them
  */
 export function matrixHtml(mesh: MeshResult, detailed: (key: string) => boolean = () => true): string {
+  if (isLarge(mesh)) return largeMeshHtml(mesh);
   const view = meshView(mesh);
   const heads = view.members.map((to) => head(to, "col", mesh)).join("");
   return `<p role="status">${badge(view)} ${headline(view)}</p>

@@ -25,11 +25,9 @@ ${whys.join("")}<table><thead><tr><td></td>${heads}</tr></thead><tbody>${lines.j
 const FIELDS: readonly (readonly [string, (pair: MeshPair, at: string) => string])[] = [
   ["State", (pair) => `<span class="way ${stateOf(pair)}">${stateOf(pair)}</span>`],
   ["Since", ({ since }, at) => (since === null ? NOT_KNOWN : sinceText(since, at))],
-  ["Round trip, p50", ({ rttMs }) => quantile(rttMs, "p50")],
-  ["Round trip, p99", ({ rttMs }) => quantile(rttMs, "p99")],
-  ["Connect, p50", ({ connectMs }) => quantile(connectMs, "p50")],
-  ["Connect, p99", ({ connectMs }) => quantile(connectMs, "p99")],
-  ["Routers between", ({ hops }) => (hops === null ? NOT_MEASURED : String(hops))],
+  ["Round trip", ({ rttMs }) => quantiles(rttMs)],
+  ["Connect", ({ connectMs }) => quantiles(connectMs)],
+  ["Hops", ({ hops }) => (hops === null ? NOT_MEASURED : String(hops))],
   ["Sent", ({ sent }) => String(sent)],
   ["Lost", ({ lost, sent }) => (sent === 0 ? String(lost) : `${lost} (${escapeHtml(lossText(lost, sent))})`)],
   ["Duplicated", ({ duplicated }) => String(duplicated)],
@@ -40,8 +38,9 @@ const FIELDS: readonly (readonly [string, (pair: MeshPair, at: string) => string
 const NOT_KNOWN = '<span class="note">not known</span>';
 const NOT_MEASURED = '<span class="note">not measured</span>';
 
-function quantile(times: MeshTimes | null, which: keyof MeshTimes): string {
-  return times === null ? NOT_MEASURED : escapeHtml(msText(times[which]));
+function quantiles(times: MeshTimes | null): string {
+  if (times === null) return NOT_MEASURED;
+  return escapeHtml(`p50 ${msText(times.p50)}, p99 ${msText(times.p99)}`);
 }
 
 function sinceText(since: string, at: string): string {

@@ -55,7 +55,7 @@ function nobodyReaches(member: MeshMember, pairs: readonly MeshPair[], say: Say)
   const down = allDown(pairs);
   if (down.length === 0) return [];
   const askers = new Set(down.map(({ from }) => from)).size;
-  const says = `Nobody reaches ${memberText(member)}${only(down, pairs)}: down from ${askers === 1 ? "the one that asks" : `all ${askers} that ask`}${why(down)}`;
+  const says = `Nobody reaches ${memberText(member)}${only(down, pairs)}: ${askers} of ${askers} that ask get no answer${why(down)}`;
   return [say(down, says, "down")];
 }
 
@@ -68,7 +68,7 @@ function reachesNobody(
   const down = allDown(pairs);
   if (down.every((pair) => said.has(pair))) return [];
   const peers = new Set(down.map((pair) => pair.to)).size;
-  const says = `${memberText(member)} reaches nobody${only(down, pairs)}: down to ${peers === 1 ? "the one that it asks" : `all ${peers} that it asks`}${why(down)}`;
+  const says = `${memberText(member)} reaches nobody${only(down, pairs)}: ${peers} of ${peers} that it asks do not answer${why(down)}`;
   return [say(down, says, "down")];
 }
 

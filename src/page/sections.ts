@@ -4,7 +4,7 @@ import type { Section } from "./html.ts";
 import { commandsSection, containersSection, identitySection, summarySection } from "./pod.ts";
 import { clientsSection, loopsSection, refusalsSection, sessionsSection } from "./traffic.ts";
 
-/** The id of the element that the mesh stands in: `meshSection` makes its inner HTML, of `/mesh.json?scope=all`. */
+/** The id of the part that the mesh stands in: `matrixHtml` makes its HTML, of `/mesh.json?scope=all`. */
 export const MATRIX_ID = "matrix";
 
 /**

@@ -7,6 +7,7 @@ import {
   eachOnce,
   integer,
   listenPort,
+  namedPorts,
   oneOf,
   portList,
   size,
@@ -76,6 +77,13 @@ const ROWS = {
     kind: listenPort,
     default: "8080",
     help: "HTTP port of health, metrics and page",
+  }),
+  podAdminPorts: option({
+    flag: "--pod-admin-ports",
+    group: "Listening",
+    kind: namedPorts,
+    default: "none",
+    help: "admin ports of this Pod's containers, this one included, for the page; mesh is the prober's",
   }),
   noBanner: option({
     flag: "--no-banner",

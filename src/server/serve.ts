@@ -84,13 +84,23 @@ async function startAdminOf(
 ): Promise<Admin | null> {
   if (options.adminPort === null) return null;
   const { engine, engineReason, bound } = loops;
-  const { adminPort: port, readinessTimeoutMs } = options;
+  const { adminPort: port, readinessTimeoutMs, podAdminPorts } = options;
   const hosts = options.adminHosts ?? settings.hosts;
   const connectionsMax = adminConnectionsWithin(openFileLimit(), settings.maxAdminConnections);
   const descriptorsMax = sessionDescriptorsWithin(openFileLimit(), settings.maxAdminConnections);
   try {
     return startAdmin(
-      { tables, bound, settings, engine, engineReason, version, place: placeOf(env), ...counts },
+      {
+        tables,
+        bound,
+        settings,
+        engine,
+        engineReason,
+        version,
+        place: placeOf(env),
+        podAdminPorts,
+        ...counts,
+      },
       { hosts, port, connectionsMax, descriptorsMax, readinessTimeoutMs },
       env,
     );

@@ -12,6 +12,7 @@ import {
   pods,
   rolledOut,
 } from "./kubectl.ts";
+import { fullMatrix, meshOfAllTests } from "./mesh.ts";
 import { addressOf, tcpEcho } from "./net.ts";
 import { networkPolicyTests } from "./network-policy.ts";
 import { eventually, Stopwatch, say } from "./shell.ts";
@@ -20,9 +21,10 @@ const all = (selector: string): string[] => ["get", selector, "-n", NAMESPACE, "
 
 /** The optional parts on a running fleet, and the end of it. */
 export function componentTests(renderer: () => Renderer, before: Before): void {
-  test("pool, monitoring, network policy, proxy protocol, dual stack and load balancer, all at once", async () => {
+  test("pool, mesh, monitoring, network policy, proxy protocol, dual stack and load balancer, all at once", async () => {
     const components = [
       "pool",
+      "mesh",
       "monitoring",
       "network-policy",
       "proxy-protocol",
@@ -51,6 +53,7 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
 
   dualStackTests();
   networkPolicyTests();
+  meshOfAllTests();
 
   test("the autoscaler of the pool reads the CPU of both containers", async () => {
     const path =
@@ -86,7 +89,7 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
   });
 
   test("every-node: a server on each node in place of the three", async () => {
-    const overlay = await renderer().folder({ path: "overlays/dev", components: ["every-node"] });
+    const overlay = await renderer().folder({ path: "overlays/dev", components: ["mesh", "every-node"] });
     await kubectl(["apply", "-k", overlay]);
     await rolledOut(120);
     const found = await pods();
@@ -97,6 +100,8 @@ export function componentTests(renderer: () => Renderer, before: Before): void {
     const page = await adminPage(name, 8080, "/");
     expect(page).not.toContain("no address");
     expect(page).toMatch(new RegExp(`<code>${ip}</code> <em>this Pod</em>`));
+    const { members } = await fullMatrix(found, 30);
+    expect(members.map((member) => member.name).sort()).toEqual(found.map((pod) => pod.name).sort());
     await kubectl(["delete", "-k", overlay]);
     await before.isBack();
   });

@@ -10,10 +10,12 @@ const ELSEWHERE = "echo-elsewhere";
 /** Seconds after which an answer that has not come counts as refused: a policy drops, it does not reject. */
 const REFUSED_SECONDS = 3;
 
-const ADMIN_PORTS = [
+const SERVER_ADMIN_PORTS = [
   [8080, "tcp"],
   [8081, "udp"],
 ] as const;
+const MESH_ADMIN_PORT = 8082;
+const ADMIN_PORTS = [...SERVER_ADMIN_PORTS.map(([port]) => port), MESH_ADMIN_PORT];
 
 /** A Pod with a shell, fit for the restricted standard. */
 const shellPod = (namespace: string, name: string): object => ({
@@ -42,7 +44,7 @@ const addressesOf = ({ ip, ip6 }: Pod): string[] => (ip6 === "" ? [ip] : [ip, ip
 const urlHosts = (pod: Pod): string[] =>
   addressesOf(pod).map((address) => (address.includes(":") ? `[${address}]` : address));
 
-/** The `network-policy` component at work. Expects it on a running fleet with NodePort, pool and monitoring. */
+/** The `network-policy` component at work. Expects it on a running fleet with NodePort, pool, mesh and monitoring. */
 export function networkPolicyTests(): void {
   test("network policy: what it must let in gets in, and what it must not does not", async () => {
     await kubectl(["create", "namespace", ELSEWHERE]);
@@ -63,7 +65,7 @@ export function networkPolicyTests(): void {
 
   test("network policy: kubectl port-forward and exec reach the admin ports all the same", async () => {
     const target = (await pods("app.kubernetes.io/component=server"))[0]!;
-    for (const [port, protocol] of ADMIN_PORTS) {
+    for (const [port, protocol] of SERVER_ADMIN_PORTS) {
       await using forward = await forwarded(target.name, port);
       expect(await (await fetch(`${forward.url}/readyz`)).text()).toStartWith("ready");
       const metrics = new Metrics(await (await fetch(`${forward.url}/metrics`)).text());
@@ -77,11 +79,15 @@ export function networkPolicyTests(): void {
 /** As Prometheus would: every Pod's both pages, by address and by the Service it finds them through; and the echo. */
 async function anyPodOfTheClusterIsLetIn(fleet: readonly Pod[]): Promise<void> {
   const inScraper = (script: string): Promise<string> => execIn(ELSEWHERE, "scraper", script);
-  for (const [port, protocol] of ADMIN_PORTS) {
+  for (const [port, protocol] of SERVER_ADMIN_PORTS) {
     for (const host of [...fleet.flatMap(urlHosts), `metrics.${NAMESPACE}`]) {
       const metrics = new Metrics(await inScraper(wget(`http://${host}:${port}/metrics`)));
       expect(metrics.get("echo_sessions_opened_total", { protocol })).toBeGreaterThanOrEqual(0);
     }
+  }
+  for (const host of [...fleet.flatMap(urlHosts), `mesh.${NAMESPACE}`]) {
+    const metrics = new Metrics(await inScraper(wget(`http://${host}:${MESH_ADMIN_PORT}/metrics`)));
+    expect(metrics.get("echo_mesh_members")).toBe(fleet.length);
   }
   for (const [nc, port] of [["nc -w1", 1234] as const, ["nc -u -w1", 5678] as const]) {
     for (const ip of addressesOf(fleet[0]!)) {
@@ -89,7 +95,7 @@ async function anyPodOfTheClusterIsLetIn(fleet: readonly Pod[]): Promise<void> {
     }
   }
   for (const host of urlHosts(fleet[0]!)) {
-    for (const [port] of ADMIN_PORTS) {
+    for (const port of ADMIN_PORTS) {
       expect(await inScraper(wget(`http://${host}:${port}/readyz`))).toStartWith("ready");
     }
   }
@@ -107,7 +113,7 @@ async function outsidersGetTheEchoAlone(pod: Pod): Promise<void> {
     if (routed === null) say(`${ip} cannot be reached from here at all: no outsider tried its admin ports`);
   }
   for (const host of urlHosts(pod)) {
-    for (const [port] of ADMIN_PORTS) {
+    for (const port of ADMIN_PORTS) {
       const asked = fetch(`http://${host}:${port}/livez`, {
         signal: AbortSignal.timeout(REFUSED_SECONDS * 1000),
       });
@@ -130,7 +136,7 @@ async function aPodOfTheNamespaceSpeaksToNobody(pod: Pod): Promise<void> {
       `printf x | nc -u -w ${REFUSED_SECONDS} ${ip} 5678 | grep -q Server`,
     ]),
     ...urlHosts(pod).flatMap((host) =>
-      ADMIN_PORTS.map(([port]) => `${wget(`http://${host}:${port}/livez`)} 2>&1 | grep -q live`),
+      ADMIN_PORTS.map((port) => `${wget(`http://${host}:${port}/livez`)} 2>&1 | grep -q live`),
     ),
   ];
   const tried = (): Promise<string[]> => Promise.all(tries.map((script) => inStranger(said(script))));

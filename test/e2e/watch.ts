@@ -3,7 +3,8 @@ import type { EventLine, FlowSummary, Line } from "../../src/diagnose/watch/line
 import type { ProbeName } from "../../src/diagnose/watch/settings.ts";
 import { ServerProcess } from "../harness.ts";
 import { fleetReady, kubectl, NAMESPACE, nodeAddresses, rolledOut } from "./kubectl.ts";
-import { eventually, run, say } from "./shell.ts";
+import { NodeLink } from "./node-link.ts";
+import { eventually, say } from "./shell.ts";
 
 /**
  * `watch` while a fleet is rolled, a Pod dies and a node loses its link, from a Pod and from outside. Expects dev with
@@ -104,36 +105,6 @@ class NodeProber implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process[Symbol.asyncDispose]();
-  }
-}
-
-/** The link of a node, on this machine: the bridge's port behind which its address is. Up again at the end. */
-class NodeLink implements AsyncDisposable {
-  readonly #name: string;
-
-  private constructor(name: string) {
-    this.#name = name;
-  }
-
-  static async of(address: string): Promise<NodeLink> {
-    const neighbour = (await run(["ip", "neighbour", "show", "to", address])).stdout;
-    const mac = / lladdr (\S+)/.exec(neighbour)?.[1];
-    const ports = (await run(["bridge", "fdb", "show"])).stdout;
-    const name = mac === undefined ? undefined : new RegExp(`^${mac} dev (\\S+) `, "m").exec(ports)?.[1];
-    if (name === undefined) throw new Error(`this machine has no bridge with ${address} behind it`);
-    return new NodeLink(name);
-  }
-
-  async down(): Promise<void> {
-    await run(["ip", "link", "set", this.#name, "down"]);
-  }
-
-  async up(): Promise<void> {
-    await run(["ip", "link", "set", this.#name, "up"]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.up();
   }
 }
 

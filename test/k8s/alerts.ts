@@ -2,53 +2,34 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { MESH_CASES } from "./mesh-cases.ts";
 import { check } from "./policy.ts";
 import { Renderer } from "./render.ts";
+import {
+  always,
+  type Case,
+  FLEET,
+  failsAt5,
+  goesAt,
+  LASTS,
+  MINUTE,
+  one,
+  STEP,
+  target,
+  up,
+} from "./series.ts";
 
 /** Each alert with what makes it fire and what must not, by `promtool test rules`: Prometheus itself evaluates them. */
-
-/** Seconds between samples, and between evaluations. */
-const STEP = 15;
-const MINUTE = 60 / STEP;
-const FLEET = "echo-two";
-
-/** A time series in promtool's notation: `1x8` is 1 nine times, `0+30x8` grows, `stale` is a target that is gone. */
-interface Series {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly values: string;
-}
-
-interface Case {
-  readonly what: string;
-  readonly series: readonly Series[];
-  /** Minutes from the start at which it must not fire yet, and at which it must; null where it never may. */
-  readonly fires: { readonly notYet: number; readonly by: number } | null;
-}
-
-const target = (pod: string, container = "tcp", namespace = FLEET): Record<string, string> => ({
-  namespace,
-  job: "echo-server",
-  pod,
-  container,
-  app_kubernetes_io_component: pod.startsWith("pool") ? "pool" : "server",
-});
-
-const up = (pod: string, values: string, namespace = FLEET): Series[] =>
-  ["tcp", "udp"].map((container) => ({ name: "up", labels: target(pod, container, namespace), values }));
-
-const always = `1x${30 * MINUTE}`;
-const goesAt = (minute: number): string => `1x${minute * MINUTE - 1} stale`;
-const one = (name: string, values: string, labels: Record<string, string> = {}): Series[] => [
-  { name, labels: { ...target("server1-a"), ...labels }, values },
-];
-
-const LASTS = 30 * MINUTE;
 
 const CASES: Readonly<Record<string, readonly Case[]>> = {
   EchoServerDown: [
     { what: "no answer", series: one("up", `1x${5 * MINUTE - 1} 0x${LASTS}`), fires: { notYet: 6, by: 7.5 } },
     { what: "no answer for a minute", series: one("up", `1x20 0x${MINUTE} 1x${LASTS}`), fires: null },
+    {
+      what: "its prober's, which serves nobody",
+      series: [{ name: "up", labels: target("server1-a", "mesh"), values: failsAt5("0") }],
+      fires: null,
+    },
   ],
   EchoServerAbsent: [
     {
@@ -158,10 +139,11 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       fires: null,
     },
   ],
+  ...MESH_CASES,
 };
 
 const ruleNames = z.object({
-  groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string() })) })),
+  groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string().optional() })) })),
 });
 
 export function alertTests(promtool: string): void {
@@ -174,7 +156,9 @@ export function alertTests(promtool: string): void {
     const overlay = { path: "overlays/dev", components: ["monitoring"], namespace: FLEET };
     const object = (await renderer.objects(overlay)).find(({ kind }) => kind === "PrometheusRule")!;
     rule = object.spec;
-    const alerts = check(ruleNames, object).groups.flatMap((group) => group.rules.map(({ alert }) => alert));
+    const alerts = check(ruleNames, object).groups.flatMap((group) =>
+      group.rules.flatMap(({ alert }) => alert ?? []),
+    );
     expect(alerts.toSorted()).toEqual(Object.keys(CASES).toSorted());
     await Bun.write(join(folder, "rules.yaml"), JSON.stringify(rule));
   });
@@ -202,15 +186,15 @@ export function alertTests(promtool: string): void {
 function promtoolFile(alert: string, { series, fires }: Case): object {
   const expr = `count(ALERTS{alertname="${alert}",alertstate="firing"})`;
   const silent = (minutes: number): object => ({ expr, eval_time: `${minutes * 60}s`, exp_samples: [] });
-  const firing = (minutes: number): object => ({
+  const firing = (minutes: number, alerts = 1): object => ({
     expr,
     eval_time: `${minutes * 60}s`,
-    exp_samples: [{ labels: "{}", value: 1 }],
+    exp_samples: [{ labels: "{}", value: alerts }],
   });
   const asked =
     fires === null
       ? Array.from({ length: 29 }, (_, minute) => silent(minute + 1))
-      : [silent(fires.notYet), firing(fires.by)];
+      : [silent(fires.notYet), firing(fires.by, fires.alerts)];
   return {
     rule_files: ["rules.yaml"],
     evaluation_interval: `${STEP}s`,

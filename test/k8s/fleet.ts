@@ -135,16 +135,17 @@ function settingTests(): void {
       "ECHO_UDP_PORT=6789",
       "TCP_ADMIN_PORT=9080",
       "UDP_ADMIN_PORT=9081",
+      "MESH_ADMIN_PORT=9082",
     ];
     for (const replaced of [[], ["every-node"]]) {
-      const components = ["nodeport", "loadbalancer", "monitoring", "pool", ...replaced];
+      const components = ["nodeport", "loadbalancer", "monitoring", "pool", "mesh", ...replaced];
       const overlay = { path: "overlays/dev", components, settings };
       checkFleet(await renderer.objects(overlay));
-      expect(await renderer.yaml(overlay)).not.toMatch(/(?<=[^\w.])(1234|5678|8080|8081)(?!\w)/);
+      expect(await renderer.yaml(overlay)).not.toMatch(/(?<=[^\w.])(1234|5678|8080|8081|8082)(?!\w)/);
       for (const { spec, owner } of podsOf(await renderer.objects(overlay))) {
         if (owner === "Pod/echo-client1") continue;
         const ports = spec.containers.flatMap((each) => each.ports.map((port) => port.containerPort));
-        expect(ports).toEqual([2345, 9080, 6789, 9081]);
+        expect(ports).toEqual([2345, 9080, 6789, 9081, 9082]);
       }
     }
   });
@@ -219,11 +220,12 @@ function podTests(): void {
   });
 
   test("each container speaks one protocol, and the server knows every variable it gets", async () => {
-    for (const component of ["pool", "every-node", "proxy-protocol"]) {
+    for (const component of ["pool", "every-node", "proxy-protocol", "mesh"]) {
       const objects = await renderer.objects({ path: "base", components: [component] });
       const settings = objects.find(({ kind }) => kind === "ConfigMap")!.data!;
       for (const { spec } of podsOf(objects)) {
         for (const each of spec.containers) {
+          if (each.name === "mesh") continue;
           expect(each.args).toEqual(["serve", each.name === "tcp" ? "--udp-port=off" : "--tcp-port=off"]);
           const own = Object.fromEntries(each.env.map(({ name }) => [name, "set"]));
           expect(unknownVariables({ ...settings, ...own }, SERVE_OPTIONS)).toEqual([]);
@@ -239,7 +241,7 @@ function podTests(): void {
     const { drainTimeoutMs } = SERVE_OPTIONS.rows;
     const drainSeconds = drainTimeoutMs.kind.parse(drainTimeoutMs.default!)! / 1000;
     const cutSeconds = FLUSH_MS / 1000; // in which cut sessions get what they are owed
-    for (const component of ["pool", "every-node"]) {
+    for (const component of ["pool", "every-node", "mesh"]) {
       for (const { owner, spec } of podsOf(
         await renderer.objects({ path: "base", components: [component] }),
       )) {

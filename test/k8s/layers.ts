@@ -5,6 +5,7 @@ import { COMPONENTS, type KubernetesObject, nameOf, type Overlay, optionalOn, Re
 
 /** Fleets side by side, and one fleet in layers: whatever is stated where, it is one fleet in one namespace. */
 
+/** Of alerts, and of what is recorded for them. */
 const rules = z.object({ groups: z.array(z.object({ rules: z.array(z.object({ expr: z.string() })) })) });
 const dashboard = z.object({
   uid: z.string(),
@@ -22,7 +23,7 @@ function checkTexts(objects: readonly KubernetesObject[], namespace: string): vo
     if (object.kind === "PrometheusRule") {
       const expressions = check(rules, object).groups.flatMap((group) => group.rules.map(({ expr }) => expr));
       expect(expressions.length).toBeGreaterThan(5);
-      for (const expr of expressions) expect(expr).toContain(`{namespace="${namespace}",`);
+      for (const expr of expressions) expect(expr).toMatch(new RegExp(`[{]namespace="${namespace}"[,}]`));
     }
     if (object.metadata.name !== "echo-server-dashboard") continue;
     const { uid, title, templating } = dashboard.parse(JSON.parse(object.data!["echo-server.json"]!));
@@ -47,6 +48,24 @@ function layerings(component: string): Overlay[] {
     { path: { path: { path: { path, namespace: "echo-one" }, components }, settings }, ...two },
     { path: { path: { path, components, namespace: "echo-one" }, ...two }, settings },
   ];
+}
+
+/** By which names probers find members, and whom they miss. */
+function checkProberNames(objects: readonly KubernetesObject[], mesh: string, headless: string): void {
+  const probers = podsOf(objects).flatMap(({ spec }) =>
+    spec.containers.filter(({ name }) => name === "mesh"),
+  );
+  expect(probers.length).toBeGreaterThan(0);
+  for (const { env } of probers) {
+    const value = (name: string): unknown => env.find((each) => each.name === name);
+    expect(value("ECHO_MESH_NAME")).toEqual({ name: "ECHO_MESH_NAME", value: mesh });
+    expect(value("HEADLESS_NAME")).toEqual({ name: "HEADLESS_NAME", value: headless });
+    const members = ["server1", "server2", "server3"].map((name) => `${name}.$(HEADLESS_NAME)`).join(",");
+    expect(value("ECHO_MESH_MEMBERS")).toEqual({ name: "ECHO_MESH_MEMBERS", value: members });
+    // A variable is filled in with those that stand before it.
+    const at = (name: string): number => env.findIndex((each) => each.name === name);
+    expect(at("HEADLESS_NAME")).toBeLessThan(at("ECHO_MESH_MEMBERS"));
+  }
 }
 
 let renderer: Renderer;
@@ -96,7 +115,7 @@ function namespaceTests(): void {
         for (const { owner, spec } of podsOf(objects)) {
           if (owner === "Pod/echo-client1") continue;
           const ports = spec.containers.flatMap((each) => each.ports.map((port) => port.containerPort));
-          expect(ports).toEqual([2345, 8080, 5678, 8081]);
+          expect(ports).toEqual([2345, 8080, 5678, 8081, ...(component === "mesh" ? [8082] : [])]);
         }
       }
     });
@@ -144,7 +163,7 @@ function namesAndSettingsTests(): void {
       { namePrefix: "a-", nameSuffix: "-b" },
     ]) {
       const renamed = (name: string): string => `${named.namePrefix ?? ""}${name}${named.nameSuffix ?? ""}`;
-      const path = { path: "overlays/dev", components: ["pool"] };
+      const path = { path: "overlays/dev", components: ["pool", "mesh"] };
       for (const overlay of [
         { path, ...named },
         {
@@ -163,6 +182,8 @@ function namesAndSettingsTests(): void {
         expect(members.map(({ spec }) => `${spec.hostname}.${spec.subdomain}`)).toEqual(
           ["server1", "server2", "server3"].map((name) => `${name}.${renamed("headless")}`),
         );
+        expect(services).toContain(renamed("mesh"));
+        checkProberNames(objects, renamed("mesh"), renamed("headless"));
       }
     }
   });
@@ -185,8 +206,17 @@ function namesAndSettingsTests(): void {
   });
 
   test("a setting that could do nothing does not render", async () => {
-    for (const setting of ["ECHO_ADMIN_PORT=9000", "IP_FAMILY_POLICY=PreferDualStack"]) {
-      const overlay = { path: "overlays/dev", settings: [setting] };
+    for (const setting of [
+      "ECHO_ADMIN_PORT=9000",
+      "IP_FAMILY_POLICY=PreferDualStack",
+      "ECHO_POD_ADMIN_PORTS=tcp:9000",
+      "ECHO_MESH_ADMIN_PORT=9000",
+      "ECHO_MESH_NAME=headless",
+      "ECHO_MESH_MEMBERS=server1.headless",
+      "ECHO_MESH_TCP_PORT=2345",
+      "ECHO_MESH_UDP_PORT=off",
+    ]) {
+      const overlay = { path: "overlays/dev", components: ["mesh"], settings: [setting] };
       await expect(renderer.objects(overlay)).rejects.toThrow(setting.split("=")[0]!);
     }
   });

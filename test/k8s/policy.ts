@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { checkProbers, isMesh } from "./probers.ts";
 import { type KubernetesObject, nameOf } from "./render.ts";
 
 /**
@@ -53,17 +54,26 @@ const container = z.looseObject({
   env: z.array(environmentVariable).default([]),
   resources: z.strictObject({ requests: quantities, limits: quantities }),
   securityContext: restricted,
-  readinessProbe: z.looseObject({}),
 });
 
-/** The echo server's own containers also say how they live and die. */
-const serverContainer = container.extend({
-  readinessProbe: httpProbe,
+const clientContainer = container.extend({ readinessProbe: z.looseObject({}) });
+
+/** Containers of the echo server's image also say how they live and die. */
+const ownContainer = container.extend({
   livenessProbe: httpProbe,
   args: z.array(z.string()),
   envFrom: settingsFrom,
   lifecycle,
   securityContext: restricted.extend({ readOnlyRootFilesystem: z.literal(true) }),
+});
+
+const serverContainer = ownContainer.extend({ name: z.enum(["tcp", "udp"]), readinessProbe: httpProbe });
+
+/** A prober may hold up a rollout (it has to start), and never take two servers that are well out of the Services. */
+const proberContainer = ownContainer.extend({
+  name: z.literal("mesh"),
+  startupProbe: httpProbe,
+  readinessProbe: z.never().optional(),
 });
 
 const podSecurity = z.looseObject({
@@ -84,9 +94,13 @@ const podSecurity = z.looseObject({
   volumes: z.never().optional(),
 });
 
-const clientPod = podSecurity.extend({ containers: z.array(container).min(1) });
+const clientPod = podSecurity.extend({ containers: z.array(clientContainer).min(1) });
 const serverPod = podSecurity.extend({
-  containers: z.array(serverContainer).length(2),
+  containers: z
+    .array(z.discriminatedUnion("name", [serverContainer, proberContainer]))
+    .refine((all) => ["tcp udp", "tcp udp mesh"].includes(all.map(({ name }) => name).join(" ")), {
+      error: "the containers are not tcp, udp and perhaps mesh, in this order",
+    }),
   // An object of the cluster, which one fleet would take from another when it goes.
   priorityClassName: z.never().optional(),
 });
@@ -179,6 +193,7 @@ export function checkFleet(objects: readonly KubernetesObject[]): void {
     services.flatMap((object) => check(service, object).ports.map(({ nodePort }) => nodePort)),
   );
   for (const object of objects) checkReferences(object, objects, pods);
+  checkProbers(objects, pods);
 }
 
 /** The one namespace that all of them are in, the Namespace itself among them. @throws when there are more, or none */
@@ -266,6 +281,8 @@ function checkReferences(
       const servers = pods.flatMap(({ spec }) =>
         spec.containers.flatMap((each) => each.ports.map(({ name }) => name)),
       );
+      // Open or closed, where nobody has it: that of the prober, which is a component's.
+      for (const known of [names, servers]) known.push("mesh-admin");
       for (const { port } of egress.flatMap(({ ports }) => ports)) {
         if (typeof port === "string" && !servers.includes(port)) missing(`port ${port} in any Pod`);
       }
@@ -286,6 +303,8 @@ function checkReferences(
     }
     case "ServiceMonitor": {
       const { selector, endpoints } = check(references.ServiceMonitor, object);
+      const hasMesh = objects.some(({ kind, metadata }) => kind === "Service" && isMesh(metadata.labels));
+      if (isMesh(selector.matchLabels) && !hasMesh) break;
       const targets = objects.filter(
         ({ kind, metadata }) => kind === "Service" && selects(selector.matchLabels, metadata.labels ?? {}),
       );

@@ -29,6 +29,7 @@ export const COMPONENTS = [
   "dual-stack",
   "banner-fields",
   "hairpin",
+  "mesh",
 ] as const;
 
 /** The components that an overlay has not. */

@@ -4,7 +4,16 @@ import { UsageError } from "../../src/errors.ts";
 import { flagTable } from "../../src/options/describe.ts";
 import { type Environment, unknownVariables } from "../../src/options/environment.ts";
 import { addFlags } from "../../src/options/flags.ts";
-import { duration, eachOnce, integer, listenPort, portList, size, toggle } from "../../src/options/kinds.ts";
+import {
+  duration,
+  eachOnce,
+  integer,
+  listenPort,
+  namedPorts,
+  portList,
+  size,
+  toggle,
+} from "../../src/options/kinds.ts";
 import { resolve } from "../../src/options/resolve.ts";
 import { option, type Table, type ValuesOf, variableOf } from "../../src/options/table.ts";
 
@@ -152,6 +161,44 @@ test("a bare number is seconds where the kind says so, and only there", () => {
     "--duration 3 days is not allowed; allowed: a duration such as 500ms, 30s, 5m or 1h, from 100ms to 24h; " +
       "a bare number is seconds",
   );
+});
+
+test("ports by name: each name and each port once, eight at most", () => {
+  const read = namedPorts.parse;
+  expect(read("none")).toEqual([]);
+  expect(read("tcp:8080, my-udp2:65535")).toEqual([
+    { name: "tcp", port: 8080 },
+    { name: "my-udp2", port: 65_535 },
+  ]);
+  const many = (count: number): string =>
+    Array.from({ length: count }, (_, at) => `c${at}:${at + 1}`).join(",");
+  expect(read(many(8))).toHaveLength(8);
+  const wrong = [
+    "",
+    ",",
+    "tcp",
+    "8080",
+    "tcp:",
+    ":8080",
+    "tcp:0",
+    "tcp:65536",
+    "tcp:08080000",
+    "tcp:8080,",
+    "TCP:1",
+  ];
+  const worse = [
+    "-a:1",
+    "a-:1",
+    "a b:1",
+    "a:1:2",
+    "a:-1",
+    "a:1,a:2",
+    "a:1,b:1",
+    "none,a:1",
+    many(9),
+    `${"a".repeat(64)}:1`,
+  ];
+  for (const text of [...wrong, ...worse, "<b>:1"]) expect([text, read(text)]).toEqual([text, undefined]);
 });
 
 test("variables with the prefix that nothing reads are unknown; others' and Services' are not", () => {

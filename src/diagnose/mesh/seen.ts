@@ -66,7 +66,10 @@ export interface ProbeSeen {
   readonly atMs: number;
   /** Null: the echo came whole, in time, and from the peer that was meant. */
   readonly fault: ProbeFault | null;
-  /** The banner's `Server:`, as `ip:port`, of the session that was asked; null where there was none. */
+  /**
+   * The banner's `Server:`, as `ip:port`, of the session that was asked; null where there was none. Of a datagram that came
+   * back from another end than was asked: that end.
+   */
   readonly server: string | null;
   /** From sending to echo; null without an echo that counts. */
   readonly rttMs: number | null;

@@ -34,6 +34,8 @@ interface Held {
   sent: number;
   /** Whether anything came back whole. */
   wasAnswered: boolean;
+  /** Probes of it in a row that were not answered as they must be. */
+  silent: number;
 }
 
 /**
@@ -49,8 +51,6 @@ export class TcpHeld implements PeerProbe {
   #held: Held | null = null;
   /** All that are open: that one, and others whose last probes are still waited for. */
   readonly #open = new Set<Held>();
-  /** Probes in a row that were not answered as they must be. */
-  #silent = 0;
   /** One was due while another was in the way; it goes when that is decided. */
   #isDue = false;
   #over = false;
@@ -107,7 +107,14 @@ export class TcpHeld implements PeerProbe {
       this.#tell({ fault: faultOf(session), isSent: isSent(session), banner: null, flow: attempt.flow });
       return;
     }
-    const held: Held = { session, key: newKey(), underWay: new Map(), sent: 0, wasAnswered: false };
+    const held: Held = {
+      session,
+      key: newKey(),
+      underWay: new Map(),
+      sent: 0,
+      wasAnswered: false,
+      silent: 0,
+    };
     this.#held = held;
     this.#open.add(held);
     this.#send(held, agenda.now(), attempt.sentMs);
@@ -128,7 +135,7 @@ export class TcpHeld implements PeerProbe {
     const { banner } = held.session;
     const fault = this.#context.identity.ofSession(banner, this.#end, this.#context.agenda.now());
     const rttMs = fault === null ? tookMs(this.#context, sentMs, atMs) : null;
-    this.#tell({ fault, isSent: true, banner, rttMs, flow: this.#flowOf(held) });
+    this.#decide(held, { fault, isSent: true, banner, rttMs });
   }
 
   #lookAt(held: Held, nowMs: number): void {
@@ -141,7 +148,7 @@ export class TcpHeld implements PeerProbe {
     for (const [number, sentMs] of underWay) {
       if (!isOverdue(this.#context, sentMs, nowMs)) break;
       underWay.delete(number);
-      this.#tell({ fault: "silent", isSent: true, banner: session.banner, flow: this.#flowOf(held) });
+      this.#decide(held, { fault: "silent", isSent: true, banner: session.banner });
     }
     if (this.#held !== held && underWay.size === 0) this.#close(held);
   }
@@ -149,22 +156,23 @@ export class TcpHeld implements PeerProbe {
   /** What is under way has no answer any more. */
   #broke(held: Held, failure: Failure): void {
     const { banner } = held.session;
-    const outcome: Outcome = { fault: faultOf(failure), isSent: true, banner, flow: this.#flowOf(held) };
+    const outcome: Outcome = { fault: faultOf(failure), isSent: true, banner };
     const waiting = held.underWay.size;
     this.#close(held);
     // Wrong bytes are one fault, however many messages wait behind them.
     for (let each = 0; each < waiting; each++) {
-      this.#tell({ ...outcome, corrupted: outcome.fault === "corrupted" && each === 0 ? 1 : 0 });
+      this.#decide(held, { ...outcome, corrupted: outcome.fault === "corrupted" && each === 0 ? 1 : 0 });
     }
   }
 
-  #flowOf({ session }: Held): string {
-    return flowText("tcp", session.local, this.#end);
+  /** The fate of one of a session's messages is known. */
+  #decide(held: Held, outcome: Outcome): void {
+    held.silent = outcome.fault === null ? 0 : held.silent + 1;
+    if (held.silent >= SILENT_MAX && this.#held === held) this.#held = null;
+    this.#tell({ ...outcome, flow: flowText("tcp", held.session.local, this.#end) });
   }
 
   #tell(outcome: Outcome): void {
-    this.#silent = outcome.fault === null ? 0 : this.#silent + 1;
-    if (this.#silent >= SILENT_MAX) this.#held = null;
     if (!this.#over) this.#context.tell(seenOf(this.#context.peer, "tcp-held", outcome, Date.now()));
   }
 

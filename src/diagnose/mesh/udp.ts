@@ -50,6 +50,8 @@ interface Held {
   unnamed: Unnamed | null;
   /** Whether it was answered or had its first loss: from then on it sends each interval, whatever comes. */
   isSteady: boolean;
+  /** Probes of it in a row that were not answered as they must be. */
+  silent: number;
   /** Datagrams that came in the place of messages not known: each stands for one that is missing at its deadline. */
   strays: number;
   /** What ICMP said last, and when. */
@@ -68,8 +70,6 @@ export class UdpHeld implements PeerProbe {
   /** All that are open: that one, and others whose last probes are still waited for. */
   readonly #flows = new Set<Held>();
   #isOpening = false;
-  /** Probes in a row that were not answered as they must be. */
-  #silent = 0;
   /** One was due while another was in the way; it goes when that is decided. */
   #isDue = false;
   /** What came since the last probe was told. */
@@ -122,7 +122,7 @@ export class UdpHeld implements PeerProbe {
     const held: Held = {
       ...{ flow, key: this.#context.newKey(), tracker: new Tracker(timeoutMs, WINDOW), underWay: new Map() },
       text: own === null ? null : flowText("udp", { ...own, port: flow.local.port }, this.#end),
-      ...{ banner: null, unnamed: null, isSteady: false, strays: 0, news: null },
+      ...{ banner: null, unnamed: null, isSteady: false, silent: 0, strays: 0, news: null },
     };
     this.#held = held;
     this.#flows.add(held);
@@ -188,7 +188,7 @@ export class UdpHeld implements PeerProbe {
     const what = tracker.echo(echo.number, atMs);
     this.#meanwhile.reordered += tracker.counts.reordered - reordered;
     if (what === "duplicated") this.#meanwhile.duplicated++;
-    if (what === "late") this.#silent = 0; // the path is slow, and the flow is not stuck
+    if (what === "late") held.silent = 0; // the path is slow, and the flow is not stuck
     if (what !== "answered") return;
     const mayBeNamed = this.#context.identity.lacks(held.banner) && held.unnamed === null;
     if (mayBeNamed) held.unnamed = echo;
@@ -253,12 +253,12 @@ export class UdpHeld implements PeerProbe {
   #decide(held: Held, number: number, outcome: Omit<Outcome, "banner">): void {
     if (!held.underWay.delete(number)) return;
     if (held.unnamed?.number === number) held.unnamed = null;
+    held.silent = outcome.fault === null ? 0 : held.silent + 1;
+    if (held.silent >= SILENT_MAX && this.#held === held) this.#held = null;
     this.#tell({ ...outcome, banner: held.banner, flow: held.text });
   }
 
   #tell(outcome: Outcome): void {
-    this.#silent = outcome.fault === null ? 0 : this.#silent + 1;
-    if (this.#silent >= SILENT_MAX) this.#held = null;
     if (this.#over) return;
     const { peer, tell } = this.#context;
     tell(seenOf(peer, "udp", { ...outcome, ...this.#meanwhile }, Date.now()));

@@ -12,46 +12,44 @@ export function morph(target: Element, html: string): void {
   patchChildren(target, template.content);
 }
 
-function patchChildren(old: Element, fresh: ParentNode & Node): void {
-  const wanted = new Set([...fresh.childNodes].map(keyOf));
+function patchChildren(old: Element, fresh: Node): void {
+  let mine = old.firstChild;
+  let theirs = fresh.firstChild;
+  // As far as both have the same ones, which mostly is to the end.
+  while (mine !== null && theirs !== null && isSame(mine, theirs)) {
+    patch(mine, theirs);
+    mine = mine.nextSibling;
+    theirs = theirs.nextSibling;
+  }
+  if (mine !== null || theirs !== null) rearrange(old, mine, theirs);
+}
+
+/** Makes the children from `mine` on be those from `theirs` on. */
+function rearrange(old: Element, mine: ChildNode | null, theirs: ChildNode | null): void {
+  const wanted = new Set(siblings(theirs).map(keyOf));
   const keyed = new Map<string, ChildNode>();
-  for (const child of [...old.childNodes]) {
+  let cursor = mine;
+  for (const child of siblings(mine)) {
     const key = keyOf(child);
     if (key === null || isOwn(child)) continue;
     if (wanted.has(key)) keyed.set(key, child);
-    else child.remove();
-  }
-  let cursor = old.firstChild;
-  for (const node of [...fresh.childNodes]) {
-    const match = matchOf(node, cursor, keyed);
-    if (match === null) old.insertBefore(node, cursor);
     else {
-      if (match === cursor) cursor = cursor.nextSibling;
-      else old.insertBefore(match, cursor);
-      patch(match, node);
+      if (child === cursor) cursor = child.nextSibling;
+      child.remove();
     }
   }
-  while (cursor !== null) {
-    const next: ChildNode | null = cursor.nextSibling;
-    if (!isOwn(cursor)) cursor.remove();
-    cursor = next;
+  for (const node of siblings(theirs)) {
+    const key = keyOf(node);
+    const match = key === null ? cursor : (keyed.get(key) ?? null);
+    if (match === null || !isSame(match, node)) {
+      old.insertBefore(node, cursor);
+      continue;
+    }
+    if (match === cursor) cursor = cursor.nextSibling;
+    else old.insertBefore(match, cursor);
+    patch(match, node);
   }
-}
-
-/** The child that is to become this node; null where there is none. */
-function matchOf(
-  node: ChildNode,
-  cursor: ChildNode | null,
-  keyed: ReadonlyMap<string, ChildNode>,
-): ChildNode | null {
-  const key = keyOf(node);
-  if (key !== null) {
-    const known = keyed.get(key);
-    return known !== undefined && known.nodeName === node.nodeName ? known : null;
-  }
-  const same =
-    cursor !== null && cursor.nodeName === node.nodeName && keyOf(cursor) === null && !isOwn(cursor);
-  return same ? cursor : null;
+  for (const child of siblings(cursor)) if (!isOwn(child)) child.remove();
 }
 
 function patch(old: ChildNode, fresh: ChildNode): void {
@@ -60,20 +58,32 @@ function patch(old: ChildNode, fresh: ChildNode): void {
     return;
   }
   if (old.isEqualNode(fresh)) return;
-  for (const { name, value } of [...fresh.attributes])
+  for (const { name, value } of fresh.attributes)
     if (!KEPT.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const { name } of [...old.attributes])
-    if (!KEPT.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  if (old.attributes.length > fresh.attributes.length)
+    for (const { name } of [...old.attributes])
+      if (!KEPT.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
   // A popover that is not open has no details in what is fresh; they are put there when it is opened.
   if (fresh.hasAttribute("popover") && !fresh.hasChildNodes()) return;
   patchChildren(old, fresh);
 }
 
+/** Whether one can become the other. */
+function isSame(old: ChildNode, fresh: ChildNode): boolean {
+  return old.nodeName === fresh.nodeName && keyOf(old) === keyOf(fresh) && !isOwn(old);
+}
+
+/** This one and those behind it, as they stand now. */
+function siblings(first: ChildNode | null): ChildNode[] {
+  const all: ChildNode[] = [];
+  for (let node = first; node !== null; node = node.nextSibling) all.push(node);
+  return all;
+}
+
 function keyOf(node: Node): string | null {
-  if (!(node instanceof HTMLElement)) return null;
-  return node.dataset["key"] ?? (node.id === "" ? null : node.id);
+  return node instanceof Element ? (node.getAttribute("data-key") ?? node.getAttribute("id")) : null;
 }
 
 function isOwn(node: Node): boolean {
-  return node instanceof HTMLElement && node.dataset["own"] !== undefined;
+  return node instanceof Element && node.hasAttribute("data-own");
 }

@@ -1,0 +1,117 @@
+import type { MeshResult } from "../diagnose/mesh/result.ts";
+import { noMatrix, renderPage } from "../page/document.ts";
+import type { PageFacts, SelfFacts } from "../page/facts.ts";
+import { hostName } from "../page/host.ts";
+import { matrixHtml } from "../page/matrix.ts";
+import { encodedOnce } from "./encoded-once.ts";
+import { type HttpAnswer, plain } from "./http-answer.ts";
+import { paced } from "./paced.ts";
+import { type PagePath, SELF_PATH } from "./page-paths.ts";
+import type { Route } from "./routes.ts";
+
+/** Why there is no mesh to show, in words. */
+export class NoMesh {
+  constructor(readonly why: string) {}
+}
+
+/** The member's own row, or the whole matrix. The same object is the same result. */
+export type MeshSource = (scope: "own" | "all") => Promise<MeshResult | NoMesh>;
+
+/** Whose page it is. */
+export interface PageSource {
+  /** Gathers all that the page shows. */
+  facts(): Promise<PageFacts>;
+  /** What it says of itself to other pages. Nobody is asked for it. */
+  self(): Promise<SelfFacts>;
+  /** Null where there is no prober. */
+  readonly mesh: MeshSource | null;
+}
+
+export type PageRoutes = Readonly<Record<PagePath, Route>>;
+
+/** Facts are gathered at most this often: one who asks in a loop takes nothing from the others. */
+const GATHER_INTERVAL_MS = 100;
+
+/**
+ * The page loads from its own server what it needs and nothing else, runs no script that stands in it, and is shown
+ * in no other page: a name that came from outside can do no harm, even if it were not escaped.
+ */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:", // the empty icon, and what a style draws
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const SAFE = {
+  "cache-control": "no-store",
+  "content-security-policy": POLICY,
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+
+const JSON_TYPE = "application/json";
+
+/** The page and all that belongs to it, of a server or of a prober. */
+export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
+  const gather = paced(facts, GATHER_INTERVAL_MS);
+  const selfNow = paced(self, GATHER_INTERVAL_MS);
+  const json = encodedOnce<object>((value) => JSON.stringify(value));
+  const drawn = encodedOnce<MeshResult>((result) => matrixHtml(result));
+  const pages = new Pages();
+  const matrix = async (): Promise<string> => {
+    if (mesh === null) return "";
+    const result = await mesh("all");
+    return result instanceof NoMesh ? noMatrix(result.why) : drawn.text(result);
+  };
+  return {
+    "/": async ({ host }) => {
+      const [now, drawing] = await Promise.all([gather(), matrix()]);
+      return safe("text/html; charset=utf-8", pages.render(now, hostName(host), drawing));
+    },
+    "/page.json": async () => safe(JSON_TYPE, json.bytes(await gather())),
+    [SELF_PATH]: async () => safe(JSON_TYPE, json.bytes(await selfNow())),
+    "/page.js": async () => asset((await import("./assets.ts")).PAGE_SCRIPT),
+    "/page.css": async () => asset((await import("./assets.ts")).PAGE_STYLE),
+    "/mesh.json": async ({ query }) => {
+      const scope = new URLSearchParams(query).get("scope");
+      if (mesh === null) return plain(404, "no mesh here: --pod-admin-ports names no container mesh");
+      if (scope !== null && scope !== "all") return plain(400, "scope is all, or left out");
+      const result = await mesh(scope === "all" ? "all" : "own");
+      return result instanceof NoMesh ? plain(503, result.why) : safe(JSON_TYPE, json.bytes(result));
+    },
+  };
+}
+
+/** Hosts that the same page is kept for: most people ask by one or two. */
+const HOSTS_MAX = 8;
+
+/** The page as it was last, by the host that its links are for: many connections hold the same bytes. */
+class Pages {
+  #facts: PageFacts | null = null;
+  #drawing = "";
+  readonly #byHost = new Map<string | null, Uint8Array>();
+
+  render(facts: PageFacts, host: string | null, drawing: string): Uint8Array {
+    if (facts !== this.#facts || drawing !== this.#drawing) this.#byHost.clear();
+    this.#facts = facts;
+    this.#drawing = drawing;
+    const bytes = this.#byHost.get(host) ?? Buffer.from(renderPage(facts, host, drawing));
+    if (this.#byHost.size < HOSTS_MAX) this.#byHost.set(host, bytes);
+    return bytes;
+  }
+}
+
+function safe(contentType: string, body: string | Uint8Array): HttpAnswer {
+  return { status: 200, headers: { ...SAFE, "content-type": contentType }, body };
+}
+
+const assets = encodedOnce<{ readonly contentType: string; readonly body: string }>(({ body }) => body);
+
+function asset(file: { readonly contentType: string; readonly body: string }): HttpAnswer {
+  return safe(file.contentType, assets.bytes(file));
+}

@@ -1,0 +1,290 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
+import type { PageFacts, SelfFacts } from "../src/page/facts.ts";
+import { RawHttp, statuses } from "./clients/http.ts";
+import { freePort } from "./clients/neighbours.ts";
+import { TcpClient } from "./clients/tcp.ts";
+import { type EchoServer, startServer, until } from "./harness.ts";
+import { FakeAdmin, hostile, selfOf } from "./page/pod.ts";
+
+/** The page of a running server, over HTTP: what it says, to whom, and whom it asks for that. */
+
+const PATHS = ["/", "/page.json", "/self.json", "/page.js", "/page.css"];
+
+let server: EchoServer;
+beforeAll(async () => {
+  server = await startServer([], { env: { ECHO_POD_NAME: "server2", ECHO_NODE_NAME: "node-b" } });
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+async function factsOf(of: EchoServer): Promise<PageFacts> {
+  return (await (await of.fetch("/page.json")).json()) as PageFacts;
+}
+
+describe("what is answered", () => {
+  test("the page and all that belongs to it, each under a policy that lets nothing else in", async () => {
+    const types = ["text/html", "application/json", "application/json", "text/javascript", "text/css"];
+    for (const [at, path] of PATHS.entries()) {
+      const { status, headers } = await server.fetch(path);
+      expect([path, status]).toEqual([path, 200]);
+      expect(headers.get("content-type")).toStartWith(types[at]!);
+      expect(headers.get("cache-control")).toBe("no-store");
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+      expect(headers.get("referrer-policy")).toBe("no-referrer");
+      const policy = headers.get("content-security-policy")!.split("; ");
+      for (const kind of ["default-src", "base-uri", "form-action", "frame-ancestors"])
+        expect(policy).toContain(`${kind} 'none'`);
+      for (const kind of ["script-src", "style-src", "connect-src"])
+        expect(policy).toContain(`${kind} 'self'`);
+      expect(policy.join()).not.toMatch(/unsafe|\*|https?:/);
+    }
+  });
+
+  test("HEAD is the same without the body; other methods and paths are refused", async () => {
+    for (const path of PATHS) {
+      const head = await server.fetch(path, { method: "HEAD" });
+      expect(Number(head.headers.get("content-length"))).toBeGreaterThan(50);
+      expect(head.headers.get("content-security-policy")).toContain("default-src 'none'");
+      expect(await head.text()).toBe("");
+      const post = await server.fetch(path, { method: "POST", body: "x" });
+      expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    }
+    for (const path of ["/page", "/page.json/", "/page.js.map", "/self.json%20"])
+      expect([path, (await server.fetch(path)).status]).toEqual([path, 404]);
+    const none = await server.fetch("/mesh.json?scope=all");
+    expect(none.status).toBe(404);
+    expect(await none.text()).toBe("no mesh here: --pod-admin-ports names no container mesh\n");
+  });
+
+  test("the numbers on the page are those of the server, and of the JSON", async () => {
+    using client = await TcpClient.connect(server.tcpPort);
+    await client.greeted();
+    expect(await client.echoes("x".repeat(2048))).toBe(true);
+    await until(
+      "the session is seen",
+      async () => (await factsOf(server)).sessions[0]!.receivedBytes >= 2048,
+    );
+    const facts = await factsOf(server);
+    expect(facts).toMatchObject({
+      version: 1,
+      name: "server2",
+      node: "node-b",
+      state: "serving",
+      mesh: false,
+    });
+    expect(facts.sessions.map(({ protocol, active }) => [protocol, active])).toEqual([
+      ["TCP", 1],
+      ["UDP", 0],
+    ]);
+    expect(facts.addresses).toEqual({ tcp: server.tcp, udp: server.udp });
+    expect(facts.loops.reduce((sum, { sessions }) => sum + sessions, 0)).toBe(1);
+    expect(facts.refusals.every(({ meaning }) => /^[A-Z].*\.$/.test(meaning))).toBe(true);
+    const html = await (await server.fetch("/")).text();
+    for (const part of ["server2", "node-b", "serving", ...server.tcp, ...server.udp])
+      expect(html).toContain(part);
+    expect(html).toContain('<th scope="row">TCP</th><td class="n">1</td><td class="n">1</td>');
+    expect(html).toContain('<td class="n">2.0 KiB</td>');
+    const self = (await (await server.fetch("/self.json")).json()) as SelfFacts;
+    expect(self).toMatchObject({ version: 1, name: "server2", node: "node-b", state: "serving" });
+    expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "version"]);
+  });
+
+  test("a server that drains says so", async () => {
+    await using draining = await startServer(["--drain-timeout", "1h"]);
+    using client = await TcpClient.connect(draining.tcpPort);
+    expect(await client.echoes("stay")).toBe(true);
+    draining.kill("SIGTERM");
+    await draining.waitForLog("draining");
+    expect(await factsOf(draining)).toMatchObject({ state: "draining", stateText: "draining" });
+  });
+});
+
+describe("Host", () => {
+  test("any is answered, and nothing of it stands in the page unless it is a name or an address", async () => {
+    await using pod = await startServer(["--pod-admin-ports", "udp:8081"]);
+    const page = async (host: string | null): Promise<string> => {
+      using client = await RawHttp.connect(pod.adminPort);
+      const field = host === null ? "" : `Host: ${host}\r\n`;
+      const received = await client.send(`GET / HTTP/1.0\r\n${field}\r\n`).toEnd();
+      expect(statuses(received)).toEqual([200]);
+      return received;
+    };
+    expect(await page("localhost:8080")).toContain('href="http://localhost:8081/"');
+    expect(await page("[fd00::1]:8080")).toContain('href="http://[fd00::1]:8081/"');
+    const games = [
+      '"><script>alert(1)</script>',
+      "a'b",
+      "x/../y",
+      "user@evil",
+      "two words, none",
+      "[::1%25eth0]",
+      "javascript:alert(1)",
+    ];
+    for (const host of [null, "", ...games]) {
+      const html = await page(host);
+      expect([host, html.includes('href="http:')]).toEqual([host, false]);
+      if (host !== null && host !== "") expect(html).not.toContain(host);
+      expect(html).toContain("port 8081");
+    }
+    using absolute = await RawHttp.connect(pod.adminPort);
+    const asked = "GET http://seen.example/ HTTP/1.0\r\nHost: other.example\r\n\r\n";
+    expect(await absolute.send(asked).toEnd()).toContain('href="http://seen.example:8081/"');
+  });
+});
+
+describe("the containers of this Pod", () => {
+  test("each is asked how it is, this one is not, and neither goes by a proxy of the environment", async () => {
+    let proxied = 0;
+    using proxy = hostile((socket) => {
+      proxied++;
+      socket.terminate();
+    });
+    const proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"];
+    const env = Object.fromEntries(proxies.map((name) => [name, `http://127.0.0.1:${proxy.port}`]));
+    await using udp = await startServer(["--tcp-port", "off"]);
+    const own = freePort("127.0.0.1");
+    const ports = `tcp:${own},udp:${udp.adminPort}`;
+    const args = ["--udp-port", "off", "--admin-port", String(own), "--pod-admin-ports", ports];
+    await using tcp = await startServer(args, { env });
+    const { containers } = await factsOf(tcp);
+    expect(containers.map(({ name, port, self, state }) => [name, port, self, state])).toEqual([
+      ["tcp", own, true, "serving"],
+      ["udp", udp.adminPort, false, "serving"],
+    ]);
+    expect(containers.map(({ sessions }) => sessions.map(({ protocol }) => protocol))).toEqual([
+      ["TCP"],
+      ["UDP"],
+    ]);
+    expect(proxied).toBe(0);
+  });
+
+  test("the dead, the silent, the endless and those who say something else did not say; the page comes all the same", async () => {
+    let sent = 0;
+    const flood = Buffer.alloc(65_536, "x");
+    using endless = hostile((socket) => {
+      sent += Math.max(0, socket.write(sent === 0 ? "HTTP/1.1 200 OK\r\n\r\n" : flood));
+      sent += Math.max(0, socket.write(flood));
+    });
+    using silent = hostile(() => {});
+    using rude = hostile((socket) => socket.terminate());
+    using babbling = hostile((socket) => void socket.end("SSH-2.0-x\r\n"));
+    const says = (body: string, init?: ResponseInit) =>
+      new FakeAdmin({ "/self.json": () => new Response(body, init) });
+    using wrong = says(JSON.stringify({ ...selfOf("x"), state: "<b>" }));
+    using broken = says("{");
+    using moved = says("", { status: 302, headers: { location: `${server.adminUrl}/self.json` } });
+    const dead = freePort("127.0.0.1");
+    const all = [endless, silent, rude, babbling, wrong, broken, moved].map(({ port }) => port);
+    const named = [...all, dead].map((port, at) => `c${at}:${port}`).join(",");
+    await using pod = await startServer(["--pod-admin-ports", named]);
+    const { containers } = await factsOf(pod);
+    expect(containers.map(({ state }) => state)).toEqual(Array.from({ length: 8 }, () => null));
+    const html = await (await pod.fetch("/")).text();
+    expect(html.match(/did not say/g)).toHaveLength(8);
+    expect(sent).toBeLessThan(16 << 20); // what the kernel took before the reset
+    for (let times = 0; times < 20; times++) await factsOf(pod);
+    expect((await pod.metrics()).get("process_open_fds")).toBeLessThan(60);
+  });
+
+  test("many who look cause one question, and while nobody does there is none", async () => {
+    using sibling = new FakeAdmin({ "/self.json": () => Response.json(selfOf("x")) });
+    await using pod = await startServer(["--pod-admin-ports", `udp:${sibling.port}`]);
+    for (const path of ["/livez", "/readyz", "/metrics", "/self.json", "/page.js", "/page.css"])
+      expect((await pod.fetch(path)).status).toBe(200);
+    expect(sibling.asked).toEqual([]);
+    const started = performance.now();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => pod.fetch("/page.json")));
+    for (const answer of answers) expect(answer.status).toBe(200);
+    // One question a second at most, from the first on.
+    expect(sibling.asked.length).toBeWithin(1, 3 + (performance.now() - started) / 1000);
+    expect(new Set(sibling.asked)).toEqual(new Set(["/self.json"])); // who is asked asks nobody in turn
+  });
+});
+
+describe("the mesh of this Pod's prober", () => {
+  const row = {
+    version: 1,
+    at: "2026-11-26T08:00:00.000Z",
+    self: "server1-abc",
+    intervalMs: 1000,
+    members: [
+      { name: "server1-abc", node: "node1", address: "10.244.1.2", row: true },
+      { name: "server2-<def>", node: null, address: "10.244.2.2", row: null },
+    ],
+    pairs: [
+      {
+        ...{
+          from: "server1-abc",
+          to: "server2-<def>",
+          fromNode: "node1",
+          toNode: null,
+          protocol: "udp",
+          up: false,
+        },
+        ...{
+          rttMs: null,
+          connectMs: null,
+          hops: null,
+          sent: 60,
+          lost: 59,
+          duplicated: 0,
+          reordered: 0,
+          corrupted: 0,
+        },
+        ...{ since: "2026-11-26T07:59:00.000Z", why: "udp 10.244.1.2:4000 > 10.244.2.2:5678: timeout" },
+      },
+    ],
+  };
+
+  test("is handed on, its own row or the whole, and stands in the page", async () => {
+    const whole = { ...row, members: row.members.toReversed() };
+    using prober = new FakeAdmin({
+      "/mesh.json": () => Response.json(row),
+      "/mesh.json?scope=all": () => Response.json({ ...whole, later: "a field of another version" }),
+      "/self.json": () => Response.json(selfOf("mesh")),
+    });
+    await using pod = await startServer(["--pod-admin-ports", `mesh:${prober.port}`]);
+    expect(await (await pod.fetch("/mesh.json")).json()).toEqual(row);
+    expect(await (await pod.fetch("/mesh.json?scope=all")).json()).toEqual(whole);
+    const other = await pod.fetch("/mesh.json?scope=some");
+    expect([other.status, await other.text()]).toEqual([400, "scope is all, or left out\n"]);
+    expect((await factsOf(pod)).mesh).toBe(true);
+    const html = await (await pod.fetch("/")).text();
+    expect(html).toContain('<section id="matrix-section" aria-labelledby="matrix-title">');
+    expect(html).toContain("server2-&#60;def&#62;");
+    expect(html).not.toContain("<def>");
+    await Promise.all(Array.from({ length: 20 }, () => pod.fetch("/mesh.json?scope=all")));
+    expect(prober.asked.filter((path) => path.endsWith("all")).length).toBeLessThan(10);
+  });
+
+  test("one that does not answer, or says something else, is told in a line", async () => {
+    using wrong = new FakeAdmin({ "/mesh.json?scope=all": () => Response.json({ ...row, pairs: [{}] }) });
+    await using pod = await startServer(["--pod-admin-ports", `mesh:${wrong.port}`]);
+    const said = await pod.fetch("/mesh.json?scope=all");
+    expect([said.status, await said.text()]).toEqual([
+      503,
+      "the prober of this Pod said something that is no mesh\n",
+    ]);
+    expect(await (await pod.fetch("/mesh.json")).text()).toBe(
+      "the prober of this Pod answered with status 404\n",
+    );
+    await using alone = await startServer(["--pod-admin-ports", `mesh:${freePort("127.0.0.1")}`]);
+    expect((await alone.fetch("/mesh.json?scope=all")).status).toBe(503);
+    expect(await (await alone.fetch("/")).text()).toContain(
+      "No matrix now: the prober of this Pod: no connection",
+    );
+  });
+});
+
+test("nothing of the page is loaded before somebody asks for it", async () => {
+  const admin = fileURLToPath(new URL("../src/admin/admin.ts", import.meta.url));
+  const script = `await import(${JSON.stringify(admin)}); console.log(Object.keys(require.cache).join("\\n"))`;
+  const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit" });
+  const loaded = (await child.stdout.text()).split("\n");
+  expect(loaded.filter((file) => file.includes("/src/admin/")).length).toBeGreaterThan(10); // they are found at all
+  const unasked =
+    /\/src\/page\/|\/zod\/|\/admin\/(facts|neighbours|page-routes|pod-mesh|said|assets|commands)\.ts$/;
+  expect(loaded.filter((file) => unasked.test(file))).toEqual([]);
+});
