@@ -138,6 +138,23 @@ describe("by HTTP", () => {
     expect(await prober.get("/livez")).toMatchObject({ status: 200, text: "live\n" });
   });
 
+  test("the page, with the matrix, and what it says of itself to other pages", async () => {
+    await using prober = await FedProber.start();
+    prober.roster({ addresses: [OWN, PEER] });
+    prober.answer(PEER);
+    const { status, text, headers } = await prober.get("/");
+    expect(status).toBe(200);
+    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(text).toContain("Prober of the mesh");
+    expect(text).toContain("it asks 1 of 2 members");
+    expect(text).toContain(`>${PEER}<`); // a column's head
+    expect(JSON.parse((await prober.get("/page.json")).text)).toMatchObject({ name: "pod-1", mesh: true });
+    expect(JSON.parse((await prober.get("/self.json")).text)).toEqual({
+      ...{ version: 1, name: "pod-1", node: "node-1", state: "serving", sessions: [] },
+    });
+    for (const path of ["/page.js", "/page.css"]) expect((await prober.get(path)).status).toBe(200);
+  });
+
   test("what is not there, not allowed or not known is refused in one line", async () => {
     await using prober = await FedProber.start();
     expect(await prober.get("/mesh")).toMatchObject({ status: 404, text: "not found\n" });
@@ -181,7 +198,10 @@ describe("by HTTP", () => {
     ]);
     expect(prober.said("row unknown: its prober did not tell it")).toHaveLength(1);
     using _back = hostile(says(await rowOf("pod-3")), PEER, prober.port);
-    expect((await prober.mesh("?scope=all")).members[1]).toMatchObject({ name: "pod-3", row: true });
+    await until("its row is there again", async () => {
+      const { members } = await prober.mesh("?scope=all");
+      return members.some(({ name, row }) => name === "pod-3" && row === true);
+    });
     expect(prober.said("row known again")).toHaveLength(1);
   });
 });
