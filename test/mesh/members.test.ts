@@ -82,35 +82,43 @@ describe("names", () => {
   test("are asked for at once, a few at a time; who tells none is asked again, less and less often", async () => {
     let nowMs = 0;
     let answering = false;
-    using fleet = serversOn(HOSTS.slice(0, 10), (index) => (socket) => {
+    const hosts = HOSTS.slice(0, 11);
+    using fleet = serversOn(hosts, (index) => (socket) => {
       (answering ? says(rowText(`pod-${index}`)) : says("{}"))(socket);
     });
-    const peers = HOSTS.slice(0, 10);
+    const peers = hosts.slice(0, 10);
+    const bystander = hosts[10]!;
     const { members, told } = membersAt(fleet.port, () => nowMs);
+    const asked = (): number => fleet.opened() - fleet.servers[10]!.counts.opened;
     const askedBy = async (count: number): Promise<void> => {
       await until(`asked ${count} times`, () => {
         members.askNames(peers);
-        return fleet.opened() >= count && fleet.open() === 0;
+        return asked() >= count && fleet.open() === 0;
       });
+      expect(asked()).toBe(count);
     };
-    members.askNames(peers);
-    await until("four are asked", () => fleet.opened() === 4 && fleet.open() === 0);
+    /** Whoever is asked for a name now is asked before the bystander is. */
+    const askedNow = async (): Promise<number> => {
+      const before = asked();
+      members.askNames(peers);
+      await members.askAll([bystander]);
+      return asked() - before;
+    };
+    expect(await askedNow()).toBe(4);
     await askedBy(10);
-    await until("all have told", () => told.size === 10);
-    members.askNames(peers); // not yet again
-    expect(fleet.opened()).toBe(10);
+    expect(await askedNow()).toBe(0);
     nowMs = 1000;
     await askedBy(20);
     nowMs = 2999; // twice as long now
-    members.askNames(peers);
-    expect(fleet.opened()).toBe(20);
+    expect(await askedNow()).toBe(0);
     answering = true;
     nowMs = 3000;
     await askedBy(30);
-    await until("all have told their names", () => told.get(peers[9]!) === "pod-9");
+    await until("all have told their names", () =>
+      peers.every((_, index) => told.get(peers[index]!) === `pod-${index}`),
+    );
     nowMs = 62_999;
-    members.askNames(peers);
-    expect(fleet.opened()).toBe(30);
+    expect(await askedNow()).toBe(0);
     nowMs = 63_000;
     await askedBy(40);
   });
