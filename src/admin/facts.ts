@@ -15,7 +15,7 @@ import { dnsPlace, resolveFleet } from "./fleet.ts";
 import type { Readiness, Verdict } from "./health.ts";
 import type { ProcessFacts } from "./metrics.ts";
 import { containersOfPod, fleetFacts, memberWith } from "./neighbours.ts";
-import type { PageSource } from "./page-routes.ts";
+import { type MeshSource, NoMesh, type PageSource } from "./page-routes.ts";
 import { meshOfPod } from "./pod-mesh.ts";
 
 /** Everything that admin tells about. */
@@ -52,12 +52,12 @@ export function serverPage(
   const inCluster = env["KUBERNETES_SERVICE_HOST"] !== undefined; // in every container of a Pod
   const dns = dnsPlace();
   const self = async (): Promise<SelfFacts> => selfFacts(facts, await readiness.soon(ECHO_MS));
-  const fleet = cached(async () => {
-    const [found, me] = await Promise.all([resolveFleet(dns), self()]);
-    return fleetFacts(found, own.port, ownAddresses(), me);
-  }, FLEET);
   const containers = cached(async () => containersOfPod(facts.podAdminPorts, own, await self()), CONTAINERS);
   const mesh = meshOfPod(facts.podAdminPorts, own);
+  const fleet = cached(async () => {
+    const [found, known, me] = await Promise.all([resolveFleet(dns), meshAddresses(mesh), self()]);
+    return fleetFacts(found, known, own.port, ownAddresses(), me);
+  }, FLEET);
   return {
     self,
     mesh,
@@ -141,6 +141,13 @@ export function clientFacts(
     open,
     member: memberWith(fleet, formatAddress(client.address)),
   }));
+}
+
+/** Addresses of all whom the prober asks or may be asked by: servers that have no name are found by no other one. */
+async function meshAddresses(mesh: MeshSource | null): Promise<string[]> {
+  const row = await mesh?.("own");
+  if (row === undefined || row instanceof NoMesh) return [];
+  return row.members.flatMap(({ address }) => (address === null ? [] : [address]));
 }
 
 function ownAddresses(): string[] {

@@ -146,7 +146,7 @@ describe("by HTTP", () => {
     expect(status).toBe(200);
     expect(headers.get("content-security-policy")).toContain("default-src 'none'");
     expect(text).toContain("Prober of the mesh");
-    expect(text).toContain("it asks 1 of 2 members");
+    expect(text).toContain("ready (2 pairs, 0 down, 0 unknown");
     expect(text).toContain(`>${PEER}<`); // a column's head
     expect(JSON.parse((await prober.get("/page.json")).text)).toMatchObject({ name: "pod-1", mesh: true });
     expect(JSON.parse((await prober.get("/self.json")).text)).toEqual({

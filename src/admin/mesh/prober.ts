@@ -99,17 +99,13 @@ class ProberLife implements Disposable {
     });
     const connections = makeConnectionCounts();
     const facts = { known: this.#known, members: this.#members, connections, logLinesLost, version };
-    const pageFacts = {
-      known: this.#known,
-      bound: () => this.bound,
-      ownRow: () => this.#known.ownRow(now()),
-      matrix: () => this.#matrix(),
-    };
     const answerer = proberAnswerer({
       live: () => this.#live(),
       ready: () => proberReadiness(this.#known.book),
       registry: makeProberRegistry(facts),
-      page: async () => (await import("./page.ts")).proberPage(pageFacts),
+      ownRow: () => this.#known.ownRow(now()),
+      matrix: () => this.#matrix(),
+      about: { ...self, question, adminPort: () => this.bound[0]?.port ?? null },
     });
     this.#server = admin === null ? null : new HttpServer(admin, answerer, connections);
     this.#tick = setInterval(() => this.#look(), TICK_MS);
