@@ -131,7 +131,10 @@ export class TcpHeld implements PeerProbe {
 
   #answered(held: Held, number: number, sentMs: number, atMs: number): void {
     held.wasAnswered = true;
-    if (!held.underWay.delete(number)) return; // it comes too late: a stream loses nothing
+    if (!held.underWay.delete(number)) {
+      held.silent = 0; // too late, since a stream loses nothing: the path is slow, and the session is not stuck
+      return;
+    }
     const { banner } = held.session;
     const fault = this.#context.identity.ofSession(banner, this.#end, this.#context.agenda.now());
     const rttMs = fault === null ? tookMs(this.#context, sentMs, atMs) : null;

@@ -253,6 +253,7 @@ export class UdpHeld implements PeerProbe {
   #decide(held: Held, number: number, outcome: Omit<Outcome, "banner">): void {
     if (!held.underWay.delete(number)) return;
     if (held.unnamed?.number === number) held.unnamed = null;
+    held.strays = Math.min(held.strays, held.underWay.size);
     held.silent = outcome.fault === null ? 0 : held.silent + 1;
     if (held.silent >= SILENT_MAX && this.#held === held) this.#held = null;
     this.#tell({ ...outcome, banner: held.banner, flow: held.text });
