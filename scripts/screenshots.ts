@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { MeshResult } from "../src/diagnose/mesh/result.ts";
-import type { PageFacts } from "../src/page/facts.ts";
+import type { ClientFacts, PageFacts } from "../src/page/facts.ts";
 import { Chromium } from "../test/browser/chromium.ts";
 import {
   AT,
@@ -63,10 +63,25 @@ function life(): { next: () => PageFacts; rounds: () => number } {
         ...[{ name: "mesh", port: 8082, self: false, state: "serving" as const, sessions: [] }],
       ],
       sessions: [tcp(sum, wave, burst)],
-      clients: facts().clients!.map((client, row) => ({ ...client, at: at(round - 1 - 4 * row) })),
+      clients: clientsAt(round),
     });
   };
   return { next, rounds: () => round };
+}
+
+function clientsAt(round: number): ClientFacts[] {
+  const strangers = [
+    ["10.244.3.9:40112", 4, 64_000],
+    ["192.168.10.23:58310", 212, 5_213_411_000],
+    ["10.244.2.31:49954", 1, 52],
+  ] as const;
+  return [
+    ...strangers.map(([client, count, bytes], row) => ({
+      ...{ at: at(round - 1 - 4 * row), client, protocol: "TCP" as const, sessions: count, bytes },
+      ...{ open: row < 2, member: null },
+    })),
+    ...facts().clients!.filter(({ member }) => member !== null),
+  ];
 }
 
 function at(round: number): string {
@@ -135,8 +150,9 @@ await using chromium = await Chromium.start();
 await using server = new FakeServer(next);
 server.mesh = () => meshAt(rounds(), isDown);
 await using tab = await chromium.open();
+await tab.send("Emulation.setScrollbarsHidden", { hidden: true });
 await tab.send("Page.addScriptToEvaluateOnNewDocument", { source: CLOCK });
-await tab.size(1120, 1000);
+await tab.size(1120, 860);
 await tab.goto(server.url("server1.test"));
 while (rounds() < ROUNDS) await Bun.sleep(50);
 
@@ -155,7 +171,7 @@ while (rounds() < known + 3) await Bun.sleep(50);
 await partOf(tab, "#matrix-section", 1120);
 await settled(tab);
 await picture(tab, "matrix-node-down");
-await tab.size(360, 720, 2);
+await tab.size(360, 700, 1.5);
 await tab.ask("document.querySelector('#matrix-section').scrollIntoView()");
 await tab.ask("document.querySelector('.matrix').scrollTo(350, 0)");
 await settled(tab);
