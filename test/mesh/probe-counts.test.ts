@@ -94,5 +94,8 @@ for (const [engine, sockets] of ENGINES) {
     await using prober = startProber(sockets, [OWN, PEER], question);
     await until("it was asked", () => prober.of(PEER, "tcp-new").length >= 3);
     expect(faultsOf(prober.of(PEER, "tcp-new"))).toEqual(["corrupted"]);
+    await until("it is known of the held one", () =>
+      faultsOf(prober.of(PEER, "tcp-held")).includes("corrupted"),
+    );
   });
 }

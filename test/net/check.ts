@@ -24,6 +24,8 @@ export interface CheckOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What a shell does first: `exec >&-`. */
   readonly before?: string;
+  /** What is run, from the project's folder; by default the program. */
+  readonly program?: string;
 }
 
 /** Enough flows for each verdict, and a soon end. */
@@ -85,7 +87,7 @@ export function startCommand(host: Host, args: readonly string[], options: Check
     mount --bind ${PROJECT} ${folder}/project
     cd ${folder}/project
     ${options.before ?? ""}
-    exec ${options.asRoot === true ? "" : ORDINARY} ${folder}/bun src/main.ts "$@"`;
+    exec ${options.asRoot === true ? "" : ORDINARY} ${folder}/bun ${options.program ?? "src/main.ts"} "$@"`;
   const command = host.inside("unshare", "--mount", "sh", "-ec", script, "sh");
   return new ServerProcess(args, { command, env: { HOME: "/", ...options.env } });
 }

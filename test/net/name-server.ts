@@ -1,5 +1,5 @@
 /**
- * A name server on port 53 that knows the names it is given, `NAME=ADDRESS` each, and says of all others that there are none (RFC 1035).
+ * A name server on port 53 that knows the names it is given, `NAME=ADDRESS,...` each, and says of all others that there are none (RFC 1035).
  * IPv4 alone: of a known name it has no IPv6 address, and says so.
  */
 
@@ -22,14 +22,17 @@ function questionOf(query: Buffer): { name: string; type: number; end: number } 
 
 function answerTo(query: Buffer): Buffer {
   const { name, type, end } = questionOf(query);
-  const address = known.get(name);
+  const addresses = known.get(name)?.split(",");
   const answer = Buffer.from(query.subarray(0, end));
-  answer.writeUInt16BE(0x8580 | (address === undefined ? NO_SUCH_NAME : NO_ERROR), 2);
+  answer.writeUInt16BE(0x8580 | (addresses === undefined ? NO_SUCH_NAME : NO_ERROR), 2);
   answer.fill(0, 6, 12);
-  if (address === undefined || type !== TYPE_A) return answer;
-  answer.writeUInt16BE(1, 6);
-  const record = [0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, 5, 0, 4, ...address.split(".").map(Number)];
-  return Buffer.concat([answer, Buffer.from(record)]);
+  if (addresses === undefined || type !== TYPE_A) return answer;
+  answer.writeUInt16BE(addresses.length, 6);
+  const records = addresses.flatMap((address) => [
+    ...[0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 0, 5, 0, 4],
+    ...address.split(".").map(Number),
+  ]);
+  return Buffer.concat([answer, Buffer.from(records)]);
 }
 
 await Bun.udpSocket({

@@ -140,7 +140,7 @@ export class TcpHeld implements PeerProbe {
 
   #lookAt(held: Held, nowMs: number): void {
     const { session, underWay } = held;
-    const failure = session.fault ?? (session.excessBytes > 0 ? new Failure("corrupted") : null);
+    const failure = session.fault; // bytes that nobody asked for are held against the next message
     if (failure !== null) {
       this.#broke(held, failure);
       return;
