@@ -28,7 +28,7 @@ ${findingList(meshFindings(view))}
 ${view.rows.map(({ from, cells }) => row(from, cells, mesh, detailed)).join("\n")}
 </tbody></table></div>
 <p class="legend">${LEGEND}</p>
-<p>Put together by <b>${escapeHtml(mesh.self)}</b> at ${escapeHtml(timeText(mesh.at))}; every ${mesh.intervalMs / 1000} s each asks.</p>`;
+<p>Each asks every ${mesh.intervalMs / 1000} s. Put together by <b>${escapeHtml(mesh.self)}</b> at ${escapeHtml(timeText(mesh.at))}.</p>`;
 }
 
 /** The id of a cell's popover. @param key as `cellKey` has it */
