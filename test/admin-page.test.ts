@@ -253,7 +253,10 @@ describe("the mesh of this Pod's prober", () => {
     expect(await (await pod.fetch("/mesh.json")).json()).toEqual(row);
     expect(await (await pod.fetch("/mesh.json?scope=all")).json()).toEqual(whole);
     const other = await pod.fetch("/mesh.json?scope=some");
-    expect([other.status, await other.text()]).toEqual([400, "scope is all, or left out\n"]);
+    expect([other.status, await other.text()]).toEqual([
+      400,
+      "?scope=some is not allowed; allowed: ?scope=all, or nothing\n",
+    ]);
     expect((await factsOf(pod)).mesh).toBe(true);
     const html = await (await pod.fetch("/")).text();
     expect(html).toContain('<section id="matrix-section" aria-labelledby="matrix-title">');

@@ -77,10 +77,10 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
     "/page.js": async () => asset((await import("./assets.ts")).PAGE_SCRIPT),
     "/page.css": async () => asset((await import("./assets.ts")).PAGE_STYLE),
     "/mesh.json": async ({ query }) => {
-      const scope = new URLSearchParams(query).get("scope");
+      const scope = query === "" ? "own" : query === "scope=all" ? "all" : null;
       if (mesh === null) return plain(404, "no mesh here: --pod-admin-ports names no container mesh");
-      if (scope !== null && scope !== "all") return plain(400, "scope is all, or left out");
-      const result = await mesh(scope === "all" ? "all" : "own");
+      if (scope === null) return plain(400, `?${query} is not allowed; allowed: ?scope=all, or nothing`);
+      const result = await mesh(scope);
       return result instanceof NoMesh ? plain(503, result.why) : safe(JSON_TYPE, json.bytes(result));
     },
   };
