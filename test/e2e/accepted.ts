@@ -63,8 +63,9 @@ function combinations(): Overlay[] {
     { path },
     ...COMPONENTS.filter((name) => !has.includes(name)).map((name) => ({ path, components: [name] })),
   ]);
-  // Less `banner-fields`, which is one setting and no more.
-  const optional = optionalOn("overlays/dev-nodeport").filter((name) => name !== "banner-fields");
+  // Less those that are one setting, or Services, and no more.
+  const simple: readonly string[] = ["banner-fields", "hairpin"];
+  const optional = optionalOn("overlays/dev-nodeport").filter((name) => !simple.includes(name));
   for (let chosen = 0; chosen < 2 ** optional.length; chosen++) {
     const components = optional.filter((_, bit) => (chosen >> bit) % 2 === 1);
     if (components.length > 1) some.push({ path: "overlays/dev-nodeport", components });

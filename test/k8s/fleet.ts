@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { MESH_OPTIONS } from "../../src/commands/mesh.ts";
 import { FLUSH_MS } from "../../src/engine/cut.ts";
 import { unknownVariables } from "../../src/options/environment.ts";
+import type { Table } from "../../src/options/table.ts";
 import { SERVE_OPTIONS } from "../../src/server/options.ts";
 import { check, checkFleet, namespaceOf, podsOf, service } from "./policy.ts";
 import {
@@ -22,6 +24,18 @@ const find = (objects: readonly KubernetesObject[], name: string): KubernetesObj
   const found = objects.find((object) => nameOf(object) === name);
   if (found === undefined) throw new Error(`no ${name} among ${objects.map(nameOf).join(", ")}`);
   return found;
+};
+
+/** By container. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  tcp: ["serve", "--udp-port=off"],
+  udp: ["serve", "--tcp-port=off"],
+  mesh: ["mesh"],
+};
+const TABLES: Readonly<Record<string, Table>> = {
+  tcp: SERVE_OPTIONS,
+  udp: SERVE_OPTIONS,
+  mesh: MESH_OPTIONS,
 };
 
 /** The name of the settings' ConfigMap, which ends in a hash. */
@@ -219,16 +233,15 @@ function podTests(): void {
     expect([...images]).toEqual(["echo-server:1.2.3"]);
   });
 
-  test("each container speaks one protocol, and the server knows every variable it gets", async () => {
+  test("each container speaks one protocol or asks by both, and knows every variable it gets", async () => {
     for (const component of ["pool", "every-node", "proxy-protocol", "mesh"]) {
       const objects = await renderer.objects({ path: "base", components: [component] });
       const settings = objects.find(({ kind }) => kind === "ConfigMap")!.data!;
       for (const { spec } of podsOf(objects)) {
         for (const each of spec.containers) {
-          if (each.name === "mesh") continue;
-          expect(each.args).toEqual(["serve", each.name === "tcp" ? "--udp-port=off" : "--tcp-port=off"]);
           const own = Object.fromEntries(each.env.map(({ name }) => [name, "set"]));
-          expect(unknownVariables({ ...settings, ...own }, SERVE_OPTIONS)).toEqual([]);
+          expect(unknownVariables({ ...settings, ...own }, TABLES[each.name]!)).toEqual([]);
+          expect(each.args).toEqual([...ARGUMENTS[each.name]!]);
           expect(each.envFrom).toEqual([
             { configMapRef: { name: expect.stringMatching(/^echo-server-\w+$/) } },
           ]);
