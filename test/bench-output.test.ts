@@ -140,7 +140,8 @@ const widest = (scenario: string, mode: CellResult["cell"]["mode"], rate: number
       megabytesPerSecond: 99_999.9,
     },
     ...{ sent: 1, roundTrip: times, sentLate: rate > 0 ? times : null, curve: [] },
-    ...{ serverCpuMicros: 1234.56, serverRssMb: 12_345.6, rssPerSession: -12_345, idleCpu: 1, loadCpu: 1 },
+    ...{ serverCpuMicros: 1234.56, serverUserMicros: 1034.56, serverSystemMicros: 1034.56 },
+    ...{ serverRssMb: 12_345.6, rssPerSession: -12_345, idleCpu: 1, loadCpu: 1 },
     ...{ serverCore: null, loadCore: { used: 1, waited: 0 }, samples: [] },
   };
 };

@@ -59,6 +59,8 @@ const GROUPS: readonly Group[] = [
     columns: (results) => [
       ["MB/s", ({ megabytesPerSecond }) => megabytesPerSecond.toFixed(1)],
       ["server CPU us/msg", ({ serverCpuMicros }) => orDash(serverCpuMicros, (v) => v.toFixed(2))],
+      ["user us", ({ serverUserMicros }) => orDash(serverUserMicros, (v) => v.toFixed(2))],
+      ["system us", ({ serverSystemMicros }) => orDash(serverSystemMicros, (v) => v.toFixed(2))],
       ["server RSS MB", ({ serverRssMb }) => orDash(serverRssMb, (v) => v.toFixed(1))],
       ["load CPU %", ({ loadCpu }) => (loadCpu * 100).toFixed(0)],
       ...(results.some(({ sentLate }) => sentLate !== null)
