@@ -177,7 +177,7 @@ describe.if(LINUX)("the tables", () => {
         "late",
         "unsent",
       ],
-      ...["server CPU us/msg", "server RSS MB", "load CPU %"],
+      ...["server CPU us", "user us", "system us", "RSS MB", "load CPU %"],
     ];
     for (const head of columns) expect(heads.filter((line) => line.includes(head))).toHaveLength(1);
     expect(stdout.match(/\ntcp-ping +64 B x 3 /g)).toHaveLength(heads.length);
