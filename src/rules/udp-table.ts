@@ -1,6 +1,6 @@
 import { KeyedHash, PROBES_MAX } from "../state/hash.ts";
 import { NO_SESSION } from "./reflectors.ts";
-import { KEY_WORDS, ROW_ENDS, ROW_WORDS } from "./udp-rows.ts";
+import { KEY_WORDS, ROW_ENDS, ROW_LENGTH, ROW_WORDS } from "./udp-rows.ts";
 
 /**
  * Words of a session: its key (`udp-rows.ts`), whether it is trusted, and a double, when it was last active. Half a cache
@@ -38,13 +38,20 @@ export class UdpTable {
   readonly #words: Int32Array;
   /** When each session was last active, in milliseconds of the loop's clock, SESSION_DOUBLES apart. */
   readonly #activeMs: Float64Array;
+  readonly #broughtBytes: Float64Array;
   readonly #recent = new Int32Array(RECENT);
   /** Numbers of ended sessions, a stack. They are used again before numbers that were never used. */
   readonly #freed: Int32Array;
   #freedCount = 0;
   #neverUsed = 0;
 
-  constructor(sessions: number, seed: ArrayLike<number>) {
+  /** @param broughtBytes by session, the bytes that it brought: `touchRecent` adds to it */
+  constructor(
+    sessions: number,
+    seed: ArrayLike<number>,
+    broughtBytes: Float64Array = new Float64Array(sessions),
+  ) {
+    this.#broughtBytes = broughtBytes;
     const places = 2 ** Math.ceil(Math.log2(Math.max(2, sessions * 2)));
     this.#index = new Int32Array(places);
     this.#mask = places - 1;
@@ -56,13 +63,14 @@ export class UdpTable {
   }
 
   /**
-   * The hot path of UDP: sets the time of each row's session (`udp-rows.ts`), from row `from` to `to`, up to the first row
+   * The hot path of UDP: sets the time and adds to the bytes of each row's session (`udp-rows.ts`), from row `from` to `to`, up to the first row
    * whose session is not remembered or has the port `except`; returns its number. Nothing is called, so that the JIT
    * keeps all that does not change in registers.
    */
   touchRecent(rows: Int32Array, from: number, to: number, nowMs: number, except: number): number {
     const words = this.#words;
     const activeMs = this.#activeMs;
+    const broughtBytes = this.#broughtBytes;
     const recent = this.#recent;
     let at = from;
     for (; at < to; at++) {
@@ -81,6 +89,7 @@ export class UdpTable {
         (ends & 0xffff) !== except;
       if (!isIt) break;
       activeMs[session * SESSION_DOUBLES] = nowMs;
+      broughtBytes[session]! += rows[row + ROW_LENGTH]!;
     }
     return at;
   }

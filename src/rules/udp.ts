@@ -11,6 +11,7 @@ import {
   type UdpRefusal,
 } from "../state/counters.ts";
 import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
+import { SeenClients } from "../state/seen-clients.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
@@ -43,6 +44,7 @@ export class UdpRules {
   readonly #ports: Uint8Array;
   readonly #table: UdpTable;
   readonly #openedMs: Float64Array;
+  readonly #seen: SeenClients;
   /** Null where there are no banners, so none to come back. */
   readonly #reflectors: Reflectors | null;
   /** Verdict on the datagram of the latest SUSPECT, unless that is a banner of ours. */
@@ -64,7 +66,8 @@ export class UdpRules {
     this.#control = new Int32Array(tables.control);
     this.#reflectors = reflectorsOf(settings, tables);
     this.banners = new UdpBanners(banner, settings, tables, this.counters, clock, this.#reflectors);
-    this.#table = new UdpTable(sessions, new Int32Array(tables.seed));
+    this.#seen = new SeenClients(tables, loop, "udp", sessions);
+    this.#table = new UdpTable(sessions, new Int32Array(tables.seed), this.#seen.bytes);
     this.#openedMs = new Float64Array(sessions);
     const idleMs = settings.udpIdleTimeoutMs;
     this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
@@ -182,6 +185,7 @@ export class UdpRules {
   ): UdpVerdict {
     const place = this.#table.find(hash, a0, a1, a2, a3, last);
     const known = this.#table.at(place);
+    if (known !== NO_SESSION) this.#seen.bytes[known]! += length;
     if (known !== NO_SESSION && this.#table.isTrusted(known)) {
       this.#table.touch(known, this.#clock.nowMs);
       return ECHO;
@@ -193,6 +197,8 @@ export class UdpRules {
     }
     const session = this.#table.add(place, a0, a1, a2, a3, last);
     this.#begin(session);
+    this.#seen.begin(session, { a0, a1, a2, a3 }, last & 0xffff, this.#clock.nowMs);
+    this.#seen.bytes[session] = length;
     if (this.#reflectors === null) {
       this.#table.trust(session);
       return FIRST;
@@ -250,6 +256,7 @@ export class UdpRules {
     if (this.active <= 0) throw new Error("more UDP sessions end than there are");
     this.#wheel?.remove(session);
     this.#table.remove(session);
+    this.#seen.end(session);
     this.active--;
     Atomics.sub(this.#control, CONTROL.udpActive, 1);
     this.counters[COUNTER.udpClosed]! += 1;
