@@ -32,10 +32,10 @@ export function lastClients(
   wallMs = Date.now(),
 ): LastClient[] | null {
   if (tables === null) return null;
-  const clients = new Map<string, LastClient>();
+  const clients = new Map<string, Row>();
   for (let loop = 0; loop < loops; loop++) {
     for (const protocol of ["tcp", "udp"] as const) {
-      for (const client of clientsOf(seenPart(tables, loop, protocol), protocol, wallMs - nowMs)) {
+      for (const client of clientsOf(seenPart(tables, loop, protocol), protocol)) {
         const { a0, a1, a2, a3 } = client.client.address;
         const key = [protocol, a0, a1, a2, a3].join();
         const other = clients.get(key);
@@ -43,18 +43,31 @@ export function lastClients(
       }
     }
   }
-  return [...clients.values()].sort((a, b) => b.openedAtMs - a.openedAtMs).slice(0, tables.rows);
+  return [...clients.values()]
+    .sort((a, b) => b.openedMs - a.openedMs || b.order - a.order)
+    .slice(0, tables.rows)
+    .map(({ openedMs, order: _, ...client }) => ({
+      openedAtMs: Math.round(openedMs + wallMs - nowMs),
+      ...client,
+    }));
 }
 
-/** The clients of one part. @param offsetMs from the loop's clock to the wall clock */
-function clientsOf(part: SeenPart, protocol: "tcp" | "udp", offsetMs: number): LastClient[] {
+/** A client by the loop's clock, and which of its loop's sessions its latest is. */
+interface Row extends Omit<LastClient, "openedAtMs"> {
+  readonly openedMs: number;
+  readonly order: number;
+}
+
+/** The clients of one part. */
+function clientsOf(part: SeenPart, protocol: "tcp" | "udp"): Row[] {
   const rows = copyOf(part);
   addLive(rows, part);
-  const clients: LastClient[] = [];
+  const clients: Row[] = [];
   for (let at = 0; at < rows.length; at += ROW.numbers) {
     if (rows[at + ROW.serial] === 0) continue;
     clients.push({
-      openedAtMs: Math.round(rows[at + ROW.openedMs]! + offsetMs),
+      openedMs: rows[at + ROW.openedMs]!,
+      order: rows[at + ROW.order]!,
       client: { address: addressOf(rows, at), port: rows[at + ROW.port]! },
       protocol,
       sessions: rows[at + ROW.sessions]!,
@@ -87,9 +100,9 @@ function addLive(rows: Float64Array, { head, serials, bytes }: SeenPart): void {
 }
 
 /** One client that two loops have sessions of. */
-function joined(a: LastClient, b: LastClient): LastClient {
+function joined(a: Row, b: Row): Row {
   return {
-    ...(a.openedAtMs >= b.openedAtMs ? a : b),
+    ...(a.openedMs >= b.openedMs ? a : b),
     sessions: a.sessions + b.sessions,
     bytes: a.bytes + b.bytes,
     open: a.open || b.open,

@@ -33,9 +33,11 @@ export const ROW = {
   open: 4,
   /** Of the sessions that have ended. */
   bytes: 5,
+  /** Which of the part's sessions its latest is, counted from 1: many may begin in one millisecond. */
+  order: 6,
   /** Four words. */
-  address: 6,
-  numbers: 10,
+  address: 7,
+  numbers: 11,
 } as const;
 
 /** The views of one part. */
@@ -102,6 +104,7 @@ export class SeenClients {
   readonly #rowOf = new Map<number, number>();
   /** How often a row was given to a client: a serial is that times the number of rows, and the row's number. */
   #given = 0;
+  #sessions = 0;
 
   /** @param slots sessions of this loop at most */
   constructor({ lastClients, seed }: Tables, loop: number, protocol: "tcp" | "udp", slots: number) {
@@ -119,6 +122,7 @@ export class SeenClients {
       const serial = rows[at + ROW.serial]!;
       if (serial === 0) continue;
       this.#rowOf.set(this.#hashOf(addressOf(rows, at)), at);
+      this.#sessions = Math.max(this.#sessions, rows[at + ROW.order]!);
       this.#given = Math.max(this.#given, Math.floor(serial / (rows.length / ROW.numbers)));
     }
   }
@@ -130,6 +134,8 @@ export class SeenClients {
     const { rows, head, serials } = this.#part;
     Atomics.add(head, HEAD.version, 1);
     const at = this.#rowFor(client);
+    this.#sessions += 1;
+    rows[at + ROW.order] = this.#sessions;
     rows[at + ROW.openedMs] = nowMs;
     rows[at + ROW.port] = port;
     rows[at + ROW.sessions]! += 1;
