@@ -1,5 +1,6 @@
 import type { Address } from "../net/address.ts";
 import { type ClientRefusal, ClientTable } from "../state/clients.ts";
+import type { Clock } from "../state/clock.ts";
 import { SeenClients } from "../state/seen-clients.ts";
 import type { SharedTables } from "../state/shared.ts";
 
@@ -14,13 +15,13 @@ export class ClientPlaces {
   readonly #seen: SeenClients;
 
   /** @param max sessions of one client at once, in all loops; 0: unlimited */
-  constructor(tables: SharedTables, loop: number, slots: number, max: number) {
+  constructor(tables: SharedTables, loop: number, slots: number, max: number, clock: Clock) {
     this.#table = max > 0 ? new ClientTable(tables) : null;
     this.#loop = loop;
     this.#max = max;
     this.#client = new Int32Array(max > 0 ? slots * 4 : 0);
     this.#taken = new Uint8Array(max > 0 ? slots : 0);
-    this.#seen = new SeenClients(tables, loop, "tcp", slots);
+    this.#seen = new SeenClients(tables, loop, "tcp", slots, clock);
   }
 
   /** By slot, the bytes that the session brought. */
@@ -29,14 +30,14 @@ export class ClientPlaces {
   }
 
   /**
-   * The session is that client's from `nowMs` on, whoever's it was before: takes a place for it, where it has none. Null,
+   * The session is that client's from now on, whoever's it was before: takes a place for it, where it has none. Null,
    * or why there is none to be had.
    */
-  take(slot: number, client: Address, port: number, nowMs: number): ClientRefusal | null {
+  take(slot: number, client: Address, port: number): ClientRefusal | null {
     const refusal = this.#takePlace(slot, client);
     if (refusal !== null) return refusal;
     this.#seen.disown(slot);
-    this.#seen.begin(slot, client, port, nowMs);
+    this.#seen.begin(slot, client, port);
     return null;
   }
 

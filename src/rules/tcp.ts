@@ -75,7 +75,7 @@ export class TcpRules {
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
     this.#trust = new ProxyTrust(settings);
-    this.#clients = new ClientPlaces(tables, loop, slots, settings.maxTcpSessionsPerClient);
+    this.#clients = new ClientPlaces(tables, loop, slots, settings.maxTcpSessionsPerClient, clock);
     this.broughtBytes = this.#clients.broughtBytes;
     this.#phase = new Uint8Array(slots);
     this.#openedMs = new Float64Array(slots);
@@ -113,14 +113,14 @@ export class TcpRules {
       Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse("max_sessions");
     }
-    const now = this.#clock.nowMs;
     const awaits = this.#trust.awaitsHeader(peer);
-    const take = () => this.#clients.take(slot, peer, peerPort, now);
-    const refusal = awaits === "refuse" ? "proxy_untrusted" : awaits ? null : take();
+    const refusal =
+      awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#clients.take(slot, peer, peerPort);
     if (refusal !== null) {
       Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse(refusal);
     }
+    const now = this.#clock.nowMs;
     this.active++;
     this.counters[COUNTER.tcpOpened]! += 1;
     this.lastActiveMs[slot] = now;
@@ -236,7 +236,7 @@ export class TcpRules {
 
   /** The time for a header is over and none has begun: the banner is due, but a header may still follow. */
   #greet(slot: number, wait: HeaderWait): Phase {
-    const refusal = this.#clients.take(slot, wait.peer.address, wait.peer.port, this.#clock.nowMs);
+    const refusal = this.#clients.take(slot, wait.peer.address, wait.peer.port);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
     this.opened.source = null;
@@ -249,7 +249,7 @@ export class TcpRules {
     if (!wait.late || source !== null) {
       this.#clients.leave(slot); // until a late header came, it counted for the proxy
       const { address, port } = clientOf(wait, source);
-      const refusal = this.#clients.take(slot, address, port, this.#clock.nowMs);
+      const refusal = this.#clients.take(slot, address, port);
       if (refusal !== null) return this.#drop(slot, refusal);
     }
     this.opened.source = source;

@@ -66,7 +66,7 @@ export class UdpRules {
     this.#control = new Int32Array(tables.control);
     this.#reflectors = reflectorsOf(settings, tables);
     this.banners = new UdpBanners(banner, settings, tables, this.counters, clock, this.#reflectors);
-    this.#seen = new SeenClients(tables, loop, "udp", sessions);
+    this.#seen = new SeenClients(tables, loop, "udp", sessions, clock);
     this.#table = new UdpTable(sessions, new Int32Array(tables.seed), this.#seen.bytes);
     this.#openedMs = new Float64Array(sessions);
     const idleMs = settings.udpIdleTimeoutMs;
@@ -197,7 +197,7 @@ export class UdpRules {
     }
     const session = this.#table.add(place, a0, a1, a2, a3, last);
     this.#begin(session);
-    this.#seen.begin(session, { a0, a1, a2, a3 }, last & 0xffff, this.#clock.nowMs);
+    this.#seen.begin(session, { a0, a1, a2, a3 }, last & 0xffff);
     this.#seen.bytes[session] = length;
     if (this.#reflectors === null) {
       this.#table.trust(session);

@@ -1,4 +1,5 @@
 import { type Address, sameAddress } from "../net/address.ts";
+import type { Clock } from "./clock.ts";
 import { KeyedHash } from "./hash.ts";
 
 /**
@@ -97,6 +98,7 @@ export function rowOfSerial(rows: Float64Array, serial: number): number {
 export class SeenClients {
   /** By slot, the bytes that its session brought. */
   readonly bytes: Float64Array;
+  readonly #clock: Clock;
   /** Null where no clients are kept. */
   readonly #part: SeenPart | null;
   readonly #hash: KeyedHash;
@@ -107,7 +109,14 @@ export class SeenClients {
   #sessions = 0;
 
   /** @param slots sessions of this loop at most */
-  constructor({ lastClients, seed }: Tables, loop: number, protocol: "tcp" | "udp", slots: number) {
+  constructor(
+    { lastClients, seed }: Tables,
+    loop: number,
+    protocol: "tcp" | "udp",
+    slots: number,
+    clock: Clock,
+  ) {
+    this.#clock = clock;
     this.#hash = new KeyedHash(new Int32Array(seed));
     this.#part = lastClients === null ? null : seenPart(lastClients, loop, protocol);
     this.bytes = this.#part?.bytes ?? new Float64Array(slots);
@@ -127,8 +136,8 @@ export class SeenClients {
     }
   }
 
-  /** A session of a client begins in `slot`, at `nowMs` of the loop's clock. */
-  begin(slot: number, client: Address, port: number, nowMs: number): void {
+  /** A session of a client begins in `slot`. */
+  begin(slot: number, client: Address, port: number): void {
     this.bytes[slot] = 0;
     if (this.#part === null) return;
     const { rows, head, serials } = this.#part;
@@ -136,7 +145,7 @@ export class SeenClients {
     const at = this.#rowFor(client);
     this.#sessions += 1;
     rows[at + ROW.order] = this.#sessions;
-    rows[at + ROW.openedMs] = nowMs;
+    rows[at + ROW.openedMs] = this.#clock.read(); // a loop's own turns may be too long to tell who came last to two
     rows[at + ROW.port] = port;
     rows[at + ROW.sessions]! += 1;
     rows[at + ROW.open]! += 1;

@@ -16,6 +16,26 @@ function tablesOf(rows: number, loops = 1): SharedTables {
   return makeSharedTables(loops, 0, undefined, undefined, { rows, slots: SLOTS });
 }
 
+/** The clients of a loop, whose sessions begin at times that a test says. */
+class Clients extends SeenClients {
+  readonly #hand: HandClock;
+
+  constructor(tables: SharedTables, loop: number, protocol: "tcp" | "udp") {
+    const hand = new HandClock();
+    super(tables, loop, protocol, 1000, hand);
+    this.#hand = hand;
+  }
+
+  beginAt(nowMs: number, slot: number, address: string, port: number): void {
+    this.#hand.nowMs = nowMs;
+    this.begin(slot, ip(address), port);
+  }
+}
+
+function clientsOf(tables: SharedTables, loop = 0, protocol: "tcp" | "udp" = "tcp"): Clients {
+  return new Clients(tables, loop, protocol);
+}
+
 /** The clients, as a page shows them: `10.0.0.1:5000 tcp 2 sessions 30 B open`. */
 function seen(tables: SharedTables): string[] {
   return lastClients(tables, 0, 0)!.map(
@@ -27,12 +47,12 @@ function seen(tables: SharedTables): string[] {
 describe("the clients of a loop", () => {
   test("have a row for each address and protocol, the newest first", () => {
     const tables = tablesOf(8);
-    const tcp = new SeenClients(tables, 0, "tcp", 1000);
-    const udp = new SeenClients(tables, 0, "udp", 1000);
-    tcp.begin(1, ip("10.0.0.1"), 5000, 10);
-    tcp.begin(2, ip("fd00::2"), 5001, 20);
-    udp.begin(1, ip("10.0.0.1"), 5002, 30);
-    tcp.begin(3, ip("10.0.0.1"), 5003, 40);
+    const tcp = clientsOf(tables);
+    const udp = clientsOf(tables, 0, "udp");
+    tcp.beginAt(10, 1, "10.0.0.1", 5000);
+    tcp.beginAt(20, 2, "fd00::2", 5001);
+    udp.beginAt(30, 1, "10.0.0.1", 5002);
+    tcp.beginAt(40, 3, "10.0.0.1", 5003);
     tcp.bytes[1]! += 10;
     tcp.bytes[3]! += 20;
     tcp.end(1);
@@ -48,17 +68,17 @@ describe("the clients of a loop", () => {
 
   test("tell when they came by the wall clock, whatever the loop's says", () => {
     const tables = tablesOf(8);
-    new SeenClients(tables, 0, "tcp", 1000).begin(1, ip("10.0.0.1"), 5000, 400);
+    clientsOf(tables).beginAt(400, 1, "10.0.0.1", 5000);
     expect(lastClients(tables, 1400, WALL_MS)![0]!.openedAtMs).toBe(WALL_MS - 1000);
   });
 
   test("are as many as were asked for, by the thousand; the bytes of an old one's session are nobody else's", () => {
     const tables = tablesOf(4);
-    const tcp = new SeenClients(tables, 0, "tcp", 1000);
+    const tcp = clientsOf(tables);
     for (let at = 0; at < 5000; at++) {
       const slot = at % 1000;
       tcp.end(slot);
-      tcp.begin(slot, ip(`10.1.${at >> 8}.${at & 255}`), 5000, at);
+      tcp.beginAt(at, slot, `10.1.${at >> 8}.${at & 255}`, 5000);
       tcp.bytes[slot] = at;
     }
     const last = lastClients(tables, 0, 0)!;
@@ -85,14 +105,11 @@ describe("the clients of a loop", () => {
 
   test("of several loops are joined", () => {
     const tables = tablesOf(2, 2);
-    const [one, two] = [0, 1].map((loop) => new SeenClients(tables, loop, "tcp", 1000)) as [
-      SeenClients,
-      SeenClients,
-    ];
-    one.begin(1, ip("10.0.0.1"), 5000, 10);
-    two.begin(1, ip("10.0.0.1"), 5001, 20);
-    two.begin(2, ip("10.0.0.2"), 5002, 15);
-    one.begin(3, ip("10.0.0.3"), 5003, 30);
+    const [one, two] = [0, 1].map((loop) => clientsOf(tables, loop)) as [Clients, Clients];
+    one.beginAt(10, 1, "10.0.0.1", 5000);
+    two.beginAt(20, 1, "10.0.0.1", 5001);
+    two.beginAt(15, 2, "10.0.0.2", 5002);
+    one.beginAt(30, 3, "10.0.0.3", 5003);
     one.bytes[1] = 1;
     two.bytes[1] = 2;
     expect(seen(tables)).toEqual([
@@ -103,15 +120,15 @@ describe("the clients of a loop", () => {
 
   test("outlive a dead loop, whose sessions are over, and the loop in its place goes on with them", () => {
     const tables = tablesOf(4);
-    const dead = new SeenClients(tables, 0, "tcp", 1000);
-    dead.begin(7, ip("10.0.0.1"), 5000, 10);
+    const dead = clientsOf(tables);
+    dead.beginAt(10, 7, "10.0.0.1", 5000);
     dead.bytes[7] = 70;
     Atomics.add(seenPart(tables.lastClients!, 0, "tcp").head, HEAD.version, 1); // while it wrote
     settleSeen(tables.lastClients!, 0);
     expect(seen(tables)).toEqual(["10.0.0.1:5000 tcp 1 sessions 70 B over"]);
-    const next = new SeenClients(tables, 0, "tcp", 1000);
-    next.begin(7, ip("10.0.0.1"), 5001, 20);
-    next.begin(8, ip("10.0.0.2"), 5002, 30);
+    const next = clientsOf(tables);
+    next.beginAt(20, 7, "10.0.0.1", 5001);
+    next.beginAt(30, 8, "10.0.0.2", 5002);
     next.bytes[7] = 1;
     expect(seen(tables)).toEqual([
       "10.0.0.2:5002 tcp 1 sessions 0 B open",
@@ -120,10 +137,21 @@ describe("the clients of a loop", () => {
     expect(Atomics.load(seenPart(tables.lastClients!, 0, "tcp").head, HEAD.version) % 2).toBe(0);
   });
 
+  test("whose row is another's by now leave it nothing when their loop dies", () => {
+    const tables = tablesOf(1);
+    const dead = clientsOf(tables);
+    dead.beginAt(10, 1, "10.0.0.1", 5000);
+    dead.bytes[1] = 70;
+    dead.beginAt(20, 2, "10.0.0.2", 5001);
+    dead.bytes[2] = 5;
+    settleSeen(tables.lastClients!, 0);
+    expect(seen(tables)).toEqual(["10.0.0.2:5001 tcp 1 sessions 5 B over"]);
+  });
+
   test("are not kept where nobody wants them", () => {
     const tables = tablesOf(0);
-    const clients = new SeenClients(tables, 0, "tcp", 10);
-    clients.begin(1, ip("10.0.0.1"), 5000, 10);
+    const clients = clientsOf(tables);
+    clients.beginAt(10, 1, "10.0.0.1", 5000);
     clients.end(1);
     expect(tables.lastClients).toBeNull();
     expect(lastClients(tables)).toBeNull();
