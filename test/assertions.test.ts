@@ -75,7 +75,7 @@ describe("a UDP session", () => {
   test("that is not in the table is not taken out of it", () => {
     const table = new UdpTable(4, new Int32Array(SEED_WORDS).fill(1));
     const hash = table.hash.of(0, 0, 0, 1, 5000);
-    const session = table.add(table.find(hash, 0, 0, 0, 1, 5000), hash, 0, 0, 0, 1, 5000);
+    const session = table.add(table.find(hash, 0, 0, 0, 1, 5000), 0, 0, 0, 1, 5000);
     expect(() => table.remove(session + 1)).toThrow(`UDP session ${session + 1} is not in the table`);
     table.remove(session);
     expect(() => table.remove(session)).toThrow(`UDP session ${session} is not in the table`);

@@ -140,7 +140,8 @@ const widest = (scenario: string, mode: CellResult["cell"]["mode"], rate: number
       megabytesPerSecond: 99_999.9,
     },
     ...{ sent: 1, roundTrip: times, sentLate: rate > 0 ? times : null, curve: [] },
-    ...{ serverCpuMicros: 1234.56, serverRssMb: 12_345.6, rssPerSession: -12_345, idleCpu: 1, loadCpu: 1 },
+    ...{ serverCpuMicros: 1234.56, serverUserMicros: 1034.56, serverSystemMicros: 1034.56 },
+    ...{ serverRssMb: 12_345.6, rssPerSession: -12_345, idleCpu: 1, loadCpu: 1 },
     ...{ serverCore: null, loadCore: { used: 1, waited: 0 }, samples: [] },
   };
 };
@@ -176,7 +177,7 @@ describe.if(LINUX)("the tables", () => {
         "late",
         "unsent",
       ],
-      ...["server CPU us/msg", "server RSS MB", "load CPU %"],
+      ...["server CPU us", "user us", "system us", "RSS MB", "load CPU %"],
     ];
     for (const head of columns) expect(heads.filter((line) => line.includes(head))).toHaveLength(1);
     expect(stdout.match(/\ntcp-ping +64 B x 3 /g)).toHaveLength(heads.length);

@@ -19,6 +19,8 @@ describe.if(LINUX)("a short run of each scenario is exact", () => {
         if (result.cell.mode === "idle") continue;
         expect(result.messages).toBeGreaterThan(0);
         expect(result.serverCpuMicros).toBeGreaterThan(0);
+        expect(result.serverUserMicros! + result.serverSystemMicros!).toBeCloseTo(result.serverCpuMicros!, 6);
+        expect(result.serverSystemMicros).toBeGreaterThan(0); // a system call for each at least
         const { p50, p90, p95, p99, p999, max } = result.roundTrip!;
         const ordered = [p50, p90, p95, p99, p999, max];
         expect(ordered).toEqual(ordered.toSorted((a, b) => a - b));

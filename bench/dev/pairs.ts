@@ -1,7 +1,7 @@
 /**
  * Whether a change made the server dearer: two builds of it side by side, in pairs (A B A B ...), each on a fresh
- * process pinned to the first core, load on the others. Prints server CPU per message of both and the median of the
- * pairs' ratios, which is what travels to another machine.
+ * process pinned to the first core, load on the others. Prints server CPU per message of both, that outside the
+ * kernel by itself, and the median of the pairs' ratios, which is what travels to another machine.
  *
  *     bun run build && bun bench/dev/pairs.ts REFERENCE dist/echo-server [--engine bun] [--pairs 7] [--seconds 2] [--cell udp]
  */
@@ -24,18 +24,19 @@ const CELLS: readonly Cell[] = [
   ...SCENARIOS["udp-window"]!.cells,
 ];
 
-/** Server CPU in microseconds per message of one fresh process. Throws where an answer was not exact. */
-async function measure(
-  program: string,
-  flags: readonly string[],
-  cell: Cell,
-  timing: Timing,
-): Promise<number> {
+/** Server CPU in microseconds per message, and what of it is user time. */
+interface Cost {
+  readonly cpu: number;
+  readonly user: number;
+}
+
+/** What a message costs one fresh process. Throws where an answer was not exact. */
+async function measure(program: string, flags: readonly string[], cell: Cell, timing: Timing): Promise<Cost> {
   await using server = await startOurServer(flags, [program]);
   const result = await runCell(cell, server.target, timing, new AbortController().signal, () => {});
   if (result.exact === false)
     throw new Error(`${program}: ${describeCell(cell)}: ${result.reasons.join("; ")}`);
-  return result.serverCpuMicros!;
+  return { cpu: result.serverCpuMicros!, user: result.serverUserMicros! };
 }
 
 function median(values: readonly number[]): number {
@@ -51,19 +52,28 @@ async function compareCell(
   timing: Timing,
   pairs: number,
 ): Promise<void> {
-  const before: number[] = [];
-  const after: number[] = [];
+  const before: Cost[] = [];
+  const after: Cost[] = [];
   for (let pair = 0; pair < pairs; pair++) {
     before.push(await measure(programs[0], flags, cell, timing));
     after.push(await measure(programs[1], flags, cell, timing));
-    process.stderr.write(`${describeCell(cell)}: ${before.at(-1)!.toFixed(3)} ${after.at(-1)!.toFixed(3)}\n`);
+    const said = [before.at(-1)!, after.at(-1)!].map(
+      ({ cpu, user }) => `${cpu.toFixed(3)} (${user.toFixed(3)})`,
+    );
+    process.stderr.write(`${describeCell(cell)}: ${said.join(" ")}\n`);
   }
-  const ratios = after.map((micros, at) => micros / before[at]!);
-  const range = `${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)}`;
-  console.log(
-    `${cell.scenario} ${describeCell(cell)}: ${median(before).toFixed(3)} us, ${median(after).toFixed(3)} us, ` +
-      `ratio ${median(ratios).toFixed(3)} (${range})`,
-  );
+  for (const part of ["cpu", "user"] as const) {
+    const [from, to] = [before, after].map((costs) => costs.map((cost) => cost[part])) as [
+      number[],
+      number[],
+    ];
+    const ratios = to.map((micros, at) => micros / from[at]!);
+    const range = `${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)}`;
+    console.log(
+      `${cell.scenario} ${describeCell(cell)}, ${part}: ${median(from).toFixed(3)} us, ` +
+        `${median(to).toFixed(3)} us, ratio ${median(ratios).toFixed(3)} (${range})`,
+    );
+  }
 }
 
 const { values, positionals } = parseArgs({

@@ -58,8 +58,10 @@ const GROUPS: readonly Group[] = [
   {
     columns: (results) => [
       ["MB/s", ({ megabytesPerSecond }) => megabytesPerSecond.toFixed(1)],
-      ["server CPU us/msg", ({ serverCpuMicros }) => orDash(serverCpuMicros, (v) => v.toFixed(2))],
-      ["server RSS MB", ({ serverRssMb }) => orDash(serverRssMb, (v) => v.toFixed(1))],
+      ["server CPU us", ({ serverCpuMicros }) => orDash(serverCpuMicros, (v) => v.toFixed(2))],
+      ["user us", ({ serverUserMicros }) => orDash(serverUserMicros, (v) => v.toFixed(2))],
+      ["system us", ({ serverSystemMicros }) => orDash(serverSystemMicros, (v) => v.toFixed(2))],
+      ["RSS MB", ({ serverRssMb }) => orDash(serverRssMb, (v) => v.toFixed(1))],
       ["load CPU %", ({ loadCpu }) => (loadCpu * 100).toFixed(0)],
       ...(results.some(({ sentLate }) => sentLate !== null)
         ? [times(results, "sent late p99", ({ sentLate }) => sentLate?.p99)]
@@ -72,7 +74,7 @@ const GROUPS: readonly Group[] = [
       ["errors", ({ errors }) => whole(errors)],
       ["memory B/session", ({ rssPerSession }) => orDash(rssPerSession, whole)],
       ["server CPU %", ({ idleCpu }) => orDash(idleCpu, (v) => (v * 100).toFixed(2))],
-      ["server RSS MB", ({ serverRssMb }) => orDash(serverRssMb, (v) => v.toFixed(1))],
+      ["RSS MB", ({ serverRssMb }) => orDash(serverRssMb, (v) => v.toFixed(1))],
     ],
     of: isIdle,
   },

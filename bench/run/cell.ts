@@ -169,7 +169,9 @@ function measure(
     roundTrip: histogram.totalCount === 0 ? null : percentiles(histogram),
     sentLate: lateness.totalCount === 0 ? null : percentiles(lateness),
     curve: curve(histogram),
-    serverCpuMicros: watch.watched && watch.messages > 0 ? (watch.cpuSeconds / watch.messages) * 1e6 : null,
+    serverCpuMicros: perMessage(watch, watch.cpuSeconds),
+    serverUserMicros: perMessage(watch, watch.cpuSeconds * watch.userShare),
+    serverSystemMicros: perMessage(watch, watch.cpuSeconds * (1 - watch.userShare)),
     serverRssMb: watch.watched ? watch.rssMb : null,
     rssPerSession:
       idle && watch.watched ? (watch.anonymousBytes - memoryBefore) / Math.max(1, watch.sessions) : null,
@@ -179,6 +181,11 @@ function measure(
     loadCore: shares.reduce((most, share) => (share.waited > most.waited ? share : most)),
     samples: watch.samples,
   };
+}
+
+/** Microseconds of the server for each message; null where it is elsewhere. */
+function perMessage({ watched, messages }: Watch, seconds: number): number | null {
+  return watched && messages > 0 ? (seconds / messages) * 1e6 : null;
 }
 
 function percentiles(histogram: Histogram): Percentiles {

@@ -6,6 +6,9 @@ import { readdirSync, readFileSync } from "node:fs";
 export interface CoreTime {
   readonly cpu: number;
   readonly wait: number;
+  /** How often it was seen outside the kernel and inside. The kernel looks a few hundred times a second at what runs. */
+  readonly user: number;
+  readonly system: number;
 }
 
 /**
@@ -28,14 +31,18 @@ export class CpuMeter {
       );
       const sum = (column: number): number =>
         threads.reduce((total, fields) => total + (fields[column] ?? 0), 0) / 1e9;
-      if (sum(0) > 0) this.#known.set(process, { cpu: sum(0), wait: sum(1) });
+      if (sum(0) > 0) this.#known.set(process, { cpu: sum(0), wait: sum(1), ...ticks(process) });
     }
     const all = [...this.#known.values()];
-    return {
-      cpu: all.reduce((sum, { cpu }) => sum + cpu, 0),
-      wait: all.reduce((sum, { wait }) => sum + wait, 0),
-    };
+    const total = (part: keyof CoreTime): number => all.reduce((sum, time) => sum + time[part], 0);
+    return { cpu: total("cpu"), wait: total("wait"), user: total("user"), system: total("system") };
   }
+}
+
+/** utime and stime of a process (proc(5)), in whatever unit: their ratio is what is wanted. */
+function ticks(pid: number): Pick<CoreTime, "user" | "system"> {
+  const fields = read(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" "); // from the third on: a name may hold blanks
+  return { user: Number(fields[11] ?? 0), system: Number(fields[12] ?? 0) };
 }
 
 /** Resident memory in bytes. */

@@ -83,10 +83,13 @@ export async function runScenarios(options: BenchOptions, abort: AbortSignal): P
 /** Cells that ran at the same time share the server's CPU: each gets its cost over the messages of all. */
 function sharing(results: readonly CellResult[]): CellResult[] {
   const all = results.reduce((sum, { messages }) => sum + messages, 0);
+  const shared = (micros: number | null, { messages }: CellResult): number | null =>
+    micros === null ? null : (micros * messages) / all;
   return results.map((result) => ({
     ...result,
-    serverCpuMicros:
-      result.serverCpuMicros === null ? null : (result.serverCpuMicros * result.messages) / all,
+    serverCpuMicros: shared(result.serverCpuMicros, result),
+    serverUserMicros: shared(result.serverUserMicros, result),
+    serverSystemMicros: shared(result.serverSystemMicros, result),
   }));
 }
 

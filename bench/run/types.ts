@@ -82,6 +82,9 @@ export interface CellResult extends Counts, Verdict {
   readonly curve: readonly (readonly [number, number])[];
   /** Server CPU, user and system, in microseconds per message; null where the server is elsewhere. */
   readonly serverCpuMicros: number | null;
+  /** The two parts of it: outside the kernel and inside, by how often the kernel's tick saw each (`process-stats.ts`). */
+  readonly serverUserMicros: number | null;
+  readonly serverSystemMicros: number | null;
   readonly serverRssMb: number | null;
   /** Growth of the server's own (anonymous) resident memory per session, in bytes; idle scenarios only. */
   readonly rssPerSession: number | null;

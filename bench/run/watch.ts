@@ -16,6 +16,8 @@ export class Watch {
   perSecond = 0;
   /** The server's CPU seconds and the messages echoed since measuring began, as of the latest sample. */
   cpuSeconds = 0;
+  /** The share of them that was outside the kernel; 0 where no tick saw the server. */
+  userShare = 0;
   messages = 0;
   rssMb = 0;
   anonymousBytes = 0;
@@ -23,6 +25,7 @@ export class Watch {
   #coreSeconds = 0;
   #waitSeconds = 0;
   #cpuAtStart = 0;
+  #ticksAtStart = { user: 0, system: 0 };
   #waitAtStart = 0;
   #messagesAtStart = 0;
 
@@ -39,7 +42,8 @@ export class Watch {
   sample(): void {
     const ms = performance.now();
     const messages = this.#sum(LIVE.messages);
-    const { cpu, wait } = this.#meter?.read() ?? { cpu: 0, wait: 0 };
+    const time = this.#meter?.read() ?? { cpu: 0, wait: 0, user: 0, system: 0 };
+    const { cpu, wait } = time;
     this.perSecond = (1000 * (messages - this.#seen.messages)) / (ms - this.#seen.ms);
     this.#seen = { ms, messages };
     this.sessions = this.#sum(LIVE.sessions);
@@ -51,6 +55,7 @@ export class Watch {
       this.#measuringSinceMs = ms;
       this.#firstMs = ms;
       this.#cpuAtStart = cpu;
+      this.#ticksAtStart = time;
       this.#waitAtStart = wait;
       this.#messagesAtStart = messages;
       this.#last = { ms, messages, cpu };
@@ -62,6 +67,9 @@ export class Watch {
     this.rssMb = this.#pid === null ? 0 : residentBytes(this.#pid) / 1e6;
     this.anonymousBytes = this.#pid === null ? 0 : anonymousBytes(this.#pid);
     this.cpuSeconds = cpu - this.#cpuAtStart;
+    const user = time.user - this.#ticksAtStart.user;
+    const ticks = user + time.system - this.#ticksAtStart.system;
+    this.userShare = ticks > 0 ? user / ticks : 0;
     this.#waitSeconds = wait - this.#waitAtStart;
     this.#coreSeconds = (ms - this.#firstMs) / 1000;
     this.messages = messages - this.#messagesAtStart;

@@ -1,5 +1,6 @@
 import { type Address, type Cidr, inCidr, parseCidr } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import type { ProxySource } from "./proxy.ts";
 import type { RuleSettings } from "./settings.ts";
 
 /** A connection's end, as a copy: engines use the address that they pass in again. */
@@ -62,4 +63,9 @@ export class HeaderWait {
     this.late = true;
     this.sinceMs = null;
   }
+}
+
+/** The client of a session whose header is read: whom it named, else who connected. */
+export function clientOf({ peer }: HeaderWait, source: ProxySource | null): Endpoint {
+  return source === null ? peer : { address: source, port: source.port };
 }

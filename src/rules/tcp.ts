@@ -15,7 +15,7 @@ import { isProbeEnd } from "../state/probe-end.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { ClientPlaces } from "./client-places.ts";
-import { endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
+import { clientOf, endpoint, HeaderWait, ProxyTrust } from "./header-wait.ts";
 import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts";
 import type { RuleSettings } from "./settings.ts";
 import type { Opened, TcpDeadlines } from "./tcp-engine.ts";
@@ -23,6 +23,7 @@ import { AWAITING_HEADER, AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED 
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 const NOTHING = new Uint8Array(0);
+
 /**
  * The rule book of TCP sessions: who is admitted, what banner it gets, when it ends; nothing of sockets. A session
  * is a slot, a small number that the engine chooses (a descriptor, or a place in its own table) from 0 to `slots - 1`.
@@ -41,6 +42,8 @@ export class TcpRules {
   readonly counters: Float64Array;
   /** Time at which a byte of the slot's session last moved, by the loop's clock. The engine stamps it per message. */
   readonly lastActiveMs: Float64Array;
+  /** Bytes that the slot's session brought. The engine adds all that it counts as received. */
+  readonly broughtBytes: Float64Array;
   readonly banner: Banner;
   /** What is due to the session that began last. */
   readonly opened: Opened = { bannerLength: 0, pending: NOTHING, source: null };
@@ -72,7 +75,8 @@ export class TcpRules {
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
     this.#trust = new ProxyTrust(settings);
-    this.#clients = new ClientPlaces(tables, loop, slots, settings.maxTcpSessionsPerClient);
+    this.#clients = new ClientPlaces(tables, loop, slots, settings.maxTcpSessionsPerClient, clock);
+    this.broughtBytes = this.#clients.broughtBytes;
     this.#phase = new Uint8Array(slots);
     this.#openedMs = new Float64Array(slots);
     const headerMs = settings.proxyProtocol === "off" ? 0 : settings.proxyTimeoutMs;
@@ -110,7 +114,8 @@ export class TcpRules {
       return this.#refuse("max_sessions");
     }
     const awaits = this.#trust.awaitsHeader(peer);
-    const refusal = awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#clients.take(slot, peer);
+    const refusal =
+      awaits === "refuse" ? "proxy_untrusted" : awaits ? null : this.#clients.take(slot, peer, peerPort);
     if (refusal !== null) {
       Atomics.sub(this.#control, CONTROL.tcpActive, 1);
       return this.#refuse(refusal);
@@ -189,7 +194,7 @@ export class TcpRules {
     this.#phase[slot] = FREE;
     this.#headers.delete(slot);
     this.#wheel?.remove(slot);
-    this.#clients.leave(slot);
+    this.#clients.end(slot);
     this.active--;
     Atomics.sub(this.#control, CONTROL.tcpActive, 1);
     this.counters[COUNTER.tcpClosed]! += 1;
@@ -231,7 +236,7 @@ export class TcpRules {
 
   /** The time for a header is over and none has begun: the banner is due, but a header may still follow. */
   #greet(slot: number, wait: HeaderWait): Phase {
-    const refusal = this.#clients.take(slot, wait.peer.address);
+    const refusal = this.#clients.take(slot, wait.peer.address, wait.peer.port);
     if (refusal !== null) return this.#drop(slot, refusal);
     wait.becomeLate();
     this.opened.source = null;
@@ -243,14 +248,15 @@ export class TcpRules {
   #begin(slot: number, wait: HeaderWait, pending: Uint8Array, source: ProxySource | null): Phase {
     if (!wait.late || source !== null) {
       this.#clients.leave(slot); // until a late header came, it counted for the proxy
-      const client = source ?? wait.peer.address;
-      const refusal = this.#clients.take(slot, client);
+      const { address, port } = clientOf(wait, source);
+      const refusal = this.#clients.take(slot, address, port);
       if (refusal !== null) return this.#drop(slot, refusal);
     }
     this.opened.source = source;
     this.opened.bannerLength = wait.late ? 0 : this.#banner(wait, source);
     this.#headers.delete(slot);
     this.counters[COUNTER.tcpReceivedBytes]! += pending.length;
+    this.broughtBytes[slot]! += pending.length;
     return this.#enter(slot, OPEN, pending);
   }
 
@@ -269,8 +275,9 @@ export class TcpRules {
   }
 
   /** Writes the banner of a session that waited for a header. */
-  #banner({ local, peer }: HeaderWait, source: ProxySource | null): number {
-    const { address, port } = source === null ? peer : { address: source, port: source.port };
+  #banner(wait: HeaderWait, source: ProxySource | null): number {
+    const { local, peer } = wait;
+    const { address, port } = clientOf(wait, source);
     return this.#writeBanner(local.address, local.port, address, port, source === null ? null : peer);
   }
 

@@ -32,6 +32,11 @@ class RatedUdpRules extends UdpRules {
     this.#clock = clock;
   }
 
+  /** None is known without its client's rate being asked. */
+  override known(_rows: Int32Array, from: number): number {
+    return from;
+  }
+
   override admit(
     a0: number,
     a1: number,

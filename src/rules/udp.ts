@@ -10,22 +10,23 @@ import {
   type UdpDrop,
   type UdpRefusal,
 } from "../state/counters.ts";
-import type { KeyedHash } from "../state/hash.ts";
 import { isProbeEnd, PROBE_PORT } from "../state/probe-end.ts";
+import { SeenClients } from "../state/seen-clients.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { Banner } from "./banner.ts";
 import { MUTED, NO_SESSION, type Reflectors, reflectorsOf, TRUSTED } from "./reflectors.ts";
 import type { RuleSettings } from "./settings.ts";
 import { dropReasonOf, markBlockedPorts, markOwnPort } from "./source-ports.ts";
 import { UdpBanners } from "./udp-banners.ts";
-import { KEY_WORDS, NO_PLACE, UdpTable } from "./udp-table.ts";
+import { endsOf, portOf, ROW_LENGTH, ROW_WORDS } from "./udp-rows.ts";
+import { NO_PLACE, UdpTable } from "./udp-table.ts";
 import { DROP, ECHO, FIRST, PROBE, SUSPECT, type UdpVerdict } from "./udp-verdict.ts";
 import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
 
 /**
  * The rule book of UDP: which datagrams are answered, what a session is, who gets a banner; nothing of sockets.
- * A session is (client ip:port, local ip:port); the engine numbers its local endpoints from 0 to 65,535. `admit` runs
- * for every datagram: a look-up in flat tables, no allocation, no clock read.
+ * A session is (client ip:port, local ip:port); the engine numbers its local endpoints from 0 to 65,535. For every
+ * datagram runs `known` or `admit`: a look-up in flat tables, no allocation, no clock read.
  */
 export class UdpRules {
   /** Counters of this loop. The engine adds the datagrams and bytes that it sends; the rules add all other UDP columns. */
@@ -42,12 +43,8 @@ export class UdpRules {
   /** The mark of each source port (`source-ports.ts`), 0 for none. All loops write the same bits; the control plane the probe's. */
   readonly #ports: Uint8Array;
   readonly #table: UdpTable;
-  readonly #index: Int32Array;
-  readonly #keys: Int32Array;
-  readonly #mask: number;
-  readonly #hash: KeyedHash;
-  readonly #lastActiveMs: Float64Array;
   readonly #openedMs: Float64Array;
+  readonly #seen: SeenClients;
   /** Null where there are no banners, so none to come back. */
   readonly #reflectors: Reflectors | null;
   /** Verdict on the datagram of the latest SUSPECT, unless that is a banner of ours. */
@@ -69,12 +66,8 @@ export class UdpRules {
     this.#control = new Int32Array(tables.control);
     this.#reflectors = reflectorsOf(settings, tables);
     this.banners = new UdpBanners(banner, settings, tables, this.counters, clock, this.#reflectors);
-    this.#table = new UdpTable(sessions, new Int32Array(tables.seed));
-    this.#index = this.#table.index;
-    this.#keys = this.#table.keys;
-    this.#mask = this.#table.mask;
-    this.#hash = this.#table.hash;
-    this.#lastActiveMs = new Float64Array(sessions);
+    this.#seen = new SeenClients(tables, loop, "udp", sessions, clock);
+    this.#table = new UdpTable(sessions, new Int32Array(tables.seed), this.#seen.bytes);
     this.#openedMs = new Float64Array(sessions);
     const idleMs = settings.udpIdleTimeoutMs;
     this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
@@ -93,6 +86,24 @@ export class UdpRules {
     return mark !== 0 && (mark !== PROBE_PORT || this.#isProbe(a0, a1, a2, a3, port));
   }
 
+  /**
+   * The hot path over a batch: datagrams of sessions that are neither new, watched nor muted are to be echoed. Goes through
+   * `rows` (`udp-rows.ts`) from number `from` to `to`, up to the first that only `admit` can judge; returns its number.
+   */
+  known(rows: Int32Array, from: number, to: number): number {
+    // The one mark that a port may get while it has sessions is the probe's.
+    const probePort = Atomics.load(this.#control, CONTROL.probeUdpEnd);
+    const { nowMs } = this.#clock;
+    let at = this.#table.touchRecent(rows, from, to, nowMs, probePort);
+    while (at < to && portOf(rows, at) !== probePort && this.#table.remember(rows, at)) {
+      at = this.#table.touchRecent(rows, at, to, nowMs, probePort);
+    }
+    let bytes = 0;
+    for (let row = from; row < at; row++) bytes += rows[row * ROW_WORDS + ROW_LENGTH]!;
+    this.#countReceived(at - from, bytes);
+    return at;
+  }
+
   /** A datagram of `length` bytes came from the client (address words and port) to local endpoint `local`. */
   admit(
     a0: number,
@@ -108,30 +119,9 @@ export class UdpRules {
       if ((mark & PROBE_PORT) !== 0 && this.#isProbe(a0, a1, a2, a3, port)) return PROBE;
       if (mark !== PROBE_PORT) return this.dropUnseen(dropReasonOf(mark), length);
     }
-    const counters = this.counters;
-    counters[COUNTER.udpReceivedDatagrams]! += 1;
-    counters[COUNTER.udpReceivedBytes]! += length;
-    const last = port | (local << 16);
-    const hash = this.#hash.of(a0, a1, a2, a3, last);
-    const keys = this.#keys;
-    const index = this.#index;
-    const mask = this.#mask;
-    let place = hash & mask;
-    // Ends at a free place, and at a session that is set aside: both are the business of the slow way.
-    for (let entry = index[place]!; entry > 0; entry = index[place]!) {
-      const key = (entry - 1) * KEY_WORDS;
-      if (
-        keys[key + 3] === a3 &&
-        keys[key + 4] === last &&
-        keys[key + 2] === a2 &&
-        keys[key + 1] === a1 &&
-        keys[key] === a0
-      ) {
-        this.#lastActiveMs[entry - 1] = this.#clock.nowMs;
-        return ECHO;
-      }
-      place = (place + 1) & mask;
-    }
+    this.#countReceived(1, length);
+    const last = endsOf(port, local);
+    const hash = this.#table.hash.of(a0, a1, a2, a3, last);
     return this.#meet(hash, a0, a1, a2, a3, last, length);
   }
 
@@ -158,6 +148,11 @@ export class UdpRules {
     return DROP;
   }
 
+  #countReceived(datagrams: number, bytes: number): void {
+    this.counters[COUNTER.udpReceivedDatagrams]! += datagrams;
+    this.counters[COUNTER.udpReceivedBytes]! += bytes;
+  }
+
   /** The engine could not do as `admit` said. */
   countDrop(reason: UdpDrop): void {
     this.counters[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
@@ -166,7 +161,7 @@ export class UdpRules {
   /** Ends sessions that were idle for their timeout; to be called once per tick of the loop's clock. */
   sweep(): void {
     this.#wheel?.advance(this.#clock.nowMs, (session) => {
-      const deadline = this.#lastActiveMs[session]! + this.#settings.udpIdleTimeoutMs;
+      const deadline = this.#table.lastActiveMs(session) + this.#settings.udpIdleTimeoutMs;
       if (deadline > this.#clock.nowMs) return deadline;
       this.#end(session, "idle_timeout");
       return 0;
@@ -189,21 +184,26 @@ export class UdpRules {
     length: number,
   ): UdpVerdict {
     const place = this.#table.find(hash, a0, a1, a2, a3, last);
-    const entry = place === NO_PLACE ? 0 : this.#index[place]!;
-    if (entry < 0) return this.#watch(place, -entry - 1, length);
-    if (entry > 0) {
-      this.#lastActiveMs[entry - 1] = this.#clock.nowMs;
+    const known = this.#table.at(place);
+    if (known !== NO_SESSION) this.#seen.bytes[known]! += length;
+    if (known !== NO_SESSION && this.#table.isTrusted(known)) {
+      this.#table.touch(known, this.#clock.nowMs);
       return ECHO;
     }
+    if (known !== NO_SESSION) return this.#watch(known, length);
     if (Atomics.load(this.#control, CONTROL.draining) === 1) return this.#refuse("draining");
     if (place === NO_PLACE || !this.#takeOne()) {
       return this.#look(NO_SESSION, ECHO, length);
     }
-    const session = this.#table.add(place, hash, a0, a1, a2, a3, last);
+    const session = this.#table.add(place, a0, a1, a2, a3, last);
     this.#begin(session);
-    if (this.#reflectors === null) return FIRST;
+    this.#seen.begin(session, { a0, a1, a2, a3 }, last & 0xffff);
+    this.#seen.bytes[session] = length;
+    if (this.#reflectors === null) {
+      this.#table.trust(session);
+      return FIRST;
+    }
     this.#reflectors.begin(session);
-    this.#index[place] = -(session + 1);
     return this.#look(session, FIRST, length);
   }
 
@@ -216,24 +216,24 @@ export class UdpRules {
 
   #begin(session: number): void {
     const now = this.#clock.nowMs;
-    this.#lastActiveMs[session] = now;
+    this.#table.touch(session, now);
     this.#openedMs[session] = now;
     this.active++;
     this.counters[COUNTER.udpOpened]! += 1; // counted first: what throws next ends the loop, and its sessions are settled
     this.#wheel?.add(session, now + this.#settings.udpIdleTimeoutMs);
   }
 
-  /** A datagram of a session that is set aside at `place`: the session is in its first datagrams, or muted. */
-  #watch(place: number, session: number, length: number): UdpVerdict {
+  /** A datagram of a session that is not trusted: it is in its first datagrams, or muted. */
+  #watch(session: number, length: number): UdpVerdict {
     const now = this.#clock.nowMs;
     const standing = this.#reflectors!.next(session, now - this.#openedMs[session]!);
     if (standing === MUTED) {
       this.countDrop("reflected"); // and no sign of life: the session ends an idle time after it was muted
       return DROP;
     }
-    this.#lastActiveMs[session] = now;
+    this.#table.touch(session, now);
     if (standing !== TRUSTED) return this.#look(session, ECHO, length);
-    this.#index[place] = session + 1;
+    this.#table.trust(session);
     return ECHO;
   }
 
@@ -256,6 +256,7 @@ export class UdpRules {
     if (this.active <= 0) throw new Error("more UDP sessions end than there are");
     this.#wheel?.remove(session);
     this.#table.remove(session);
+    this.#seen.end(session);
     this.active--;
     Atomics.sub(this.#control, CONTROL.udpActive, 1);
     this.counters[COUNTER.udpClosed]! += 1;

@@ -121,6 +121,13 @@ const ROWS = {
     default: "65536",
     help: "UDP sessions at once; further ones are echoed without a banner",
   }),
+  lastClients: option({
+    flag: "--last-clients",
+    group: "Limits",
+    kind: integer(0, 256, { off: 0 }),
+    default: "32",
+    help: "client addresses seen last, of each protocol, that are kept for the page",
+  }),
   maxAdminConnections: option({
     flag: "--max-admin-connections",
     group: "Limits",

@@ -6,7 +6,12 @@ import { chooseEngine, planLoops, startLoops } from "../engine/start.ts";
 import type { Logger } from "../log.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { type Environment, refuseUnknownVariables } from "../options/environment.ts";
-import { adminConnectionsWithin, sessionDescriptorsWithin, sessionsWithin } from "../state/descriptors.ts";
+import {
+  adminConnectionsWithin,
+  OTHER_DESCRIPTORS,
+  sessionDescriptorsWithin,
+  sessionsWithin,
+} from "../state/descriptors.ts";
 import { makeSharedTables, type SharedTables } from "../state/shared.ts";
 import { openFileLimit } from "../sys/limits.ts";
 import { releaseStartupPages } from "../sys/startup-pages.ts";
@@ -42,7 +47,9 @@ export async function serve(options: ServeOptions, surroundings: Surroundings): 
   const choice = chooseEngine(options.engine);
   const serves = planLoops(choice.engine, settings, workers);
   const clientsMax = settings.maxTcpSessionsPerClient > 0 ? settings.maxTcpSessions : 0;
-  const tables = makeSharedTables(serves.length, clientsMax, serves);
+  const slots = { tcp: settings.maxTcpSessions + OTHER_DESCRIPTORS, udp: settings.maxUdpSessions };
+  const seen = { rows: options.lastClients, slots };
+  const tables = makeSharedTables(serves.length, clientsMax, serves, undefined, seen);
   let workerRestarts = 0;
   const loops = await startLoops(choice, settings, tables, {
     onSession: settings.logSessions ? (event) => logSession(log, event) : null,

@@ -18,7 +18,12 @@ export class Clock {
 
   /** Reads the clock anew and returns it. */
   tick(): number {
-    this.nowMs = originMs + performance.now();
+    this.nowMs = this.read();
     return this.nowMs;
+  }
+
+  /** What time it is just now, though the turn goes by `nowMs`. */
+  read(): number {
+    return originMs + performance.now();
   }
 }

@@ -35,3 +35,6 @@ export function sessionDescriptorsWithin(openFiles: number, adminConnections: nu
 export function sessionsWithin(openFiles: number, adminConnections: number): number {
   return Math.min(openFiles, SESSIONS_MAX) - Math.min(OTHERS + adminConnections, Math.ceil(openFiles / 2));
 }
+
+/** Descriptors of the process other than sessions': a session's descriptor may be that much above the cap of sessions. */
+export const OTHER_DESCRIPTORS = 4096;

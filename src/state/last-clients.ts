@@ -1,4 +1,6 @@
 import type { Endpoint } from "../net/endpoint.ts";
+import { Clock } from "./clock.ts";
+import { addressOf, HEAD, ROW, rowOfSerial, type SeenPart, seenPart } from "./seen-clients.ts";
 import type { SharedTables } from "./shared.ts";
 
 /** A client address with its latest session. */
@@ -16,7 +18,93 @@ export interface LastClient {
   readonly open: boolean;
 }
 
-/** The clients seen last, by address and protocol, newest first; null where they are not kept. */
-export function lastClients(_tables: SharedTables): LastClient[] | null {
-  return null;
+/** A loop may write while its rows are copied: so often they are copied again before the last copy is taken as it is. */
+const TRIES = 100;
+
+/**
+ * The clients seen last, by address and protocol, newest first; null where they are not kept. Of a session that ends
+ * while this is read the bytes may be missing, until it is read again.
+ * @param nowMs what the loops' clock says now, in ms, and `wallMs` what the wall clock does
+ */
+export function lastClients(
+  { lastClients: tables, loops }: SharedTables,
+  nowMs = new Clock().nowMs,
+  wallMs = Date.now(),
+): LastClient[] | null {
+  if (tables === null) return null;
+  const clients = new Map<string, Row>();
+  for (let loop = 0; loop < loops; loop++) {
+    for (const protocol of ["tcp", "udp"] as const) {
+      for (const client of clientsOf(seenPart(tables, loop, protocol), protocol)) {
+        const { a0, a1, a2, a3 } = client.client.address;
+        const key = [protocol, a0, a1, a2, a3].join();
+        const other = clients.get(key);
+        clients.set(key, other === undefined ? client : joined(other, client));
+      }
+    }
+  }
+  return [...clients.values()]
+    .sort((a, b) => b.openedMs - a.openedMs || b.order - a.order)
+    .slice(0, tables.rows)
+    .map(({ openedMs, order: _, ...client }) => ({
+      openedAtMs: Math.round(openedMs + wallMs - nowMs),
+      ...client,
+    }));
+}
+
+/** A client by the loop's clock, and which of its loop's sessions its latest is. */
+interface Row extends Omit<LastClient, "openedAtMs"> {
+  readonly openedMs: number;
+  readonly order: number;
+}
+
+/** The clients of one part. */
+function clientsOf(part: SeenPart, protocol: "tcp" | "udp"): Row[] {
+  const rows = copyOf(part);
+  addLive(rows, part);
+  const clients: Row[] = [];
+  for (let at = 0; at < rows.length; at += ROW.numbers) {
+    if (rows[at + ROW.serial] === 0) continue;
+    clients.push({
+      openedMs: rows[at + ROW.openedMs]!,
+      order: rows[at + ROW.order]!,
+      client: { address: addressOf(rows, at), port: rows[at + ROW.port]! },
+      protocol,
+      sessions: rows[at + ROW.sessions]!,
+      bytes: rows[at + ROW.bytes]!,
+      open: rows[at + ROW.open]! > 0,
+    });
+  }
+  return clients;
+}
+
+/** The rows as they were between two writes of the loop. */
+function copyOf({ head, rows }: SeenPart): Float64Array {
+  let copy = rows.slice();
+  for (let tries = 0; tries < TRIES; tries++) {
+    const version = Atomics.load(head, HEAD.version);
+    copy = rows.slice();
+    if ((version & 1) === 0 && Atomics.load(head, HEAD.version) === version) break;
+  }
+  return copy;
+}
+
+/** Adds what the sessions that are open have brought so far. */
+function addLive(rows: Float64Array, { head, serials, bytes }: SeenPart): void {
+  for (let slot = 0; slot < head[HEAD.slotsUsed]!; slot++) {
+    const serial = serials[slot]!;
+    if (serial === 0) continue;
+    const at = rowOfSerial(rows, serial);
+    if (rows[at + ROW.serial] === serial) rows[at + ROW.bytes]! += bytes[slot]!;
+  }
+}
+
+/** One client that two loops have sessions of. */
+function joined(a: Row, b: Row): Row {
+  return {
+    ...(a.openedMs >= b.openedMs ? a : b),
+    sessions: a.sessions + b.sessions,
+    bytes: a.bytes + b.bytes,
+    open: a.open || b.open,
+  };
 }

@@ -1,5 +1,6 @@
 import { ClientTable } from "./clients.ts";
 import { COUNTER, countersOf, observeDuration, TCP_CLOSES, UDP_CLOSES } from "./counters.ts";
+import { settleSeen } from "./seen-clients.ts";
 import { CONTROL, type SharedTables } from "./shared.ts";
 
 /**
@@ -23,4 +24,5 @@ export function settleDeadLoop(tables: SharedTables, loop: number, seconds: numb
   for (let count = 0; count < tcp; count++) observeDuration(counters, COUNTER.tcpDuration, seconds);
   for (let count = 0; count < udp; count++) observeDuration(counters, COUNTER.udpDuration, seconds);
   if (tables.clients.byteLength > 0) new ClientTable(tables).forgetLoop(loop);
+  if (tables.lastClients !== null) settleSeen(tables.lastClients, loop);
 }

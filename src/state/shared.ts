@@ -1,5 +1,6 @@
 import { makeCounterTable } from "./counters.ts";
 import { randomSeed, SEED_WORDS } from "./hash.ts";
+import { makeSeenTables, type SeenTables } from "./seen-clients.ts";
 
 /** Where each word of the control table is, counted in Int32 words. They are read and written with Atomics only. */
 export const CONTROL = {
@@ -70,18 +71,22 @@ export interface SharedTables {
   /** Rate per client: its address (4 words each), and when it may have its full burst again (ms). */
   readonly ratedClients: SharedArrayBuffer;
   readonly clientRates: SharedArrayBuffer;
+  /** The clients seen last; null where they are not kept. */
+  readonly lastClients: SeenTables | null;
 }
 
 /**
  * The tables for `loops` loops. `clientsMax` is how many distinct clients can have sessions at once
  * (the session cap) where a per-client cap is on, else 0. `serves`: what each loop serves, both protocols by default.
- * `secret` is what hashes are keyed with.
+ * `secret` is what hashes are keyed with. `seen`: how many of the clients seen last are kept of each protocol, and the
+ * slots of a loop's sessions.
  */
 export function makeSharedTables(
   loops: number,
   clientsMax: number,
   serves: readonly Serves[] = Array.from({ length: loops }, () => BOTH),
   secret: ArrayLike<number> = randomSeed(),
+  seen: Pick<SeenTables, "rows" | "slots"> | null = null,
 ): SharedTables {
   const entries = clientsMax === 0 ? 0 : 2 ** Math.ceil(Math.log2(clientsMax * 2));
   const seed = new SharedArrayBuffer(SEED_WORDS * 4);
@@ -98,6 +103,7 @@ export function makeSharedTables(
     sentBanners: new SharedArrayBuffer(SENT_BANNERS * 4),
     ratedClients: new SharedArrayBuffer(RATED_CLIENTS * CLIENT_ADDRESS_WORDS * 4),
     clientRates: new SharedArrayBuffer(RATED_CLIENTS * 8),
+    lastClients: seen === null || seen.rows === 0 ? null : makeSeenTables(loops, seen.rows, seen.slots),
   };
 }
 

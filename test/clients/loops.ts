@@ -1,6 +1,7 @@
 import type { LoopSettings, Loops } from "../../src/engine/loop.ts";
 import { chooseEngine, planLoops, startLoops } from "../../src/engine/start.ts";
 import { COLUMNS, COUNTER, sumColumn } from "../../src/state/counters.ts";
+import { OTHER_DESCRIPTORS } from "../../src/state/descriptors.ts";
 import { makeSharedTables, type SharedTables } from "../../src/state/shared.ts";
 import { settings } from "../rules/fixtures.ts";
 
@@ -15,13 +16,16 @@ export class Here implements AsyncDisposable {
     this.#loops = loops;
   }
 
-  static async start(changes: Partial<LoopSettings> = {}): Promise<Here> {
+  /** @param lastClients clients seen last that are kept of each protocol */
+  static async start(changes: Partial<LoopSettings> = {}, lastClients = 0): Promise<Here> {
     const workers = Number(process.env["ECHO_TEST_WORKERS"] ?? 1);
     const choice = chooseEngine(process.env["ECHO_TEST_ENGINE"] === "bun" ? "bun" : "auto");
     const wanted = settings({ hosts: ["127.0.0.1"], tcpPort: 0, udpPort: 0, ...changes });
     const serves = planLoops(choice.engine, wanted, workers);
     const clients = wanted.maxTcpSessionsPerClient > 0 ? wanted.maxTcpSessions : 0;
-    const tables = makeSharedTables(serves.length, clients, serves);
+    const slots = { tcp: wanted.maxTcpSessions + OTHER_DESCRIPTORS, udp: wanted.maxUdpSessions };
+    const seen = { rows: lastClients, slots };
+    const tables = makeSharedTables(serves.length, clients, serves, undefined, seen);
     const unheard = {
       onSession: null,
       onSessionFault() {},

@@ -15,6 +15,10 @@ export class HandClock extends Clock {
     return this.nowMs;
   }
 
+  override read(): number {
+    return this.nowMs;
+  }
+
   advance(ms: number): void {
     this.nowMs += ms;
   }

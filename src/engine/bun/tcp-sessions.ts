@@ -34,6 +34,7 @@ export class TcpSessions implements TcpDeadlines {
   readonly #clock: Clock;
   readonly #counters: Float64Array;
   readonly #lastActiveMs: Float64Array;
+  readonly #broughtBytes: Float64Array;
   readonly #maxQueuedBytes: number;
   readonly #events: TcpEvents;
   /** Null unless sessions are logged. */
@@ -52,6 +53,7 @@ export class TcpSessions implements TcpDeadlines {
     this.#clock = clock;
     this.#counters = rules.counters;
     this.#lastActiveMs = rules.lastActiveMs;
+    this.#broughtBytes = rules.broughtBytes;
     this.#maxQueuedBytes = maxQueuedBytes;
     this.#events = events;
     this.log = events.onSession === null ? null : new SessionLog(events.onSession, rules.counters);
@@ -108,6 +110,7 @@ export class TcpSessions implements TcpDeadlines {
     const counters = this.#counters;
     const { length } = chunk;
     counters[COUNTER.tcpReceivedBytes]! += length;
+    this.#broughtBytes[session.slot]! += length;
     this.#lastActiveMs[session.slot] = this.#clock.nowMs;
     const sent = socket.write(chunk);
     if (sent === length) {
@@ -124,6 +127,7 @@ export class TcpSessions implements TcpDeadlines {
       this.#proceed(socket, session, this.#rules.header(session.slot, chunk));
     } else if (session.state === LAST_BYTES) {
       this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
+      this.#broughtBytes[session.slot]! += chunk.length;
       session.unread -= chunk.length;
       this.#send(socket, session, chunk);
       if (session.state === LAST_BYTES && session.unread <= 0) this.endings.lastCall(socket, session);
@@ -131,6 +135,7 @@ export class TcpSessions implements TcpDeadlines {
       // After a reset Bun delivers what the kernel still had, though the socket is paused. The next write fails, which
       // shows that there is no reader to queue it for.
       this.#counters[COUNTER.tcpReceivedBytes]! += chunk.length;
+      this.#broughtBytes[session.slot]! += chunk.length;
       this.#flush(socket, session);
       if (!session.dead) this.#enqueue(socket, session, chunk, 0);
     } else if (session.state === PROBE) {

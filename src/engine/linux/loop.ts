@@ -1,6 +1,7 @@
 import type { Pointer } from "bun:ffi";
 import { Clock } from "../../state/clock.ts";
 import { COUNTER, countersOf } from "../../state/counters.ts";
+import { OTHER_DESCRIPTORS } from "../../state/descriptors.ts";
 import { COMMAND, CONTROL } from "../../state/shared.ts";
 import { EpollSet, EVENT_FD_WORD, EVENT_STRIDE_WORDS } from "../../sys/epoll.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, loadLibc } from "../../sys/libc.ts";
@@ -15,9 +16,6 @@ import { LinuxUdp } from "./udp.ts";
 /** Time between two looks at deadlines while there are sessions, and while there are none. */
 const TICK_MS = 100;
 const TICK_MS_IDLE = 1000;
-
-/** Descriptors of the process other than sessions': a session's descriptor may be that much above the cap of sessions. */
-const OTHER_DESCRIPTORS = 4096;
 
 /** Arguments that a Linux loop is started with: sockets bound by the control plane, and an eventfd that wakes it. */
 export interface LinuxLoopStart extends LoopStart {

@@ -59,7 +59,7 @@ function testUdp(opened: number[]): void {
   const received = batch.receive();
   if (received !== 1) throw new Error("recvmmsg does not work here");
   batch.read(0);
-  const local = batch.server();
+  const local = batch.server(0);
   if (
     batch.port !== peer.port ||
     batch.a3 !== peer.address.a3 ||

@@ -139,6 +139,7 @@ export class LinuxTcp implements TcpDeadlines {
     const address = (this.#banner.address + bannerLength) as Pointer;
     const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
     this.rules.counters[COUNTER.tcpReceivedBytes]! += early;
+    this.rules.broughtBytes[fd]! += early;
     return early;
   }
 
@@ -148,6 +149,7 @@ export class LinuxTcp implements TcpDeadlines {
     if (length > 0) {
       const counters = this.rules.counters;
       counters[COUNTER.tcpReceivedBytes]! += length;
+      this.rules.broughtBytes[fd]! += length;
       this.rules.lastActiveMs[fd] = this.#clock.nowMs;
       const sent = this.#libc.send(fd, this.#bufferAddress, length, MSG_NOSIGNAL);
       if (sent === length) counters[COUNTER.tcpSentBytes]! += length;
@@ -286,6 +288,7 @@ export class LinuxTcp implements TcpDeadlines {
     this.#sessions.log?.turn(fd);
     const length = this.#libc.recv(fd, this.#bufferAddress, Math.min(limit, this.#windowBytes), 0);
     this.rules.counters[COUNTER.tcpReceivedBytes]! += Math.max(0, length);
+    this.rules.broughtBytes[fd]! += Math.max(0, length);
     if (length > 0) this.#sendBuffer(fd, length);
     else this.#nothingReceived(fd, length);
     return length;

@@ -1,7 +1,7 @@
 import { Banner, bannerBytesMax } from "../../rules/banner.ts";
 import type { UdpRules } from "../../rules/udp.ts";
 import { makeUdpRules } from "../../rules/udp-rated.ts";
-import { DROP, ECHO, FIRST, PROBE, SUSPECT } from "../../rules/udp-verdict.ts";
+import { DROP, ECHO, FIRST, PROBE, SUSPECT, type UdpVerdict } from "../../rules/udp-verdict.ts";
 import type { Clock } from "../../state/clock.ts";
 import { COUNTER } from "../../state/counters.ts";
 import type { EpollSet } from "../../sys/epoll.ts";
@@ -10,7 +10,8 @@ import { nativeMemory } from "../../sys/memory.ts";
 import type { BoundSocket } from "../bind.ts";
 import { LocalNumbers } from "../local-numbers.ts";
 import type { LoopStart } from "../loop.ts";
-import { BATCH, DatagramBatch } from "./batch.ts";
+import { DatagramBatch } from "./batch.ts";
+import { BATCH } from "./batch-layout.ts";
 
 /** Batches received per socket and turn: a flood must not keep the other sockets waiting. */
 const BATCHES_PER_TURN = 4;
@@ -98,44 +99,39 @@ class UdpSocket {
     }
   }
 
-  /** Asks the rules about each datagram; true where all are simply echoed, one by one. */
+  /** Finds the verdict on each datagram. True where all are echoed one by one, as most batches are: nothing is noted then. */
   #judge(): boolean {
     const batch = this.#batch;
-    const rules = this.#rules;
-    let plain = true;
+    let known = this.#rules.known(batch.rows, 0, this.#count);
+    if (known === this.#count && !batch.hasNotes) return true;
     for (let at = 0; at < this.#count; at++) {
-      batch.read(at);
-      if (batch.broadcast) {
-        rules.dropUnseen("broadcast", batch.length);
-        this.#verdicts[at] = DROP;
-        plain = false;
-        continue;
+      if (at < known) this.#verdicts[at] = ECHO;
+      else {
+        this.#verdicts[at] = this.#ask(at);
+        known = this.#rules.known(batch.rows, at + 1, this.#count);
       }
-      let verdict = rules.admit(
-        batch.a0,
-        batch.a1,
-        batch.a2,
-        batch.a3,
-        batch.port,
-        batch.local,
-        batch.length,
-      );
-      if (verdict === SUSPECT) verdict = rules.inspect(batch.payloads, batch.payloadAt(at));
-      this.#verdicts[at] = verdict;
-      this.#runs[at] = batch.follows ? 1 : 0;
-      if (verdict !== ECHO || batch.follows) plain = false;
     }
-    if (!plain) this.#findRuns();
-    return plain;
+    this.#findRuns();
+    return false;
   }
 
-  /** Turns "like the one before" into how many alike follow each, itself included. */
+  /** Asks the rules about datagram `at`. */
+  #ask(at: number): UdpVerdict {
+    const batch = this.#batch;
+    const rules = this.#rules;
+    batch.read(at);
+    const { a0, a1, a2, a3, port, local, length } = batch;
+    if (batch.broadcast) return rules.dropUnseen("broadcast", length);
+    const verdict = rules.admit(a0, a1, a2, a3, port, local, length);
+    return verdict === SUSPECT ? rules.inspect(batch.payloads, batch.payloadAt(at)) : verdict;
+  }
+
+  /** Finds how many alike follow each datagram, itself included. */
   #findRuns(): void {
     let alike = 1;
     for (let at = this.#count - 1; at >= 0; at--) {
-      const follows = this.#runs[at] === 1;
       this.#runs[at] = alike;
-      alike = follows && this.#verdicts[at] === ECHO ? alike + 1 : 1;
+      alike = this.#batch.follows(at) && this.#verdicts[at] === ECHO ? alike + 1 : 1;
     }
   }
 
@@ -208,9 +204,10 @@ class UdpSocket {
     const batch = this.#batch;
     batch.read(this.#at);
     const { serverPort } = batch;
+    const server = batch.server(this.#at);
     const length = this.#isGranted
-      ? this.#rules.banners.rewrite(batch.server(), serverPort, batch, batch.port)
-      : this.#rules.banners.grant(batch.server(), serverPort, batch, batch.port, batch.length);
+      ? this.#rules.banners.rewrite(server, serverPort, batch, batch.port)
+      : this.#rules.banners.grant(server, serverPort, batch, batch.port, batch.length);
     if (length > 0) {
       const sent = batch.sendSpare(this.#at, this.#bannerAddress, length);
       if (sent === 0) {
