@@ -27,6 +27,8 @@ needed_by_tests() {
   need openssl openssl
   need haproxy haproxy
   need nginx nginx-light
+  # The page is looked at in a browser; Chrome is one, too.
+  command -v google-chrome >/dev/null 2>&1 || need chromium chromium
 
   # nginx with streams: a module of its own on Debian, built in elsewhere.
   if [ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ] && ! nginx -V 2>&1 | grep -q -- '--with-stream\( \|$\)'; then

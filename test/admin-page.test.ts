@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import type { PagePath } from "../src/admin/page-paths.ts";
+import { pageRoutes } from "../src/admin/page-routes.ts";
 import type { PageFacts, SelfFacts } from "../src/page/facts.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
 import { freePort } from "./clients/neighbours.ts";
 import { TcpClient } from "./clients/tcp.ts";
-import { type EchoServer, startServer, until } from "./harness.ts";
+import { type EchoServer, ServerProcess, startServer, until } from "./harness.ts";
+import { someFacts } from "./page/facts.ts";
+import { meshOf } from "./page/mesh.ts";
 import { FakeAdmin, hostile, selfOf } from "./page/pod.ts";
 
 /** The page of a running server, over HTTP: what it says, to whom, and whom it asks for that. */
@@ -249,7 +253,10 @@ describe("the mesh of this Pod's prober", () => {
     expect(await (await pod.fetch("/mesh.json")).json()).toEqual(row);
     expect(await (await pod.fetch("/mesh.json?scope=all")).json()).toEqual(whole);
     const other = await pod.fetch("/mesh.json?scope=some");
-    expect([other.status, await other.text()]).toEqual([400, "scope is all, or left out\n"]);
+    expect([other.status, await other.text()]).toEqual([
+      400,
+      "?scope=some is not allowed; allowed: ?scope=all, or nothing\n",
+    ]);
     expect((await factsOf(pod)).mesh).toBe(true);
     const html = await (await pod.fetch("/")).text();
     expect(html).toContain('<section id="matrix-section" aria-labelledby="matrix-title">');
@@ -276,6 +283,89 @@ describe("the mesh of this Pod's prober", () => {
       "No matrix now: the prober of this Pod: no connection",
     );
   });
+});
+
+test("what is large is one copy, by whatever host and by however many it is asked for", async () => {
+  const result = meshOf(30);
+  const routes = pageRoutes({
+    facts: async () => someFacts({ mesh: true }),
+    self: async () => selfOf("x"),
+    mesh: async () => result,
+  });
+  const asked = { method: "GET", path: "/", query: "", close: false };
+  const pieces = async (path: PagePath, host: string | null): Promise<readonly Uint8Array[]> => {
+    const { body } = await routes[path]({ ...asked, path, host });
+    if (typeof body === "string") throw new Error("a body of text is copied for each connection");
+    return body;
+  };
+  const [one, two] = await Promise.all([pieces("/", "a:1"), pieces("/", "b:1")]);
+  expect(one[1]).toBe(two[1]!);
+  expect(one[1]!.length).toBeGreaterThan(100_000);
+  for (const pages of [one, two]) expect(pages[0]!.length + pages[2]!.length).toBeLessThan(20_000);
+  for (const path of ["/mesh.json", "/page.json", "/page.js", "/page.css"] as const) {
+    const [first, second] = await Promise.all([pieces(path, null), pieces(path, "x")]);
+    expect(first[0]).toBe(second[0]!);
+  }
+});
+
+test("a prober has the same page, with its matrix first; its Pod's server shows the matrix too", async () => {
+  const args = ["mesh", "--name", "localhost", "-4", "--admin-host", "127.0.0.1", "--admin-port", "0"];
+  await using prober = new ServerProcess([...args, "--pod-name", "server9-abc", "--log-format", "json"]);
+  const { admin } = await prober.waitForLog("ready");
+  const [at] = admin as [string];
+  const page = await fetch(`http://${at}/`);
+  expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+  const html = await page.text();
+  expect(html).toContain("<h1>server9-abc ");
+  expect(html.indexOf('id="matrix-section"')).toBeLessThan(html.indexOf('id="sessions-section"'));
+  expect(html).toContain('<section id="sessions-section" aria-labelledby="sessions-title" hidden>');
+  expect(html).toContain("1 member");
+  const facts = (await (await fetch(`http://${at}/page.json`)).json()) as PageFacts;
+  expect(facts).toMatchObject({
+    name: "server9-abc",
+    state: "serving",
+    mesh: true,
+    sessions: [],
+    clients: null,
+  });
+  expect((await fetch(`http://${at}/page.js`)).status).toBe(200);
+
+  await using pod = await startServer(["--pod-admin-ports", `mesh:${at.split(":")[1]}`]);
+  const { containers } = await factsOf(pod);
+  expect(containers).toMatchObject([{ name: "mesh", self: false, state: "serving", sessions: [] }]);
+  const matrix = (await (await pod.fetch("/mesh.json?scope=all")).json()) as { self: string };
+  expect(matrix.self).toBe("server9-abc");
+});
+
+test("in a cluster the fleet is who the names have, and who the prober knows; each is asked at this one's admin port", async () => {
+  const port = freePort("0.0.0.0");
+  const known = ["127.0.0.4", "127.0.0.5", "127.0.0.1"].map((address) => ({
+    ...{ name: address, node: null, address, row: null },
+  }));
+  const row = {
+    ...{ version: 1, at: "2026-11-26T08:00:00.000Z", self: "x", intervalMs: 1000 },
+    ...{ members: [...known, { name: "gone", node: null, address: null, row: null }], pairs: [] },
+  };
+  using prober = new FakeAdmin({ "/mesh.json": () => Response.json(row) });
+  using member = new FakeAdmin(
+    { "/self.json": () => Response.json(selfOf("pool-<x>", { state: "draining" })) },
+    { hostname: "127.0.0.4", port },
+  );
+  const args = ["--admin-host", "127.0.0.1", "--admin-port", String(port)];
+  const env = { KUBERNETES_SERVICE_HOST: "10.96.0.1", ECHO_POD_NAME: "me" };
+  await using pod = await startServer([...args, "--pod-admin-ports", `mesh:${prober.port}`], { env });
+  const { fleet, commands } = await factsOf(pod);
+  expect(fleet).toEqual([
+    { name: "pool-<x>", node: "node-of-pool-<x>", addresses: ["127.0.0.4"], state: "draining", self: false },
+    { name: "127.0.0.5", node: null, addresses: ["127.0.0.5"], state: null, self: false },
+    { name: "me", node: null, addresses: ["127.0.0.1"], state: "serving", self: true },
+  ]);
+  expect(commands.map(({ text }) => text)).toContain(`kubectl port-forward pod/me ${prober.port}`);
+  const html = await (await pod.fetch("/")).text();
+  expect(html).toContain("pool-&#60;x&#62;");
+  expect(html).toContain("3 members: 1 serving, 1 draining, 1 did not say.");
+  for (let times = 0; times < 5; times++) await factsOf(pod);
+  expect(member.asked).toEqual(["/self.json"]); // once in five seconds, however many look
 });
 
 test("nothing of the page is loaded before somebody asks for it", async () => {

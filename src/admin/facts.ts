@@ -4,18 +4,18 @@ import { formatAddress } from "../net/address.ts";
 import { type Endpoint, endpointOf, formatEndpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
 import type { NamedPort } from "../options/kinds.ts";
-import type { ClientFacts, FleetFacts, SelfFacts } from "../page/facts.ts";
+import type { ClientFacts, ContainerFacts, FleetFacts, PageFacts, SelfFacts } from "../page/facts.ts";
 import { type LastClient, lastClients } from "../state/last-clients.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { cached } from "./cached.ts";
-import { commandsFor } from "./commands.ts";
+import { commandsFor, type Whereabouts } from "./commands.ts";
 import { loopFacts, refusalFacts, sessionFacts } from "./counted.ts";
 import { dialable } from "./dialable.ts";
 import { dnsPlace, resolveFleet } from "./fleet.ts";
 import type { Readiness, Verdict } from "./health.ts";
 import type { ProcessFacts } from "./metrics.ts";
 import { containersOfPod, fleetFacts, memberWith } from "./neighbours.ts";
-import type { PageSource } from "./page-routes.ts";
+import { type MeshSource, NoMesh, type PageSource } from "./page-routes.ts";
 import { meshOfPod } from "./pod-mesh.ts";
 
 /** Everything that admin tells about. */
@@ -49,56 +49,79 @@ export function serverPage(
   own: Endpoint,
   env: Environment,
 ): PageSource {
+  const { podAdminPorts } = facts;
   const inCluster = env["KUBERNETES_SERVICE_HOST"] !== undefined; // in every container of a Pod
   const dns = dnsPlace();
-  const self = async (): Promise<SelfFacts> => selfFacts(facts, await readiness.soon(ECHO_MS));
+  const mesh = meshOfPod(podAdminPorts, own);
+  const verdict = (): Promise<Verdict> => readiness.soon(ECHO_MS);
+  const self = async (): Promise<SelfFacts> => selfFacts(facts, await verdict());
+  const containers = cached(async () => containersOfPod(podAdminPorts, own, await self()), CONTAINERS);
   const fleet = cached(async () => {
-    const [found, me] = await Promise.all([resolveFleet(dns), self()]);
-    return fleetFacts(found, own.port, ownAddresses(), me);
+    const [found, known, me] = await Promise.all([resolveFleet(dns), meshAddresses(mesh), self()]);
+    return fleetFacts(found, known, own.port, ownAddresses(), me);
   }, FLEET);
-  const containers = cached(async () => containersOfPod(facts.podAdminPorts, own, await self()), CONTAINERS);
-  const mesh = meshOfPod(facts.podAdminPorts, own);
   return {
     self,
     mesh,
     async facts() {
-      const [members, pod, verdict] = await Promise.all([
-        inCluster ? fleet() : [],
-        containers(),
-        readiness.soon(ECHO_MS),
-      ]);
-      const { version, name, node, state, sessions } = selfFacts(facts, verdict);
-      const { tables, bound, place } = facts;
-      const ports = facts.podAdminPorts.map(({ port }) => port);
+      const others = Promise.all([inCluster ? fleet() : [], containers()]);
+      const [[members, pod], now] = await Promise.all([others, verdict()]);
       return {
-        version,
-        at: new Date().toISOString(),
-        uptimeMs: Math.round(performance.now()),
-        name,
-        node,
-        namespace: place.namespace ?? null,
-        identity: identity(facts),
-        state,
-        stateText: state === "draining" ? "draining" : verdict.text,
-        addresses: { tcp: bound.tcp.map(formatEndpoint), udp: bound.udp.map(formatEndpoint) },
-        sessions,
-        refusals: refusalFacts(tables, bound),
-        loops: loopFacts(tables),
-        clients: clientFacts(lastClients(tables), members),
-        containers: pod.map((container) => (container.self ? { ...container, state, sessions } : container)),
-        fleet: members.map((member) => (member.self ? { ...member, state } : member)),
-        commands: commandsFor({
-          inCluster,
-          dnsName: dns.name,
-          pod: place.pod ?? null,
-          namespace: place.namespace ?? null,
-          tcp: reachable(bound.tcp),
-          udp: reachable(bound.udp),
-          adminPorts: ports.length > 0 ? ports : [own.port],
-        }),
+        ...ownFacts(facts, now),
+        ...neighbourFacts(members, pod, selfFacts(facts, now)),
+        clients: clientFacts(lastClients(facts.tables), members),
+        commands: commandsFor(whereabouts(facts, inCluster, dns.name, own)),
         mesh: mesh !== null,
       };
     },
+  };
+}
+
+/** What a server knows without asking anybody. */
+function ownFacts(
+  facts: AdminFacts,
+  verdict: Verdict,
+): Omit<PageFacts, "clients" | "containers" | "fleet" | "commands" | "mesh"> {
+  const { tables, bound, place } = facts;
+  const self = selfFacts(facts, verdict);
+  return {
+    ...self,
+    at: new Date().toISOString(),
+    uptimeMs: Math.round(performance.now()),
+    namespace: place.namespace ?? null,
+    identity: identity(facts),
+    stateText: self.state === "draining" ? "draining" : verdict.text,
+    addresses: { tcp: bound.tcp.map(formatEndpoint), udp: bound.udp.map(formatEndpoint) },
+    refusals: refusalFacts(tables, bound),
+    loops: loopFacts(tables),
+  };
+}
+
+/** What others have said, some time ago, with this one as it is now. */
+function neighbourFacts(
+  fleet: readonly FleetFacts[],
+  containers: readonly ContainerFacts[],
+  { state, sessions }: SelfFacts,
+): Pick<PageFacts, "fleet" | "containers"> {
+  return {
+    fleet: fleet.map((member) => (member.self ? { ...member, state } : member)),
+    containers: containers.map((container) =>
+      container.self ? { ...container, state, sessions } : container,
+    ),
+  };
+}
+
+function whereabouts(
+  { bound, place, podAdminPorts }: AdminFacts,
+  inCluster: boolean,
+  dnsName: string | null,
+  own: Endpoint,
+): Whereabouts {
+  return {
+    ...{ inCluster, dnsName, pod: place.pod ?? null, namespace: place.namespace ?? null },
+    tcp: reachable(bound.tcp),
+    udp: reachable(bound.udp),
+    adminPorts: podAdminPorts.length > 0 ? podAdminPorts.map(({ port }) => port) : [own.port],
   };
 }
 
@@ -141,6 +164,13 @@ export function clientFacts(
     open,
     member: memberWith(fleet, formatAddress(client.address)),
   }));
+}
+
+/** Addresses of all whom the prober asks or may be asked by: servers that have no name are found by no other one. */
+async function meshAddresses(mesh: MeshSource | null): Promise<string[]> {
+  const row = await mesh?.("own");
+  if (row === undefined || row instanceof NoMesh) return [];
+  return row.members.flatMap(({ address }) => (address === null ? [] : [address]));
 }
 
 function ownAddresses(): string[] {

@@ -2,8 +2,8 @@
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Bytes are sent as they are and never copied: many connections may hold the same ones. */
-  readonly body: string | Uint8Array;
+  /** Text, or pieces that are sent as they are and never copied: many connections may hold the same ones. */
+  readonly body: string | readonly Uint8Array[];
 }
 
 /** Headers of an answer in plain words, good for now only. */
@@ -41,7 +41,8 @@ export function encodeAnswer(
   headOnly: boolean,
   close: boolean,
 ): readonly Uint8Array[] {
-  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  const length =
+    typeof body === "string" ? Buffer.byteLength(body) : body.reduce((sum, piece) => sum + piece.length, 0);
   const fields = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? ""}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
@@ -51,5 +52,5 @@ export function encodeAnswer(
   ];
   const head = `${fields.join("\r\n")}\r\n\r\n`;
   if (headOnly || length === 0) return [Buffer.from(head)];
-  return typeof body === "string" ? [Buffer.from(head + body)] : [Buffer.from(head), body];
+  return typeof body === "string" ? [Buffer.from(head + body)] : [Buffer.from(head), ...body];
 }

@@ -53,16 +53,18 @@ interface Candidate {
 /**
  * The fleet, each member asked at its admin port how it is.
  * @param found as `resolveFleet` gives it: the name of all, then the members by name
+ * @param besides addresses of members that no name has, as the mesh knows them
  * @param port of admin: the same for all
  * @param own addresses of this machine: who has one of them is this one, and not asked
  */
 export async function fleetFacts(
   found: readonly FleetMember[],
+  besides: readonly string[],
   port: number,
   own: readonly string[],
   self: SelfFacts,
 ): Promise<FleetFacts[]> {
-  const candidates = candidatesOf(found);
+  const candidates = candidatesOf(found, besides);
   const endMs = performance.now() + ROUND_MS;
   const facts: FleetFacts[] = [];
   let next = 0;
@@ -90,10 +92,12 @@ async function askMember([address]: readonly string[], port: number): Promise<Se
   return endpoint === null ? null : askSelf(endpoint);
 }
 
-/** Members by name, then those that only the name of all has. */
-function candidatesOf([all, ...named]: readonly FleetMember[]): Candidate[] {
+/** Members by name, then those that are known by their address alone. */
+function candidatesOf([all, ...named]: readonly FleetMember[], besides: readonly string[]): Candidate[] {
   const known = new Set(named.flatMap(({ addresses }) => addresses));
-  const others = (all?.addresses ?? []).filter((address) => !known.has(address));
+  const others = [...new Set([...(all?.addresses ?? []), ...besides])].filter(
+    (address) => !known.has(address),
+  );
   return [...named, ...others.map((address) => ({ name: null, addresses: [address] }))];
 }
 

@@ -1,7 +1,6 @@
 import type { MeshResult } from "../diagnose/mesh/result.ts";
-import { noMatrix, renderPage } from "../page/document.ts";
+import { noMatrix, pageAround } from "../page/document.ts";
 import type { PageFacts, SelfFacts } from "../page/facts.ts";
-import { hostName } from "../page/host.ts";
 import { matrixHtml } from "../page/matrix.ts";
 import { encodedOnce } from "./encoded-once.ts";
 import { type HttpAnswer, plain } from "./http-answer.ts";
@@ -62,51 +61,34 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
   const selfNow = paced(self, GATHER_INTERVAL_MS);
   const json = encodedOnce<object>((value) => JSON.stringify(value));
   const drawn = encodedOnce<MeshResult>((result) => matrixHtml(result));
-  const pages = new Pages();
-  const matrix = async (): Promise<string> => {
-    if (mesh === null) return "";
-    const result = await mesh("all");
-    return result instanceof NoMesh ? noMatrix(result.why) : drawn.text(result);
+  const matrix = async (): Promise<Uint8Array> => {
+    const result = await mesh?.("all");
+    if (result === undefined) return NOTHING;
+    return result instanceof NoMesh ? Buffer.from(noMatrix(result.why)) : drawn.bytes(result);
   };
   return {
     "/": async ({ host }) => {
       const [now, drawing] = await Promise.all([gather(), matrix()]);
-      return safe("text/html; charset=utf-8", pages.render(now, hostName(host), drawing));
+      const [before, after] = pageAround(now, host, drawing.length > 0);
+      return safe("text/html; charset=utf-8", Buffer.from(before), drawing, Buffer.from(after));
     },
     "/page.json": async () => safe(JSON_TYPE, json.bytes(await gather())),
     [SELF_PATH]: async () => safe(JSON_TYPE, json.bytes(await selfNow())),
     "/page.js": async () => asset((await import("./assets.ts")).PAGE_SCRIPT),
     "/page.css": async () => asset((await import("./assets.ts")).PAGE_STYLE),
     "/mesh.json": async ({ query }) => {
-      const scope = new URLSearchParams(query).get("scope");
+      const scope = query === "" ? "own" : query === "scope=all" ? "all" : null;
       if (mesh === null) return plain(404, "no mesh here: --pod-admin-ports names no container mesh");
-      if (scope !== null && scope !== "all") return plain(400, "scope is all, or left out");
-      const result = await mesh(scope === "all" ? "all" : "own");
+      if (scope === null) return plain(400, `?${query} is not allowed; allowed: ?scope=all, or nothing`);
+      const result = await mesh(scope);
       return result instanceof NoMesh ? plain(503, result.why) : safe(JSON_TYPE, json.bytes(result));
     },
   };
 }
 
-/** Hosts that the same page is kept for: most people ask by one or two. */
-const HOSTS_MAX = 8;
+const NOTHING = new Uint8Array(0);
 
-/** The page as it was last, by the host that its links are for: many connections hold the same bytes. */
-class Pages {
-  #facts: PageFacts | null = null;
-  #drawing = "";
-  readonly #byHost = new Map<string | null, Uint8Array>();
-
-  render(facts: PageFacts, host: string | null, drawing: string): Uint8Array {
-    if (facts !== this.#facts || drawing !== this.#drawing) this.#byHost.clear();
-    this.#facts = facts;
-    this.#drawing = drawing;
-    const bytes = this.#byHost.get(host) ?? Buffer.from(renderPage(facts, host, drawing));
-    if (this.#byHost.size < HOSTS_MAX) this.#byHost.set(host, bytes);
-    return bytes;
-  }
-}
-
-function safe(contentType: string, body: string | Uint8Array): HttpAnswer {
+function safe(contentType: string, ...body: Uint8Array[]): HttpAnswer {
   return { status: 200, headers: { ...SAFE, "content-type": contentType }, body };
 }
 

@@ -12,34 +12,52 @@ const REFRESH_S = 5;
  * @param matrix what `matrixHtml` makes of the mesh; "" where there is none
  */
 export function renderPage(facts: PageFacts, host: string | null, matrix: string): string {
+  const [before, after] = pageAround(facts, host, matrix !== "");
+  return before + matrix + after;
+}
+
+/** The page before and after the matrix, which may be many times as large as all else, and the same for everybody. */
+export function pageAround(facts: PageFacts, host: string | null, hasMatrix: boolean): [string, string] {
   const parts = sections(facts, host);
   const at = parts.findIndex(({ id }) => id === matrixBefore(facts));
-  const shown = parts.toSpliced(at, 0, { id: MATRIX_ID, title: "Mesh", html: matrix }).map(element).join("");
+  const [start, end] = tagsOf({ id: MATRIX_ID, title: "Mesh", html: "" }, !hasMatrix);
+  const [above, below] = [parts.slice(0, at), parts.slice(at)].map((some) => some.map(element).join(""));
+  return [`${headOf(facts)}<main>\n${above}${start}`, `${end}${below}</main>\n${footOf(facts)}`];
+}
+
+function headOf({ name }: PageFacts): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(facts.name)} - echo server</title>
+<title>${escapeHtml(name)} - echo server</title>
 <link rel="stylesheet" href="page.css">
 <script src="page.js" defer></script>
 <noscript><meta http-equiv="refresh" content="${REFRESH_S}"></noscript>
 </head>
 <body>
-<main>
-${shown}</main>
-<footer><p>For machines: <a href="metrics">metrics</a>, <a href="readyz">readyz</a>, <a href="livez">livez</a>,
-<a href="page.json">page.json</a>${facts.mesh ? `, <a href="mesh.json?scope=all">mesh.json</a>` : ""}.
-As of <time id="as-of" datetime="${escapeHtml(facts.at)}">${escapeHtml(facts.at)}</time>.</p></footer>
+`;
+}
+
+function footOf({ at, mesh }: PageFacts): string {
+  return `<footer><p>For machines: <a href="metrics">metrics</a>, <a href="readyz">readyz</a>, <a href="livez">livez</a>,
+<a href="page.json">page.json</a>${mesh ? `, <a href="mesh.json?scope=all">mesh.json</a>` : ""}.
+As of <time id="as-of" datetime="${escapeHtml(at)}">${escapeHtml(at)}</time>.</p></footer>
 </body></html>
 `;
 }
 
-function element({ id, title, html }: Section): string {
-  const hidden = html === "" ? " hidden" : "";
+function element(section: Section): string {
+  return tagsOf(section, section.html === "").join(section.html);
+}
+
+/** What stands before and after a part's own HTML. */
+function tagsOf({ id, title }: Section, isHidden: boolean): [string, string] {
+  const hidden = isHidden ? " hidden" : "";
   const [label, head] =
     title === ""
       ? ["", ""]
       : [` aria-labelledby="${id}-title"`, `<h2 id="${id}-title">${escapeHtml(title)}</h2>\n`];
-  return `<section id="${id}-section"${label}${hidden}>\n${head}<div id="${id}">${html}</div>\n</section>\n`;
+  return [`<section id="${id}-section"${label}${hidden}>\n${head}<div id="${id}">`, "</div>\n</section>\n"];
 }
 
 /** In the matrix's place where it did not come. @param why in words */

@@ -12,10 +12,11 @@ export function stateOf(state: PageFacts["state"] | null): string {
 }
 
 /** Who this is, and how it is. */
-export function summarySection({ name, node, state, stateText, uptimeMs }: PageFacts): Section {
+export function summarySection({ name, node, state, stateText, uptimeMs, sessions }: PageFacts): Section {
+  const what = sessions.length === 0 ? "Prober of the mesh" : "Echo server";
   const where = node === null ? "" : ` on ${code(node)}`;
   const html = `<h1>${escapeHtml(name)} ${stateOf(state)}</h1>
-${paragraph(`Echo server${where}, up for ${span(uptimeMs)}: ${escapeHtml(stateText)}.`)}`;
+${paragraph(`${what}${where}, up for ${span(uptimeMs)}: ${escapeHtml(stateText)}.`)}`;
   return { id: "summary", title: "", html };
 }
 

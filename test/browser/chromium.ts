@@ -16,8 +16,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
   "--force-color-profile=srgb",
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.test", // nothing but what is here
-  "--host-rules=MAP *.test 127.0.0.1", // a name that is no secure context
+  // Nothing but what is here; and a name that is no secure context.
+  "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 
 /** Time that it may take to start, and to end. */
@@ -34,7 +34,7 @@ export class Chromium implements AsyncDisposable {
   static async start(): Promise<Chromium> {
     const profile = await mkdtemp(join(tmpdir(), "echo-chromium-"));
     const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : []; // its sandbox is not to be had by root
-    const command = ["chromium", ...FLAGS, ...asRoot, `--user-data-dir=${profile}`, "about:blank"];
+    const command = [program(), ...FLAGS, ...asRoot, `--user-data-dir=${profile}`, "about:blank"];
     const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
     try {
       const devTools = await DevTools.connect(await addressIn(child.stderr));
@@ -66,6 +66,12 @@ export class Chromium implements AsyncDisposable {
     clearTimeout(late);
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+function program(): string {
+  const found = Bun.which("chromium") ?? Bun.which("google-chrome");
+  if (found === null) throw new Error("neither chromium nor google-chrome is here: scripts/test-deps.sh");
+  return found;
 }
 
 /** Where it says its DevTools are; what it says after that is read and forgotten. */

@@ -71,6 +71,13 @@ export class Tab implements AsyncDisposable {
     await this.send("Input.dispatchKeyEvent", { ...event, type: "keyUp" });
   }
 
+  /** What the browser does where its own keys for it are pressed: `paste`. */
+  async edit(command: string): Promise<void> {
+    const key = { key: "v", code: "KeyV", windowsVirtualKeyCode: 86, modifiers: 2 };
+    await this.send("Input.dispatchKeyEvent", { ...key, type: "rawKeyDown", commands: [command] });
+    await this.send("Input.dispatchKeyEvent", { ...key, type: "keyUp" });
+  }
+
   /** By the mouse, in the middle of what is seen of the element. */
   async click(selector: string): Promise<void> {
     const [x, y] = await this.ask<[number, number]>(`(() => {
@@ -90,6 +97,13 @@ export class Tab implements AsyncDisposable {
 
   async scheme(value: "light" | "dark"): Promise<void> {
     await this.send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value }] });
+  }
+
+  /** @param permissions that a person would be asked for */
+  async allow(permissions: readonly string[]): Promise<void> {
+    const { targetInfo } = await this.devTools.send("", "Target.getTargetInfo", { targetId: this.targetId });
+    const { browserContextId } = targetInfo as Fields;
+    await this.devTools.send("", "Browser.grantPermissions", { permissions, browserContextId });
   }
 
   async withoutScript(): Promise<void> {

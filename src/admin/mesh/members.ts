@@ -13,8 +13,8 @@ const ROW_BYTES_MAX = 2 * 1024 * 1024;
 const ROWS_AT_ONCE = 100;
 const NAMES_AT_ONCE = 4;
 
-/** After so long no more of a round's members are asked. */
-const ROUND_MS = 3000;
+/** After so long no more of a round's members are asked: a page waits for 3 s. */
+const ROUND_MS = 1500;
 
 /** A name that is known is asked for again after so long; one that is not, after 1 s, then twice as long each time. */
 const NAME_AGAIN_MS = 60_000;

@@ -105,6 +105,7 @@ class ProberLife implements Disposable {
       registry: makeProberRegistry(facts),
       ownRow: () => this.#known.ownRow(now()),
       matrix: () => this.#matrix(),
+      about: { ...self, question, adminPort: () => this.bound[0]?.port ?? null },
     });
     this.#server = admin === null ? null : new HttpServer(admin, answerer, connections);
     this.#tick = setInterval(() => this.#look(), TICK_MS);

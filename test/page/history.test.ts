@@ -1,0 +1,105 @@
+import { expect, test } from "bun:test";
+import { History, KEPT_S } from "../../src/page/browser/history.ts";
+import { figureText, inWords, minuteTable } from "../../src/page/browser/plot-words.ts";
+import type { PageFacts, SessionFacts } from "../../src/page/facts.ts";
+import { facts, sessions } from "../browser/facts.ts";
+
+/** What the page keeps of a server's numbers, to be plotted. */
+
+function tcp(uptimeMs: number, figures: Partial<SessionFacts>): PageFacts {
+  return facts({ uptimeMs, sessions: [sessions("TCP", figures)], containers: [] });
+}
+
+test("rates are differences over the server's own time, whenever they arrive", () => {
+  const history = new History();
+  history.add(tcp(10_000, { active: 1, opened: 100, refused: 0, receivedBytes: 0, sentBytes: 0 }), 50);
+  history.add(
+    tcp(12_000, { active: 4, opened: 110, refused: 1, receivedBytes: 2048, sentBytes: 4096 }),
+    53.7,
+  );
+  expect(history.times).toEqual([50, 53.7]);
+  const last = (["active", "opened", "refused", "receivedBytes", "sentBytes"] as const).map((figure) =>
+    history.values("TCP", figure),
+  );
+  expect(last).toEqual([
+    [1, 4],
+    [null, 5],
+    [null, 0.5],
+    [null, 1024],
+    [null, 2048],
+  ]);
+});
+
+test("where nothing came is a gap, and no rate is made across it", () => {
+  const history = new History();
+  history.miss(1); // nothing was there yet: no gap in nothing
+  history.add(tcp(2000, { opened: 10 }), 2);
+  history.miss(4);
+  history.miss(6);
+  history.add(tcp(8000, { opened: 20 }), 8);
+  history.add(tcp(10_000, { opened: 30 }), 10);
+  expect(history.times).toEqual([2, 4, 8, 10]);
+  expect(history.values("TCP", "opened")).toEqual([null, null, null, 5]);
+  expect(history.values("TCP", "active")).toEqual([3, null, 3, 3]);
+});
+
+test("a page that slept has a gap; one that is looked at seldom has none", () => {
+  const history = new History();
+  history.add(tcp(0, { opened: 0 }), 0);
+  history.add(tcp(10_000, { opened: 100 }), 10);
+  history.add(tcp(100_000, { opened: 200 }), 100);
+  expect(history.values("TCP", "opened")).toEqual([null, 10, null, null]);
+  expect(history.times).toEqual([0, 10, 55, 100]);
+});
+
+test("a server that has started anew, and a container beside it that has, have no rate then", () => {
+  const history = new History();
+  const beside = (uptimeMs: number, opened: number): PageFacts => {
+    const [own, other] = facts().containers;
+    const udp = sessions("UDP", { opened });
+    return facts({ uptimeMs, containers: [own!, { ...other!, sessions: [udp] }] });
+  };
+  history.add(beside(5000, 50), 1);
+  history.add(beside(1000, 60), 3); // this server
+  history.add(beside(3000, 40), 5); // the other one
+  history.add(beside(5000, 60), 7);
+  expect(history.protocols).toEqual(["TCP", "UDP"]);
+  expect(history.values("UDP", "opened")).toEqual([null, null, null, 10]);
+});
+
+test("a container that does not answer is not measured, not at 0", () => {
+  const history = new History();
+  const [own, other] = facts().containers;
+  history.add(facts({ uptimeMs: 0 }), 0);
+  history.add(facts({ uptimeMs: 2000, containers: [own!, { ...other!, state: null, sessions: [] }] }), 2);
+  expect(history.values("UDP", "active")).toEqual([7, null]);
+  expect(inWords(history, "UDP", "active")).toBe("UDP not measured now, at most 7");
+  expect(inWords(history, "UDP", "opened")).toBe("UDP not measured yet");
+});
+
+test("ten minutes are kept, and no more", () => {
+  const history = new History();
+  for (let atS = 0; atS <= 2000; atS += 2) history.add(tcp(atS * 1000, { opened: atS }), atS);
+  expect([history.times[0], history.times.length]).toEqual([2000 - KEPT_S, KEPT_S / 2 + 1]);
+});
+
+test("figures are short, and what is not 0 does not read as 0", () => {
+  const texts = [0, 0.04, 0.5, 1, 9.87, 12.3, 9999, 12_345, 1_234_567].map((value) =>
+    figureText("opened", value),
+  );
+  expect(texts).toEqual(["0", "0.04", "0.5", "1", "9.9", "12", "9999", "12.3 k", "1230 k"]);
+  expect(figureText("sentBytes", 1536)).toBe("1.5 KiB");
+});
+
+test("the table has a row for each minute, with its mean", () => {
+  const history = new History();
+  for (let atS = 0; atS <= 120; atS += 2)
+    history.add(tcp(atS * 1000, { active: atS <= 60 ? 2 : 10, opened: 10 * atS }), atS);
+  const rows = minuteTable(history, 120).match(/<tr><th scope="row">.*<\/tr>/g)!;
+  const cells = rows.map((row) => [...row.matchAll(/<t[hd][^>]*>([^<]*)/g)].map(([, text]) => text));
+  expect(cells.map((row) => row.slice(0, 3))).toEqual([
+    ["last minute", "10", "10"],
+    ["1 min before", "2", "10"],
+    ["2 min before", "2", "not measured"],
+  ]);
+});
