@@ -19,7 +19,7 @@ export interface PageFacts {
   readonly sessions: readonly SessionFacts[];
   readonly refusals: readonly RefusalFacts[];
   readonly loops: readonly LoopFacts[];
-  /** Newest first; null where they are not kept. */
+  /** Of all containers of this Pod, newest first; null where none keeps them. */
   readonly clients: readonly ClientFacts[] | null;
   /** The containers of this Pod, this one included; empty where nobody told of others. */
   readonly containers: readonly ContainerFacts[];
@@ -61,7 +61,13 @@ export interface LoopFacts {
 }
 
 /** A client address with its latest session. */
-export interface ClientFacts {
+export interface ClientFacts extends ToldClient {
+  /** The member of the fleet that it is; null for all others. */
+  readonly member: string | null;
+}
+
+/** The same, as the container tells it that it was a client of. */
+export interface ToldClient {
   /** When the latest session began (ISO 8601). */
   readonly at: string;
   /** `ip:port` */
@@ -71,8 +77,13 @@ export interface ClientFacts {
   readonly sessions: number;
   readonly bytes: number;
   readonly open: boolean;
-  /** The member of the fleet that it is; null for all others. */
-  readonly member: string | null;
+}
+
+/** What a container says of its clients alone, as `/clients.json` has it: it is for the page of the one beside it. */
+export interface ToldClients {
+  readonly version: 1;
+  /** Newest first; null where they are not kept. */
+  readonly clients: readonly ToldClient[] | null;
 }
 
 export interface ContainerFacts {

@@ -67,6 +67,31 @@ test("a server that has started anew, and a container beside it that has, have n
   expect(history.values("UDP", "opened")).toEqual([null, null, null, 10]);
 });
 
+test("one counter that has gone back tells that a container has started anew, however far the others have come", () => {
+  const history = new History();
+  const beside = (uptimeMs: number, udp: Partial<SessionFacts>): PageFacts => {
+    const [own, other] = facts().containers;
+    return facts({ uptimeMs, containers: [own!, { ...other!, sessions: [sessions("UDP", udp)] }] });
+  };
+  history.add(beside(1000, { opened: 1, refused: 9, receivedBytes: 5, sentBytes: 5 }), 1);
+  history.add(beside(3000, { opened: 8, refused: 0, receivedBytes: 90, sentBytes: 90 }), 3);
+  expect(history.values("UDP", "refused")).toEqual([null, null]); // not a rate below 0
+  expect(history.values("UDP", "opened")).toEqual([null, null]);
+});
+
+test("the server's own numbers are there where the containers that were named leave it out", () => {
+  const history = new History();
+  const udp = {
+    name: "udp",
+    port: 8081,
+    self: false,
+    state: "serving",
+    sessions: [sessions("UDP")],
+  } as const;
+  history.add(facts({ sessions: [sessions("TCP", { active: 5 })], containers: [udp] }), 1);
+  expect(history.values("TCP", "active")).toEqual([5]);
+});
+
 test("a container that does not answer is not measured, not at 0", () => {
   const history = new History();
   const [own, other] = facts().containers;

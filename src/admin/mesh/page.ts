@@ -25,6 +25,7 @@ export function proberPage(
   return {
     mesh,
     self: async () => self,
+    clients: async () => ({ version: 1, clients: null }),
     async facts() {
       const port = about.adminPort();
       return {

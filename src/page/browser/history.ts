@@ -1,9 +1,13 @@
 import type { PageFacts, SessionFacts } from "../facts.ts";
+import { sessionsOfPod } from "../pod.ts";
 
 /** What is plotted of a protocol: how many sessions there are, and how much came in each second. */
 export const FIGURES = ["active", "opened", "refused", "receivedBytes", "sentBytes"] as const;
 export type Figure = (typeof FIGURES)[number];
 export type Protocol = SessionFacts["protocol"];
+
+/** Those that only grow while a server lives. */
+const COUNTERS = ["opened", "refused", "receivedBytes", "sentBytes"] as const satisfies readonly Figure[];
 
 /** How far back it goes. */
 export const KEPT_S = 600;
@@ -29,8 +33,8 @@ export class History {
     const isNext = stepMs > 0 && stepMs <= STEP_MAX_MS;
     if (before !== null && stepMs > STEP_MAX_MS) this.#gap(atS - stepMs / 2000);
     const figures = new Map<Protocol, Record<Figure, number | null>>();
-    const then = isNext && before !== null ? sessionsOf(before) : [];
-    for (const now of sessionsOf(facts)) {
+    const then = isNext && before !== null ? sessionsOfPod(before) : [];
+    for (const now of sessionsOfPod(facts)) {
       figures.set(now.protocol, figuresOf(now, then, stepMs));
     }
     this.#push({ atS, figures });
@@ -71,11 +75,6 @@ export class History {
   }
 }
 
-/** Of this server, and of the containers beside it: a Pod's two protocols may be served by one each. */
-function sessionsOf({ containers, sessions }: PageFacts): readonly SessionFacts[] {
-  return containers.length === 0 ? sessions : containers.flatMap((container) => container.sessions);
-}
-
 /**
  * @param before what was told before, `stepMs` ago; without this protocol where there is nothing to compare with
  * @returns no rates where a counter has gone back: that container has started anew
@@ -86,8 +85,8 @@ function figuresOf(
   stepMs: number,
 ): Record<Figure, number | null> {
   const then = before.find(({ protocol }) => protocol === now.protocol);
-  const isAnew = then === undefined || then.opened > now.opened || then.receivedBytes > now.receivedBytes;
-  const rate = (figure: Exclude<Figure, "active">): number | null =>
+  const isAnew = then === undefined || COUNTERS.some((counter) => then[counter] > now[counter]);
+  const rate = (figure: (typeof COUNTERS)[number]): number | null =>
     isAnew ? null : (1000 * (now[figure] - then[figure])) / stepMs;
   return {
     active: now.active,
