@@ -94,7 +94,7 @@ describe("what is answered", () => {
     expect(html).toContain('<td class="n">2.0 KiB</td>');
     const self = (await (await server.fetch("/self.json")).json()) as SelfFacts;
     expect(self).toMatchObject({ version: 1, name: "server2", node: "node-b", state: "serving" });
-    expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "version"]);
+    expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "uptimeMs", "version"]);
   });
 
   test("a server that drains says so", async () => {
@@ -103,7 +103,10 @@ describe("what is answered", () => {
     expect(await client.echoes("stay")).toBe(true);
     draining.kill("SIGTERM");
     await draining.waitForLog("draining");
-    expect(await factsOf(draining)).toMatchObject({ state: "draining", stateText: "draining" });
+    expect(await factsOf(draining)).toMatchObject({
+      state: "draining",
+      stateText: "draining, newcomers are refused; sessions that may finish: 1",
+    });
   });
 });
 

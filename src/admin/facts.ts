@@ -90,26 +90,30 @@ function ownFacts(
   return {
     ...self,
     at: new Date().toISOString(),
-    uptimeMs: Math.round(performance.now()),
     namespace: place.namespace ?? null,
     identity: identity(facts),
-    stateText: self.state === "draining" ? "draining" : verdict.text,
+    stateText: self.state === "draining" ? drainText(self) : verdict.text,
     addresses: { tcp: bound.tcp.map(formatEndpoint), udp: bound.udp.map(formatEndpoint) },
     refusals: refusalFacts(tables, bound),
     loops: loopFacts(tables),
   };
 }
 
+function drainText({ sessions }: SelfFacts): string {
+  const left = sessions.reduce((sum, { active }) => sum + active, 0);
+  return `draining, newcomers are refused; sessions that may finish: ${left}`;
+}
+
 /** What others have said, some time ago, with this one as it is now. */
 function neighbourFacts(
   fleet: readonly FleetFacts[],
   containers: readonly ContainerFacts[],
-  { state, sessions }: SelfFacts,
+  { state, uptimeMs, sessions }: SelfFacts,
 ): Pick<PageFacts, "fleet" | "containers"> {
   return {
     fleet: fleet.map((member) => (member.self ? { ...member, state } : member)),
     containers: containers.map((container) =>
-      container.self ? { ...container, state, sessions } : container,
+      container.self ? { ...container, state, uptimeMs, sessions } : container,
     ),
   };
 }
@@ -135,6 +139,7 @@ function selfFacts({ tables, bound, place }: AdminFacts, verdict: Verdict): Self
     name: place.pod ?? hostname(),
     node: place.node ?? null,
     state: draining ? "draining" : verdict.ok ? "serving" : "not_ready",
+    uptimeMs: Math.round(performance.now()),
     sessions: sessionFacts(tables, bound),
   };
 }

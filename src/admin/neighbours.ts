@@ -41,7 +41,10 @@ export async function containersOfPod(
   const ask = async ({ name, port }: NamedPort): Promise<ContainerFacts> => {
     const isSelf = port === own.port;
     const said = isSelf ? self : await askSelf({ address, port });
-    return { name, port, self: isSelf, state: said?.state ?? null, sessions: said?.sessions ?? [] };
+    return {
+      ...{ name, port, self: isSelf },
+      ...{ state: said?.state ?? null, uptimeMs: said?.uptimeMs ?? null, sessions: said?.sessions ?? [] },
+    };
   };
   return Promise.all(ports.map(ask));
 }

@@ -32,6 +32,7 @@ const selfFacts = z.object({
   name,
   node: name.nullable(),
   state: z.enum(["serving", "not_ready", "draining"]),
+  uptimeMs: number,
   sessions,
 });
 

@@ -1,7 +1,7 @@
 /** What the page shows: plain data, as `/page.json` has it. The same functions make HTML of it here and in the browser. */
 export interface PageFacts {
   readonly version: 1;
-  /** When (ISO 8601), and on a clock that is never set: rates are differences of both. */
+  /** When (ISO 8601), and on a clock that is never set: rates are differences over that. */
   readonly at: string;
   readonly uptimeMs: number;
   /** The Pod, or the host. */
@@ -92,6 +92,8 @@ export interface ContainerFacts {
   readonly self: boolean;
   /** Null: it did not answer. */
   readonly state: PageFacts["state"] | null;
+  /** When it said so, on its own clock: some time ago, and the same as before where nobody has asked it since. */
+  readonly uptimeMs: number | null;
   readonly sessions: readonly SessionFacts[];
 }
 
@@ -111,5 +113,6 @@ export interface SelfFacts {
   readonly name: string;
   readonly node: string | null;
   readonly state: PageFacts["state"];
+  readonly uptimeMs: number;
   readonly sessions: readonly SessionFacts[];
 }
