@@ -41,8 +41,16 @@ export class SyncUdp implements Disposable {
   readonly #fd: number;
   readonly #into = Buffer.alloc(65536);
 
-  constructor(readonly address: Address) {
-    const [name, length] = sockaddr(address, 0);
+  /**
+   * @param port 0 for any free one
+   * @param scope the number of the interface that a link-local address, and whom it talks to, is on
+   */
+  constructor(
+    readonly address: Address,
+    port = 0,
+    readonly scope = 0,
+  ) {
+    const [name, length] = sockaddr(address, port, scope);
     this.#fd = libc.socket(family(address), SOCK_DGRAM, 0);
     const one = new Int32Array([1]);
     libc.setsockopt(this.#fd, SOL_SOCKET, SO_BROADCAST, ptr(one), 4);
@@ -55,7 +63,7 @@ export class SyncUdp implements Disposable {
 
   /** @throws where it was not sent */
   send(to: Address, port: number, bytes: Uint8Array): void {
-    const [name, length] = sockaddr(to, port);
+    const [name, length] = sockaddr(to, port, this.scope);
     const memory = bytes.length === 0 ? new Uint8Array(1) : bytes;
     const sent = Number(libc.sendto(this.#fd, ptr(memory), bytes.length, MSG_DONTWAIT, ptr(name), length));
     if (sent !== bytes.length) throw new Error(`sendto of ${bytes.length} bytes returned ${sent}`);
@@ -84,7 +92,7 @@ function family({ a0, a1, a2 }: Address): number {
   return a0 === 0 && a1 === 0 && a2 === MAPPED ? AF_INET : AF_INET6;
 }
 
-function sockaddr(address: Address, port: number): [Uint8Array, number] {
+function sockaddr(address: Address, port: number, scope: number): [Uint8Array, number] {
   const name = new Uint8Array(28);
   const view = new DataView(name.buffer);
   view.setUint16(0, family(address), true);
@@ -92,6 +100,7 @@ function sockaddr(address: Address, port: number): [Uint8Array, number] {
   const { a0, a1, a2, a3 } = address;
   if (family(address) === AF_INET) view.setInt32(4, a3);
   else for (const [at, word] of [a0, a1, a2, a3].entries()) view.setInt32(8 + at * 4, word);
+  view.setUint32(24, scope, true);
   return [name, family(address) === AF_INET ? 16 : 28];
 }
 
