@@ -18,7 +18,6 @@ import { ip } from "./rules/fixtures.ts";
 const EAGAIN = 11;
 const EPERM = 1;
 const IDLE_MS = 5000;
-const MAX_SESSIONS = 20;
 
 afterEach(mendKernel);
 
@@ -50,6 +49,8 @@ function run(world: World, seed: number, rounds: number): void {
   const wildcard = world.hosts.some((host) => host === "::" || host === "0.0.0.0");
   const hearsV6 = world.hosts.some(isV6);
   const hearsV4 = world.hosts.some((host) => !isV6(host) || host === "::");
+  // Of two sockets, which are read one after the other, none knows who came first to the last place.
+  const maxUdpSessions = hearsV4 && hearsV6 ? 50 : oneOf([3, 50]);
   const names = [
     ...(hearsV4 ? ["127.0.0.1", "127.0.0.1", "127.0.0.9", "127.0.0.9", "127.9.0.1"] : []),
     ...(hearsV6 ? ["::1", "::1"] : []),
@@ -61,13 +62,13 @@ function run(world: World, seed: number, rounds: number): void {
   const hands = cleanup.use(
     new Hands(world.hosts, {
       udpIdleTimeoutMs: IDLE_MS,
-      maxUdpSessions: MAX_SESSIONS,
+      maxUdpSessions,
       banner: world.banner,
       udpRatePerClient: world.rate,
       udpBlockedSourcePorts: blockedPorts,
     }),
   );
-  const model = new Model(world.banner, blockedPorts, MAX_SESSIONS, IDLE_MS);
+  const model = new Model(world.banner, blockedPorts, maxUdpSessions, IDLE_MS);
   const locals4 = wildcard
     ? ["127.0.0.1", "127.0.0.2", "127.7.7.7"]
     : world.hosts.filter((host) => !isV6(host));
