@@ -45,22 +45,16 @@ function life(): { next: () => PageFacts; rounds: () => number } {
     sum.opened += Math.round(24 * wave) + (burst ? 90 : 0);
     sum.refused += burst ? 31 : 0;
     sum.bytes += Math.round(2_900_000 * wave);
+    const uptimeMs = 93_784_000 + 2000 * round;
+    const beside = { self: false, state: "serving", uptimeMs } as const;
     return facts({
       at: at(round),
-      uptimeMs: 93_784_000 + 2000 * round,
+      uptimeMs,
       mesh: true,
       containers: [
-        ...[
-          {
-            name: "tcp",
-            port: 8080,
-            self: true,
-            state: "serving" as const,
-            sessions: [tcp(sum, wave, burst)],
-          },
-        ],
-        ...[{ name: "udp", port: 8081, self: false, state: "serving" as const, sessions: [udp(sum, wave)] }],
-        ...[{ name: "mesh", port: 8082, self: false, state: "serving" as const, sessions: [] }],
+        { ...beside, self: true, name: "tcp", port: 8080, sessions: [tcp(sum, wave, burst)] },
+        { ...beside, name: "udp", port: 8081, sessions: [udp(sum, wave)] },
+        { ...beside, name: "mesh", port: 8082, sessions: [] },
       ],
       sessions: [tcp(sum, wave, burst)],
       clients: clientsAt(round),

@@ -3,8 +3,9 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cached } from "../src/admin/cached.ts";
+import { clientFacts, toldClients } from "../src/admin/clients.ts";
 import { commandsFor, shellLine, type Whereabouts } from "../src/admin/commands.ts";
-import { type AdminFacts, clientFacts, serverPage } from "../src/admin/facts.ts";
+import { type AdminFacts, serverPage } from "../src/admin/facts.ts";
 import { Readiness } from "../src/admin/health.ts";
 import { containersOfPod, fleetFacts } from "../src/admin/neighbours.ts";
 import { parseEndpoint } from "../src/net/endpoint.ts";
@@ -144,21 +145,29 @@ describe("a cached result", () => {
   });
 });
 
-test("clients that are members of the fleet are told by their address", () => {
+test("clients of all containers are one list, newest first; those that are members of the fleet are told by their address", () => {
   const fleet: FleetFacts[] = [
     { name: "server1.headless", node: null, addresses: ["10.0.0.1", "fd00::1"], state: null, self: false },
   ];
-  const client = (text: string) => ({
-    ...{ openedAtMs: Date.UTC(2026, 10, 26), client: end(text), protocol: "udp" as const },
+  const client = (text: string, protocol: "tcp" | "udp", hour: number) => ({
+    ...{ openedAtMs: Date.UTC(2026, 10, 26, hour), client: end(text), protocol },
     ...{ sessions: 2, bytes: 30, open: true },
   });
-  const told = clientFacts([client("10.0.0.1:4000"), client("[fd00::1]:5"), client("10.0.0.2:4000")], fleet);
-  expect(told!.map(({ member }) => member)).toEqual(["server1.headless", "server1.headless", null]);
-  expect(told![0]).toEqual({
-    ...{ at: "2026-11-26T00:00:00.000Z", client: "10.0.0.1:4000", protocol: "UDP", sessions: 2, bytes: 30 },
+  const own = toldClients([client("10.0.0.2:4000", "tcp", 2), client("10.0.0.1:4000", "tcp", 0)]);
+  const beside = toldClients([client("[fd00::1]:5", "udp", 3), client("10.0.0.2:4000", "udp", 1)]);
+  const told = clientFacts([own, toldClients(null), beside], fleet);
+  expect(told!.map(({ protocol, member }) => [protocol, member])).toEqual([
+    ["UDP", "server1.headless"],
+    ["TCP", null],
+    ["UDP", null],
+    ["TCP", "server1.headless"],
+  ]);
+  expect(told![3]).toEqual({
+    ...{ at: "2026-11-26T00:00:00.000Z", client: "10.0.0.1:4000", protocol: "TCP", sessions: 2, bytes: 30 },
     ...{ open: true, member: "server1.headless" },
   });
-  expect(clientFacts(null, fleet)).toBeNull();
+  expect(clientFacts([toldClients(null), toldClients(null)], fleet)).toBeNull();
+  expect(clientFacts([toldClients(null), toldClients([])], fleet)).toEqual([]);
 });
 
 test("a server whose own echo fails is not ready, and says why", async () => {

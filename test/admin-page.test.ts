@@ -6,6 +6,7 @@ import type { PageFacts, SelfFacts } from "../src/page/facts.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
 import { freePort } from "./clients/neighbours.ts";
 import { TcpClient } from "./clients/tcp.ts";
+import { UdpClient } from "./clients/udp.ts";
 import { type EchoServer, ServerProcess, startServer, until } from "./harness.ts";
 import { someFacts } from "./page/facts.ts";
 import { meshOf } from "./page/mesh.ts";
@@ -13,7 +14,7 @@ import { FakeAdmin, hostile, selfOf } from "./page/pod.ts";
 
 /** The page of a running server, over HTTP: what it says, to whom, and whom it asks for that. */
 
-const PATHS = ["/", "/page.json", "/self.json", "/page.js", "/page.css"];
+const PATHS = ["/", "/page.json", "/self.json", "/clients.json", "/page.js", "/page.css"];
 
 let server: EchoServer;
 beforeAll(async () => {
@@ -29,7 +30,8 @@ async function factsOf(of: EchoServer): Promise<PageFacts> {
 
 describe("what is answered", () => {
   test("the page and all that belongs to it, each under a policy that lets nothing else in", async () => {
-    const types = ["text/html", "application/json", "application/json", "text/javascript", "text/css"];
+    const json = "application/json";
+    const types = ["text/html", json, json, json, "text/javascript", "text/css"];
     for (const [at, path] of PATHS.entries()) {
       const { status, headers } = await server.fetch(path);
       expect([path, status]).toEqual([path, 200]);
@@ -49,7 +51,7 @@ describe("what is answered", () => {
   test("HEAD is the same without the body; other methods and paths are refused", async () => {
     for (const path of PATHS) {
       const head = await server.fetch(path, { method: "HEAD" });
-      expect(Number(head.headers.get("content-length"))).toBeGreaterThan(50);
+      expect(Number(head.headers.get("content-length"))).toBeGreaterThan(20);
       expect(head.headers.get("content-security-policy")).toContain("default-src 'none'");
       expect(await head.text()).toBe("");
       const post = await server.fetch(path, { method: "POST", body: "x" });
@@ -92,7 +94,7 @@ describe("what is answered", () => {
     expect(html).toContain('<td class="n">2.0 KiB</td>');
     const self = (await (await server.fetch("/self.json")).json()) as SelfFacts;
     expect(self).toMatchObject({ version: 1, name: "server2", node: "node-b", state: "serving" });
-    expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "version"]);
+    expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "uptimeMs", "version"]);
   });
 
   test("a server that drains says so", async () => {
@@ -101,7 +103,10 @@ describe("what is answered", () => {
     expect(await client.echoes("stay")).toBe(true);
     draining.kill("SIGTERM");
     await draining.waitForLog("draining");
-    expect(await factsOf(draining)).toMatchObject({ state: "draining", stateText: "draining" });
+    expect(await factsOf(draining)).toMatchObject({
+      state: "draining",
+      stateText: "draining, newcomers are refused; sessions that may finish: 1",
+    });
   });
 });
 
@@ -162,6 +167,16 @@ describe("the containers of this Pod", () => {
       ["UDP"],
     ]);
     expect(proxied).toBe(0);
+    // Who came over UDP is looked for on this page, too.
+    using client = await UdpClient.open(udp.udpPort);
+    client.send("hi");
+    await until("the client of the other container", async () => {
+      const { clients } = await factsOf(tcp);
+      return clients?.some(({ protocol, bytes }) => protocol === "UDP" && bytes === 2) === true;
+    });
+    const html = await (await tcp.fetch("/")).text();
+    expect(html).toContain(`<th scope="row"><code>127.0.0.1:${client.port}</code></th>`);
+    expect(html).toMatch(/<th scope="row">UDP<\/th><td class="n">1<\/td><td class="n">1<\/td>/);
   });
 
   test("the dead, the silent, the endless and those who say something else did not say; the page comes all the same", async () => {
@@ -195,15 +210,23 @@ describe("the containers of this Pod", () => {
   test("many who look cause one question, and while nobody does there is none", async () => {
     using sibling = new FakeAdmin({ "/self.json": () => Response.json(selfOf("x")) });
     await using pod = await startServer(["--pod-admin-ports", `udp:${sibling.port}`]);
-    for (const path of ["/livez", "/readyz", "/metrics", "/self.json", "/page.js", "/page.css"])
+    for (const path of [
+      "/livez",
+      "/readyz",
+      "/metrics",
+      "/self.json",
+      "/clients.json",
+      "/page.js",
+      "/page.css",
+    ])
       expect((await pod.fetch(path)).status).toBe(200);
     expect(sibling.asked).toEqual([]);
     const started = performance.now();
     const answers = await Promise.all(Array.from({ length: 50 }, () => pod.fetch("/page.json")));
     for (const answer of answers) expect(answer.status).toBe(200);
-    // One question a second at most, from the first on.
-    expect(sibling.asked.length).toBeWithin(1, 3 + (performance.now() - started) / 1000);
-    expect(new Set(sibling.asked)).toEqual(new Set(["/self.json"])); // who is asked asks nobody in turn
+    // One question of each kind a second at most, from the first on.
+    expect(sibling.asked.length).toBeWithin(1, 2 * (3 + (performance.now() - started) / 1000));
+    expect(new Set(sibling.asked)).toEqual(new Set(["/self.json", "/clients.json"])); // who is asked asks nobody in turn
   });
 });
 
@@ -290,6 +313,7 @@ test("what is large is one copy, by whatever host and by however many it is aske
   const routes = pageRoutes({
     facts: async () => someFacts({ mesh: true }),
     self: async () => selfOf("x"),
+    clients: async () => ({ version: 1, clients: null }),
     mesh: async () => result,
   });
   const asked = { method: "GET", path: "/", query: "", close: false };

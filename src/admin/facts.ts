@@ -1,20 +1,20 @@
 import { hostname, networkInterfaces } from "node:os";
 import type { BoundEndpoints, LoopSettings } from "../engine/loop.ts";
-import { formatAddress } from "../net/address.ts";
 import { type Endpoint, endpointOf, formatEndpoint } from "../net/endpoint.ts";
 import type { Environment } from "../options/environment.ts";
 import type { NamedPort } from "../options/kinds.ts";
-import type { ClientFacts, ContainerFacts, FleetFacts, PageFacts, SelfFacts } from "../page/facts.ts";
-import { type LastClient, lastClients } from "../state/last-clients.ts";
+import type { ContainerFacts, FleetFacts, PageFacts, SelfFacts, ToldClients } from "../page/facts.ts";
+import { lastClients } from "../state/last-clients.ts";
 import { CONTROL, type SharedTables } from "../state/shared.ts";
 import { cached } from "./cached.ts";
+import { clientFacts, toldClients } from "./clients.ts";
 import { commandsFor, type Whereabouts } from "./commands.ts";
 import { loopFacts, refusalFacts, sessionFacts } from "./counted.ts";
 import { dialable } from "./dialable.ts";
 import { dnsPlace, resolveFleet } from "./fleet.ts";
 import type { Readiness, Verdict } from "./health.ts";
 import type { ProcessFacts } from "./metrics.ts";
-import { containersOfPod, fleetFacts, memberWith } from "./neighbours.ts";
+import { clientsOfPod, containersOfPod, fleetFacts } from "./neighbours.ts";
 import { type MeshSource, NoMesh, type PageSource } from "./page-routes.ts";
 import { meshOfPod } from "./pod-mesh.ts";
 
@@ -56,20 +56,23 @@ export function serverPage(
   const verdict = (): Promise<Verdict> => readiness.soon(ECHO_MS);
   const self = async (): Promise<SelfFacts> => selfFacts(facts, await verdict());
   const containers = cached(async () => containersOfPod(podAdminPorts, own, await self()), CONTAINERS);
+  const clients = (): ToldClients => toldClients(lastClients(facts.tables));
+  const clientsBeside = cached(() => clientsOfPod(podAdminPorts, own), CONTAINERS);
   const fleet = cached(async () => {
     const [found, known, me] = await Promise.all([resolveFleet(dns), meshAddresses(mesh), self()]);
     return fleetFacts(found, known, own.port, ownAddresses(), me);
   }, FLEET);
   return {
     self,
+    clients: async () => clients(),
     mesh,
     async facts() {
-      const others = Promise.all([inCluster ? fleet() : [], containers()]);
-      const [[members, pod], now] = await Promise.all([others, verdict()]);
+      const others = Promise.all([inCluster ? fleet() : [], containers(), clientsBeside()]);
+      const [[members, pod, told], now] = await Promise.all([others, verdict()]);
       return {
         ...ownFacts(facts, now),
         ...neighbourFacts(members, pod, selfFacts(facts, now)),
-        clients: clientFacts(lastClients(facts.tables), members),
+        clients: clientFacts([clients(), ...told], members),
         commands: commandsFor(whereabouts(facts, inCluster, dns.name, own)),
         mesh: mesh !== null,
       };
@@ -87,26 +90,30 @@ function ownFacts(
   return {
     ...self,
     at: new Date().toISOString(),
-    uptimeMs: Math.round(performance.now()),
     namespace: place.namespace ?? null,
     identity: identity(facts),
-    stateText: self.state === "draining" ? "draining" : verdict.text,
+    stateText: self.state === "draining" ? drainText(self) : verdict.text,
     addresses: { tcp: bound.tcp.map(formatEndpoint), udp: bound.udp.map(formatEndpoint) },
     refusals: refusalFacts(tables, bound),
     loops: loopFacts(tables),
   };
 }
 
+function drainText({ sessions }: SelfFacts): string {
+  const left = sessions.reduce((sum, { active }) => sum + active, 0);
+  return `draining, newcomers are refused; sessions that may finish: ${left}`;
+}
+
 /** What others have said, some time ago, with this one as it is now. */
 function neighbourFacts(
   fleet: readonly FleetFacts[],
   containers: readonly ContainerFacts[],
-  { state, sessions }: SelfFacts,
+  { state, uptimeMs, sessions }: SelfFacts,
 ): Pick<PageFacts, "fleet" | "containers"> {
   return {
     fleet: fleet.map((member) => (member.self ? { ...member, state } : member)),
     containers: containers.map((container) =>
-      container.self ? { ...container, state, sessions } : container,
+      container.self ? { ...container, state, uptimeMs, sessions } : container,
     ),
   };
 }
@@ -132,6 +139,7 @@ function selfFacts({ tables, bound, place }: AdminFacts, verdict: Verdict): Self
     name: place.pod ?? hostname(),
     node: place.node ?? null,
     state: draining ? "draining" : verdict.ok ? "serving" : "not_ready",
+    uptimeMs: Math.round(performance.now()),
     sessions: sessionFacts(tables, bound),
   };
 }
@@ -147,23 +155,6 @@ function identity(facts: AdminFacts): [string, string][] {
     ["Engine", `${facts.engine} (${facts.engineReason}), event loops: ${loops}`],
   ];
   return known.filter((entry): entry is [string, string] => entry[1] !== undefined);
-}
-
-/** @param found null where they are not kept */
-export function clientFacts(
-  found: readonly LastClient[] | null,
-  fleet: readonly FleetFacts[],
-): ClientFacts[] | null {
-  if (found === null) return null;
-  return found.map(({ openedAtMs, client, protocol, sessions, bytes, open }) => ({
-    at: new Date(openedAtMs).toISOString(),
-    client: formatEndpoint(client),
-    protocol: protocol === "tcp" ? "TCP" : "UDP",
-    sessions,
-    bytes,
-    open,
-    member: memberWith(fleet, formatAddress(client.address)),
-  }));
 }
 
 /** Addresses of all whom the prober asks or may be asked by: servers that have no name are found by no other one. */

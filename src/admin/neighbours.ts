@@ -1,14 +1,17 @@
 import { type Endpoint, endpointOf } from "../net/endpoint.ts";
 import type { NamedPort } from "../options/kinds.ts";
-import type { ContainerFacts, FleetFacts, SelfFacts } from "../page/facts.ts";
+import type { ContainerFacts, FleetFacts, SelfFacts, ToldClients } from "../page/facts.ts";
 import { dialable } from "./dialable.ts";
 import type { FleetMember } from "./fleet.ts";
 import { httpGet, NoAnswer } from "./http-get.ts";
-import { SELF_PATH } from "./page-paths.ts";
+import { CLIENTS_PATH, SELF_PATH } from "./page-paths.ts";
 
 /** What others say of themselves: the containers of this Pod, the members of the fleet. Nobody is believed unchecked. */
 
 const ASK = { timeoutMs: 1000, bytesMax: 16_384 };
+
+/** As many clients as a server may keep, of both protocols. */
+const ASK_CLIENTS = { timeoutMs: 1000, bytesMax: 131_072 };
 
 /** Members asked at a time, since each takes a descriptor, and in all; those beyond did not say. */
 const AT_ONCE = 16;
@@ -38,9 +41,25 @@ export async function containersOfPod(
   const ask = async ({ name, port }: NamedPort): Promise<ContainerFacts> => {
     const isSelf = port === own.port;
     const said = isSelf ? self : await askSelf({ address, port });
-    return { name, port, self: isSelf, state: said?.state ?? null, sessions: said?.sessions ?? [] };
+    return {
+      ...{ name, port, self: isSelf },
+      ...{ state: said?.state ?? null, uptimeMs: said?.uptimeMs ?? null, sessions: said?.sessions ?? [] },
+    };
   };
   return Promise.all(ports.map(ask));
+}
+
+/** Whom the other containers of this Pod had as clients; of those that did not say, nothing. @param own as above */
+export async function clientsOfPod(ports: readonly NamedPort[], own: Endpoint): Promise<ToldClients[]> {
+  const { address } = dialable(own);
+  const ask = async ({ port }: NamedPort): Promise<ToldClients | null> => {
+    const got = await httpGet({ address, port }, CLIENTS_PATH, ASK_CLIENTS);
+    if (got instanceof NoAnswer || got.status !== 200) return null;
+    const { readClients } = await import("./said.ts");
+    return readClients(got.body);
+  };
+  const told = await Promise.all(ports.filter(({ port }) => port !== own.port).map(ask));
+  return told.filter((each) => each !== null);
 }
 
 /** One who is to be asked, as DNS has it. */

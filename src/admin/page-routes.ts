@@ -1,11 +1,11 @@
 import type { MeshResult } from "../diagnose/mesh/result.ts";
 import { noMatrix, pageAround } from "../page/document.ts";
-import type { PageFacts, SelfFacts } from "../page/facts.ts";
+import type { PageFacts, SelfFacts, ToldClients } from "../page/facts.ts";
 import { matrixHtml } from "../page/matrix.ts";
 import { encodedOnce } from "./encoded-once.ts";
 import { type HttpAnswer, plain } from "./http-answer.ts";
 import { paced } from "./paced.ts";
-import { type PagePath, SELF_PATH } from "./page-paths.ts";
+import { CLIENTS_PATH, type PagePath, SELF_PATH } from "./page-paths.ts";
 import type { Route } from "./routes.ts";
 
 /** Why there is no mesh to show, in words. */
@@ -22,6 +22,8 @@ export interface PageSource {
   facts(): Promise<PageFacts>;
   /** What it says of itself to other pages. Nobody is asked for it. */
   self(): Promise<SelfFacts>;
+  /** Whom its own sessions were of. Nobody is asked for it. */
+  clients(): Promise<ToldClients>;
   /** Null where there is no prober. */
   readonly mesh: MeshSource | null;
 }
@@ -56,9 +58,10 @@ const SAFE = {
 const JSON_TYPE = "application/json";
 
 /** The page and all that belongs to it, of a server or of a prober. */
-export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
+export function pageRoutes({ facts, self, clients, mesh }: PageSource): PageRoutes {
   const gather = paced(facts, GATHER_INTERVAL_MS);
   const selfNow = paced(self, GATHER_INTERVAL_MS);
+  const clientsNow = paced(clients, GATHER_INTERVAL_MS);
   const json = encodedOnce<object>((value) => JSON.stringify(value));
   const drawn = encodedOnce<MeshResult>((result) => matrixHtml(result));
   const matrix = async (): Promise<Uint8Array> => {
@@ -74,6 +77,7 @@ export function pageRoutes({ facts, self, mesh }: PageSource): PageRoutes {
     },
     "/page.json": async () => safe(JSON_TYPE, json.bytes(await gather())),
     [SELF_PATH]: async () => safe(JSON_TYPE, json.bytes(await selfNow())),
+    [CLIENTS_PATH]: async () => safe(JSON_TYPE, json.bytes(await clientsNow())),
     "/page.js": async () => asset((await import("./assets.ts")).PAGE_SCRIPT),
     "/page.css": async () => asset((await import("./assets.ts")).PAGE_STYLE),
     "/mesh.json": async ({ query }) => {

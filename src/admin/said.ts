@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { MeshResult } from "../diagnose/mesh/result.ts";
-import type { SelfFacts } from "../page/facts.ts";
+import type { SelfFacts, ToldClients } from "../page/facts.ts";
 
 /** What other servers of this program say, read strictly: they may be another version, or somebody else. */
 
@@ -32,12 +32,38 @@ const selfFacts = z.object({
   name,
   node: name.nullable(),
   state: z.enum(["serving", "not_ready", "draining"]),
+  uptimeMs: number,
   sessions,
 });
 
 /** Null where the text is not what `/self.json` says. */
 export function readSelf(text: string): SelfFacts | null {
   return read(selfFacts, text);
+}
+
+/** Of each protocol, as `--last-clients` has it at most. */
+const CLIENTS_MAX = 512;
+
+const toldClients = z.object({
+  version: z.literal(1),
+  clients: z
+    .array(
+      z.object({
+        at: z.iso.datetime(),
+        client: z.string().max(64),
+        protocol: z.enum(["TCP", "UDP"]),
+        sessions: number,
+        bytes: number,
+        open: z.boolean(),
+      }),
+    )
+    .max(CLIENTS_MAX)
+    .nullable(),
+});
+
+/** Null where the text is not what `/clients.json` says. */
+export function readClients(text: string): ToldClients | null {
+  return read(toldClients, text);
 }
 
 const times = z.object({ p50: number, p99: number }).nullable();

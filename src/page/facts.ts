@@ -1,7 +1,7 @@
 /** What the page shows: plain data, as `/page.json` has it. The same functions make HTML of it here and in the browser. */
 export interface PageFacts {
   readonly version: 1;
-  /** When (ISO 8601), and on a clock that is never set: rates are differences of both. */
+  /** When (ISO 8601), and on a clock that is never set: rates are differences over that. */
   readonly at: string;
   readonly uptimeMs: number;
   /** The Pod, or the host. */
@@ -19,7 +19,7 @@ export interface PageFacts {
   readonly sessions: readonly SessionFacts[];
   readonly refusals: readonly RefusalFacts[];
   readonly loops: readonly LoopFacts[];
-  /** Newest first; null where they are not kept. */
+  /** Of all containers of this Pod, newest first; null where none keeps them. */
   readonly clients: readonly ClientFacts[] | null;
   /** The containers of this Pod, this one included; empty where nobody told of others. */
   readonly containers: readonly ContainerFacts[];
@@ -61,7 +61,13 @@ export interface LoopFacts {
 }
 
 /** A client address with its latest session. */
-export interface ClientFacts {
+export interface ClientFacts extends ToldClient {
+  /** The member of the fleet that it is; null for all others. */
+  readonly member: string | null;
+}
+
+/** The same, as the container tells it that it was a client of. */
+export interface ToldClient {
   /** When the latest session began (ISO 8601). */
   readonly at: string;
   /** `ip:port` */
@@ -71,8 +77,13 @@ export interface ClientFacts {
   readonly sessions: number;
   readonly bytes: number;
   readonly open: boolean;
-  /** The member of the fleet that it is; null for all others. */
-  readonly member: string | null;
+}
+
+/** What a container says of its clients alone, as `/clients.json` has it: it is for the page of the one beside it. */
+export interface ToldClients {
+  readonly version: 1;
+  /** Newest first; null where they are not kept. */
+  readonly clients: readonly ToldClient[] | null;
 }
 
 export interface ContainerFacts {
@@ -81,6 +92,8 @@ export interface ContainerFacts {
   readonly self: boolean;
   /** Null: it did not answer. */
   readonly state: PageFacts["state"] | null;
+  /** When it said so, on its own clock: some time ago, and the same as before where nobody has asked it since. */
+  readonly uptimeMs: number | null;
   readonly sessions: readonly SessionFacts[];
 }
 
@@ -100,5 +113,6 @@ export interface SelfFacts {
   readonly name: string;
   readonly node: string | null;
   readonly state: PageFacts["state"];
+  readonly uptimeMs: number;
   readonly sessions: readonly SessionFacts[];
 }

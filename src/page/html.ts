@@ -90,11 +90,11 @@ export function span(ms: number): string {
   return shown.map(([value, unit]) => `${value} ${unit}`).join(" ");
 }
 
-/** A moment in UTC, and how long before `now` that was; both ISO 8601. */
+/** How long before `now` that was, and the moment in UTC; both ISO 8601. */
 export function moment(at: string, now: string): string {
   const sameDay = at.slice(0, 10) === now.slice(0, 10);
   const clock = at.slice(sameDay ? 11 : 0, 19).replace("T", " ");
   const agoMs = Date.parse(now) - Date.parse(at);
-  const ago = Number.isNaN(agoMs) ? "" : `, ${span(agoMs)} ago`;
-  return `<time datetime="${escapeHtml(at)}">${escapeHtml(clock)}</time>${ago}`;
+  const ago = Number.isNaN(agoMs) ? "" : `${span(agoMs)} ago, `;
+  return `${ago}<time datetime="${escapeHtml(at)}">${escapeHtml(clock)}</time>`;
 }

@@ -1,4 +1,4 @@
-import type { ContainerFacts, PageFacts } from "./facts.ts";
+import type { ContainerFacts, PageFacts, SessionFacts } from "./facts.ts";
 import { addressOf } from "./host.ts";
 import { byteCount, code, count, escapeHtml, list, paragraph, type Section, span, table } from "./html.ts";
 
@@ -9,6 +9,12 @@ const STATES = { serving: "serving", not_ready: "not ready", draining: "draining
 export function stateHtml(state: PageFacts["state"] | null): string {
   if (state === null) return `<span class="state unknown">did not say</span>`;
   return `<span class="state ${state}">${STATES[state]}</span>`;
+}
+
+/** Of this server and of the containers beside it, TCP first: a Pod's two protocols may be served by one each. */
+export function sessionsOfPod({ sessions, containers }: PageFacts): SessionFacts[] {
+  const beside = containers.filter(({ self }) => !self).flatMap((container) => container.sessions);
+  return [...sessions, ...beside].sort((a, b) => (a.protocol < b.protocol ? -1 : 1));
 }
 
 /** Who this is, and how it is. */

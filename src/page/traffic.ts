@@ -8,9 +8,9 @@ import {
   moment,
   paragraph,
   type Section,
-  span,
   table,
 } from "./html.ts";
+import { sessionsOfPod } from "./pod.ts";
 
 /** Who asked last: strangers first, since the fleet's own members ask all the time where there is a mesh. */
 export function clientsSection({ clients, at }: PageFacts): Section {
@@ -34,16 +34,16 @@ export function clientsSection({ clients, at }: PageFacts): Section {
 function clientTable(label: string, clients: readonly ClientFacts[], now: string): string {
   const columns = [
     { head: "Client" },
+    { head: "Latest (UTC)" },
     { head: "Protocol" },
-    { head: "Latest session began (UTC)" },
     { head: "Open" },
     { head: "Sessions", numbers: true },
     { head: "Received", numbers: true },
   ] as const;
   const rows = clients.map(({ client, member, protocol, at, open, sessions, bytes }) => [
     code(client) + (member === null ? "" : ` ${escapeHtml(member)}`),
-    protocol,
     moment(at, now),
+    protocol,
     open ? "open" : "ended",
     count(sessions),
     byteCount(bytes),
@@ -51,8 +51,8 @@ function clientTable(label: string, clients: readonly ClientFacts[], now: string
   return table(label, columns, rows);
 }
 
-/** One row for each protocol. */
-export function sessionsSection({ sessions, uptimeMs }: PageFacts): Section {
+/** One row for each protocol of this Pod; a prober, which has no sessions, has no such part. */
+export function sessionsSection(facts: PageFacts): Section {
   const columns = [
     { head: "Protocol" },
     { head: "Now", numbers: true },
@@ -61,13 +61,13 @@ export function sessionsSection({ sessions, uptimeMs }: PageFacts): Section {
     { head: "Received", numbers: true },
     { head: "Sent", numbers: true },
   ] as const;
-  const rows = sessions.map(({ protocol, active, opened, refused, receivedBytes, sentBytes }) => [
+  const rows = sessionsOfPod(facts).map(({ protocol, active, opened, refused, receivedBytes, sentBytes }) => [
     protocol,
     ...[active, opened, refused].map(count),
     byteCount(receivedBytes),
     byteCount(sentBytes),
   ]);
-  const html = rows.length === 0 ? "" : table(`Sessions of the last ${span(uptimeMs)}`, columns, rows);
+  const html = rows.length === 0 ? "" : table("Sessions, now and since the start", columns, rows);
   return { id: "sessions", title: "Sessions", html };
 }
 

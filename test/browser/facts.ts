@@ -18,10 +18,12 @@ export function sessions(protocol: "TCP" | "UDP", figures: Partial<SessionFacts>
 }
 
 export function facts(changed: Partial<PageFacts> = {}): PageFacts {
+  const { uptimeMs = 3_723_000 } = changed;
+  const beside = { self: false, state: "serving", uptimeMs } as const;
   return {
     version: 1,
     at: AT,
-    uptimeMs: 3_723_000,
+    uptimeMs,
     name: "server1-6d5f8b7c9-x2x4z",
     node: "node1",
     namespace: "echo-server",
@@ -73,9 +75,9 @@ export function facts(changed: Partial<PageFacts> = {}): PageFacts {
       },
     ],
     containers: [
-      { name: "tcp", port: 8080, self: true, state: "serving", sessions: [sessions("TCP")] },
-      { name: "udp", port: 8081, self: false, state: "serving", sessions: [sessions("UDP", { active: 7 })] },
-      { name: "mesh", port: 8082, self: false, state: "serving", sessions: [] },
+      { name: "tcp", port: 8080, self: true, state: "serving", uptimeMs, sessions: [sessions("TCP")] },
+      { ...beside, name: "udp", port: 8081, sessions: [sessions("UDP", { active: 7 })] },
+      { ...beside, name: "mesh", port: 8082, sessions: [] },
     ],
     fleet: fleet(),
     commands: [

@@ -151,6 +151,7 @@ describe("by HTTP", () => {
     expect(JSON.parse((await prober.get("/page.json")).text)).toMatchObject({ name: "pod-1", mesh: true });
     expect(JSON.parse((await prober.get("/self.json")).text)).toEqual({
       ...{ version: 1, name: "pod-1", node: "node-1", state: "serving", sessions: [] },
+      uptimeMs: expect.any(Number),
     });
     for (const path of ["/page.js", "/page.css"]) expect((await prober.get(path)).status).toBe(200);
   });

@@ -46,17 +46,18 @@ export function someFacts(changed: Partial<PageFacts> = {}): PageFacts {
       },
     ],
     containers: [
-      { name: "tcp", port: 8080, self: true, state: "serving", sessions: [] },
+      { name: "tcp", port: 8080, self: true, state: "serving", uptimeMs: 3_723_000, sessions: [] },
       {
         name: "udp",
         port: 8081,
         self: false,
         state: "not_ready",
+        uptimeMs: 3_700_000,
         sessions: [
           { protocol: "UDP", active: 55, opened: 66, refused: 0, receivedBytes: 3072, sentBytes: 0 },
         ],
       },
-      { name: "mesh", port: 8082, self: false, state: null, sessions: [] },
+      { name: "mesh", port: 8082, self: false, state: null, uptimeMs: null, sessions: [] },
     ],
     fleet: [
       { name: "server1.headless", node: "node-a", addresses: ["10.244.1.2"], state: "draining", self: false },

@@ -52,19 +52,46 @@ test("a page that slept has a gap; one that is looked at seldom has none", () =>
   expect(history.times).toEqual([0, 10, 55, 100]);
 });
 
+/** What a server tells at `uptimeMs` of itself and of the container beside it, which told at `udpMs` of its own. */
+function beside(uptimeMs: number, udpMs: number, udp: Partial<SessionFacts>): PageFacts {
+  const [own, other] = facts().containers;
+  const told = { ...other!, uptimeMs: udpMs, sessions: [sessions("UDP", udp)] };
+  return facts({ uptimeMs, containers: [own!, told] });
+}
+
 test("a server that has started anew, and a container beside it that has, have no rate then", () => {
   const history = new History();
-  const beside = (uptimeMs: number, opened: number): PageFacts => {
-    const [own, other] = facts().containers;
-    const udp = sessions("UDP", { opened });
-    return facts({ uptimeMs, containers: [own!, { ...other!, sessions: [udp] }] });
-  };
-  history.add(beside(5000, 50), 1);
-  history.add(beside(1000, 60), 3); // this server
-  history.add(beside(3000, 40), 5); // the other one
-  history.add(beside(5000, 60), 7);
+  history.add(beside(5000, 5000, { opened: 50 }), 1);
+  history.add(beside(1000, 7000, { opened: 60 }), 3); // this server
+  history.add(beside(3000, 1000, { opened: 70 }), 5); // the other one, whatever it has had since
+  history.add(beside(5000, 3000, { opened: 80 }), 7);
   expect(history.protocols).toEqual(["TCP", "UDP"]);
-  expect(history.values("UDP", "opened")).toEqual([null, null, null, 10]);
+  expect(history.values("UDP", "opened")).toEqual([null, 5, null, 5]);
+  expect(history.values("TCP", "opened")).toEqual([null, null, 0, 0]);
+});
+
+test("a container is as old as what it told, not as the page that brought it", () => {
+  const history = new History();
+  history.add(beside(1000, 1000, { opened: 0 }), 1);
+  history.add(beside(3000, 3000, { opened: 20 }), 3);
+  history.add(beside(5000, 3000, { opened: 20 }), 5); // what was kept of it
+  history.add(beside(7000, 7000, { opened: 60 }), 7);
+  expect(history.values("UDP", "opened")).toEqual([null, 10, 10, 10]);
+});
+
+test("one counter that has gone back tells that a container has started anew, however far the others have come", () => {
+  const history = new History();
+  history.add(beside(1000, 1000, { opened: 1, refused: 9, receivedBytes: 5, sentBytes: 5 }), 1);
+  history.add(beside(3000, 2000, { opened: 8, refused: 0, receivedBytes: 90, sentBytes: 90 }), 3);
+  expect(history.values("UDP", "refused")).toEqual([null, null]); // not a rate below 0
+  expect(history.values("UDP", "opened")).toEqual([null, null]);
+});
+
+test("the server's own numbers are there where the containers that were named leave it out", () => {
+  const history = new History();
+  const [, udp] = facts().containers;
+  history.add(facts({ sessions: [sessions("TCP", { active: 5 })], containers: [udp!] }), 1);
+  expect(history.values("TCP", "active")).toEqual([5]);
 });
 
 test("a container that does not answer is not measured, not at 0", () => {

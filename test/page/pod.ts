@@ -31,7 +31,15 @@ export class FakeAdmin implements Disposable {
 }
 
 export function selfOf(name: string, changed: Partial<SelfFacts> = {}): SelfFacts {
-  return { version: 1, name, node: `node-of-${name}`, state: "serving", sessions: [], ...changed };
+  return {
+    version: 1,
+    name,
+    node: `node-of-${name}`,
+    state: "serving",
+    uptimeMs: 1000,
+    sessions: [],
+    ...changed,
+  };
 }
 
 /** A server that does with each connection what it is told, and counts what it could send. */

@@ -1,5 +1,6 @@
 import type { MeshResult } from "../../diagnose/mesh/result.ts";
 import type { MeshQuestion } from "../../diagnose/mesh/seen.ts";
+import type { SelfFacts } from "../../page/facts.ts";
 import { version } from "../../version.ts";
 import { commandsFor } from "../commands.ts";
 import type { Verdict } from "../health.ts";
@@ -21,16 +22,18 @@ export function proberPage(
   mesh: (scope: "own" | "all") => Promise<MeshResult>,
 ): PageSource {
   const { name, node } = about;
-  const self = { version: 1, name, node, state: "serving", sessions: [] } as const;
+  const self = (): SelfFacts => ({
+    ...{ version: 1, name, node, state: "serving", uptimeMs: Math.round(performance.now()), sessions: [] },
+  });
   return {
     mesh,
-    self: async () => self,
+    self: async () => self(),
+    clients: async () => ({ version: 1, clients: null }),
     async facts() {
       const port = about.adminPort();
       return {
-        ...self,
+        ...self(),
         at: new Date().toISOString(),
-        uptimeMs: Math.round(performance.now()),
         namespace: null,
         identity: identity(about),
         stateText: about.ready().text,

@@ -5,6 +5,9 @@ export const FIGURES = ["active", "opened", "refused", "receivedBytes", "sentByt
 export type Figure = (typeof FIGURES)[number];
 export type Protocol = SessionFacts["protocol"];
 
+/** Those that only grow while a server lives. */
+const COUNTERS = ["opened", "refused", "receivedBytes", "sentBytes"] as const satisfies readonly Figure[];
+
 /** How far back it goes. */
 export const KEPT_S = 600;
 
@@ -14,10 +17,19 @@ const STEP_MAX_MS = 30_000;
 /** One look; null: not measured. */
 interface Sample {
   readonly atS: number;
-  readonly figures: ReadonlyMap<Protocol, Readonly<Record<Figure, number | null>>>;
+  readonly figures: ReadonlyMap<Protocol, Figures>;
 }
 
-/** The last ten minutes of a server's numbers, as rates; gaps where nothing was measured. */
+type Figures = Readonly<Record<Figure, number | null>>;
+
+/** One who tells its numbers, and when it told them on its own clock: this server, or a container beside it. */
+interface Teller {
+  readonly port: number | null;
+  readonly uptimeMs: number;
+  readonly sessions: readonly SessionFacts[];
+}
+
+/** The last ten minutes of a Pod's numbers, as rates; gaps where nothing was measured. */
 export class History {
   #samples: Sample[] = [];
   #last: PageFacts | null = null;
@@ -26,12 +38,12 @@ export class History {
   add(facts: PageFacts, atS: number): void {
     const before = this.#last;
     const stepMs = before === null ? 0 : facts.uptimeMs - before.uptimeMs;
-    const isNext = stepMs > 0 && stepMs <= STEP_MAX_MS;
-    if (before !== null && stepMs > STEP_MAX_MS) this.#gap(atS - stepMs / 2000);
-    const figures = new Map<Protocol, Record<Figure, number | null>>();
-    const then = isNext && before !== null ? sessionsOf(before) : [];
-    for (const now of sessionsOf(facts)) {
-      figures.set(now.protocol, figuresOf(now, then, stepMs));
+    if (stepMs > STEP_MAX_MS) this.#gap(atS - stepMs / 2000);
+    const figures = new Map<Protocol, Figures>();
+    const then = before === null ? [] : tellersOf(before);
+    for (const teller of tellersOf(facts)) {
+      const earlier = then.find(({ port }) => port === teller.port);
+      for (const now of teller.sessions) figures.set(now.protocol, this.#figuresOf(now, teller, earlier));
     }
     this.#push({ atS, figures });
     this.#last = facts;
@@ -60,6 +72,14 @@ export class History {
     return this.#samples.map(({ figures }) => figures.get(protocol)?.[figure] ?? null);
   }
 
+  /** Of who has told nothing new, what it told before still counts: no rate of 0 now, and none too high next time. */
+  #figuresOf(now: SessionFacts, { uptimeMs }: Teller, earlier: Teller | undefined): Figures {
+    const then = earlier?.sessions.find(({ protocol }) => protocol === now.protocol);
+    const stepMs = earlier === undefined ? 0 : uptimeMs - earlier.uptimeMs;
+    const told = stepMs === 0 ? this.#samples.at(-1)?.figures.get(now.protocol) : undefined;
+    return told ?? figuresOf(now, then, stepMs);
+  }
+
   #gap(atS: number): void {
     this.#push({ atS, figures: new Map() });
   }
@@ -71,24 +91,23 @@ export class History {
   }
 }
 
-/** Of this server, and of the containers beside it: a Pod's two protocols may be served by one each. */
-function sessionsOf({ containers, sessions }: PageFacts): readonly SessionFacts[] {
-  return containers.length === 0 ? sessions : containers.flatMap((container) => container.sessions);
+function tellersOf({ uptimeMs, sessions, containers }: PageFacts): Teller[] {
+  const beside = containers.filter(({ self }) => !self);
+  return [
+    { port: null, uptimeMs, sessions },
+    ...beside.map(({ port, uptimeMs, sessions }) => ({ port, uptimeMs: uptimeMs ?? 0, sessions })),
+  ];
 }
 
 /**
- * @param before what was told before, `stepMs` ago; without this protocol where there is nothing to compare with
- * @returns no rates where a counter has gone back: that container has started anew
+ * @param then what the same one told `stepMs` before; undefined where there is nothing to compare with
+ * @returns no rates where the clock or a counter has gone back, since who tells has started anew, and none over too long
  */
-function figuresOf(
-  now: SessionFacts,
-  before: readonly SessionFacts[],
-  stepMs: number,
-): Record<Figure, number | null> {
-  const then = before.find(({ protocol }) => protocol === now.protocol);
-  const isAnew = then === undefined || then.opened > now.opened || then.receivedBytes > now.receivedBytes;
-  const rate = (figure: Exclude<Figure, "active">): number | null =>
-    isAnew ? null : (1000 * (now[figure] - then[figure])) / stepMs;
+function figuresOf(now: SessionFacts, then: SessionFacts | undefined, stepMs: number): Figures {
+  const isNext = then !== undefined && stepMs > 0 && stepMs <= STEP_MAX_MS;
+  const isAnew = then === undefined || COUNTERS.some((counter) => then[counter] > now[counter]);
+  const rate = (figure: (typeof COUNTERS)[number]): number | null =>
+    isNext && !isAnew ? (1000 * (now[figure] - then[figure])) / stepMs : null;
   return {
     active: now.active,
     opened: rate("opened"),
