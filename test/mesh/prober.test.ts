@@ -32,6 +32,7 @@ class FedProber implements AsyncDisposable {
         question: { ...QUESTION, ...plan },
         self: { name: "pod-1", node: "node-1" },
         admin: adminListening(["127.0.0.1"], 0, 64),
+        podAdminPorts: [],
       },
       {
         ...{ log, shutdown: this.#shutdown.signal, logLinesLost: () => 7 },
@@ -300,7 +301,7 @@ test("it ends at once when it shall, though the thread does not", async () => {
   const log = pino({ level: "silent" });
   const shutdown = new AbortController();
   const ended = runProber(
-    { question: QUESTION, self: { name: "a", node: null }, admin: null },
+    { question: QUESTION, self: { name: "a", node: null }, admin: null, podAdminPorts: [] },
     { log, shutdown: shutdown.signal, logLinesLost: () => 0, ask: () => new Promise(() => {}) },
   );
   shutdown.abort("SIGTERM");
