@@ -150,7 +150,7 @@ const ROWS = {
     group: "Probes",
     kind: duration({ minMs: 10, maxMs: 3_600_000, bareSeconds: true }),
     default: "500ms",
-    help: "a probe that was not answered by then is lost; two and a half intervals after a link went down its pairs are",
+    help: "a probe that was not answered by then is lost",
   }),
   noBanner: option({
     flag: "--no-banner",

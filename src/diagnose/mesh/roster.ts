@@ -1,4 +1,4 @@
-import { formatAddress, isIPv4, parseAddress } from "../../net/address.ts";
+import { formatAddress, isIPv4, isUnicast, parseAddress } from "../../net/address.ts";
 import { type OwnAddress, ownAddresses } from "../interfaces.ts";
 import { type Lookup, type Resolution, resolutionText, resolveName, systemLookup } from "../resolve.ts";
 import { type Family, familyOf } from "../targets.ts";
@@ -134,8 +134,12 @@ function canonical(text: string): string {
   return address === null ? text : formatAddress(address);
 }
 
+/** What cannot be a member's (`0.0.0.0` would be asked here, and answered by this machine) is left out. */
 function addressesOf(answer: Resolution): string[] {
-  return answer.kind === "found" ? answer.addresses.map(({ address }) => formatAddress(address)) : [];
+  if (answer.kind !== "found") return [];
+  return answer.addresses
+    .filter(({ address }) => isUnicast(address))
+    .map(({ address }) => formatAddress(address));
 }
 
 /** Addresses of that version, else of IPv4, or of IPv6 where there is no other; by their text, whatever order they came in. */
