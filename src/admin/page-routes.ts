@@ -35,7 +35,7 @@ const GATHER_INTERVAL_MS = 100;
  * The page loads from its own server what it needs and nothing else, runs no script that stands in it, and is shown
  * in no other page: a name that came from outside can do no harm, even if it were not escaped.
  */
-const POLICY = [
+export const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",

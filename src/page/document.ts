@@ -30,6 +30,7 @@ function headOf({ name }: PageFacts): string {
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(name)} - echo server</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="page.css">
 <script src="page.js" defer></script>
 <noscript><meta http-equiv="refresh" content="${REFRESH_S}"></noscript>

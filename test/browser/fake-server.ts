@@ -1,4 +1,5 @@
 import { PAGE_SCRIPT, PAGE_STYLE } from "../../src/admin/assets.ts";
+import { POLICY } from "../../src/admin/page-routes.ts";
 import type { MeshResult } from "../../src/diagnose/mesh/result.ts";
 import { renderPage } from "../../src/page/document.ts";
 import type { PageFacts } from "../../src/page/facts.ts";
@@ -57,9 +58,6 @@ export class FakeServer implements AsyncDisposable {
     return new Response(renderPage(this.facts(), host, matrix), { headers });
   }
 }
-
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 function asset(body: string, contentType: string): Response {
   return new Response(body, { headers: { "content-type": contentType } });
