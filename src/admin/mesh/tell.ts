@@ -50,7 +50,8 @@ function tellPair(
   if (pair.up === false) log.warn({ ...about, since, why: pair.why(nowMs) }, "down");
   else if (pair.up === null) log.warn({ ...about, since, why: pair.why(nowMs) }, "unknown");
   else if (change.before === false) log.info({ ...about, downMs: lastedMs }, "up again");
-  else log.debug({ ...about, unknownMs: lastedMs }, "up");
+  else if (change.isFirst) log.debug({ ...about, unknownMs: lastedMs }, "up");
+  else log.info({ ...about, unknownMs: lastedMs }, "up again");
 }
 
 function tellRoster(log: Logger, { names, book }: MeshKnowledge, before: Roster, after: Roster): void {
