@@ -153,8 +153,8 @@ export class Members {
     const got = await httpGet(prober, "/mesh.json", limits);
     if (got instanceof NoAnswer) return got;
     if (got.status !== 200) return new NoAnswer(`its answer has the status ${got.status}`, "malformed");
-    const { readToldRow } = await import("../../diagnose/mesh/told-row.ts");
+    const { byOwnClock, readToldRow } = await import("../../diagnose/mesh/told-row.ts");
     const row = readToldRow(got.body);
-    return typeof row === "string" ? new NoAnswer(row, "malformed") : row;
+    return typeof row === "string" ? new NoAnswer(row, "malformed") : byOwnClock(row, Date.now());
   }
 }
