@@ -96,6 +96,31 @@ describe.if(process.platform === "linux")("the way back", () => {
 
 // The Linux engine's alone, whatever engine the other tests run on: the portable one sends one by one.
 describe.if(process.platform === "linux")("segments", () => {
+  test("go to one peer, though another on another link has the same link-local address and port", async () => {
+    await using serverHost = await Host.make();
+    await using one = await Host.make(serverHost);
+    await using other = await Host.make(serverHost);
+    const ends = { here: ["fe80::2/64"], there: ["fe80::3/64"], mtu: 1500 };
+    await serverHost.link("one", one, "eth0", ends);
+    await serverHost.link("other", other, "eth0", ends);
+    await using server = await serverHost.startServer(["--host", "::", "--engine", "linux", "--no-banner"]);
+    const alike = (host: Host, letter: string): Talk => {
+      const args = ["fe80::3", "40000", "eth0", "fe80::2", "5678", letter];
+      return host.talk(process.execPath, script("udp-alike"), ...args);
+    };
+    using a = alike(one, "a");
+    using b = alike(other, "b");
+    server.kill("SIGSTOP"); // one batch of both
+    for (const client of [a, b]) {
+      client.say("send");
+      await client.hears("sent");
+    }
+    server.kill("SIGCONT");
+    for (const client of [a, b]) client.say("receive");
+    await a.hears("aaaaaaaa");
+    await b.hears("bbbbbbbb");
+  });
+
   test("stop for a peer whose path is too narrow, and for no other", async () => {
     await using serverHost = await Host.make();
     await using narrow = await Host.make(serverHost);

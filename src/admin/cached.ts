@@ -10,10 +10,11 @@ export interface Freshness {
  * Keeps the latest result of `work`, which is begun only when somebody asks, and never twice at a time: many who ask
  * cause one round.
  * @param work must not fail for long: a failure is told to those who wait for it, and kept for nobody
+ * @param freshness read at each question, since it may follow what a round costs
  */
 export function cached<T>(
   work: () => Promise<T>,
-  { freshMs, staleMs }: Freshness,
+  freshness: Freshness,
   nowMs: () => number = () => performance.now(),
 ): () => Promise<T> {
   let latest: { readonly result: T; readonly atMs: number } | null = null;
@@ -35,6 +36,7 @@ export function cached<T>(
   };
   return async () => {
     const ageMs = latest === null ? Number.POSITIVE_INFINITY : nowMs() - latest.atMs;
+    const { freshMs, staleMs } = freshness;
     if (latest === null || ageMs > staleMs) return next();
     if (ageMs > freshMs) next().catch(() => {}); // whoever waits for it is told
     return latest.result;

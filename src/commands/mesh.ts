@@ -15,6 +15,7 @@ import {
   ipAddress,
   type Kind,
   listenPort,
+  type NamedPort,
   objectName,
   oneOf,
   portOrOff,
@@ -27,9 +28,6 @@ import type { Command } from "./command.ts";
 
 /** Each is a series, whatever the degree: with more of them a member would have more than 60 beside its peers'. */
 const NAMED_MAX = 32;
-
-/** Connections to the admin port at once; of more the longest-idle one goes. */
-const ADMIN_CONNECTIONS_MAX = 64;
 
 const EXAMPLES = `
 Runs beside an echo server, finds its peers by a headless name, and asks each of them by a new TCP session, a held one and
@@ -151,7 +149,7 @@ const ROWS = {
     short: ["-W"],
     group: "Probes",
     kind: duration({ minMs: 10, maxMs: 3_600_000, bareSeconds: true }),
-    default: "1s",
+    default: "500ms",
     help: "a probe that was not answered by then is lost",
   }),
   noBanner: option({
@@ -178,6 +176,8 @@ const ROWS = {
     default: "8082",
     help: "HTTP port of health, metrics and the matrix; members are asked for their names and rows at theirs, the same one",
   }),
+  podAdminPorts: { ...SERVE_OPTIONS.rows.podAdminPorts, group: "Admin port" },
+  maxAdminConnections: { ...SERVE_OPTIONS.rows.maxAdminConnections, group: "Admin port" },
   logLevel: option({
     flag: "--log-level",
     group: "Log",
@@ -197,7 +197,13 @@ type MeshOptions = ValuesOf<typeof ROWS>;
 export interface MeshTask extends Pick<ProberPlan, "question" | "self"> {
   readonly engine: Engine;
   /** Null: none. Hosts: null where the machine decides. */
-  readonly admin: { readonly hosts: readonly string[] | null; readonly port: number } | null;
+  readonly admin: {
+    readonly hosts: readonly string[] | null;
+    readonly port: number;
+    readonly connectionsMax: number;
+    /** Of this Pod's containers; empty where nobody told. */
+    readonly podPorts: readonly NamedPort[];
+  } | null;
   readonly log: LogOptions;
 }
 
@@ -211,11 +217,12 @@ export const mesh: Command<typeof ROWS, MeshTask> = {
   plan({ options, env }) {
     refuseUnknownVariables(env, MESH_OPTIONS, "mesh");
     const { podName, nodeName, engine, adminHosts, adminPort, logLevel, logFormat } = options;
+    const { maxAdminConnections: connectionsMax, podAdminPorts: podPorts } = options;
     return {
       question: questionOf(options),
       self: { name: podName ?? hostName(), node: nodeName },
       engine,
-      admin: adminPort === null ? null : { hosts: adminHosts, port: adminPort },
+      admin: adminPort === null ? null : { hosts: adminHosts, port: adminPort, connectionsMax, podPorts },
       log: { logLevel, logFormat },
     };
   },
@@ -235,7 +242,8 @@ export const mesh: Command<typeof ROWS, MeshTask> = {
     const plan = {
       question,
       self,
-      admin: admin === null ? null : adminListening(hosts, admin.port, ADMIN_CONNECTIONS_MAX),
+      admin: admin === null ? null : adminListening(hosts, admin.port, admin.connectionsMax),
+      podAdminPorts: admin?.podPorts ?? [],
     };
     await runProber(plan, {
       ...{ log, logLinesLost, shutdown },

@@ -22,6 +22,20 @@ export function wildcardOf(address: Address): Address {
   return { a0: 0, a1: 0, a2: isIPv4(address) ? MAPPED : 0, a3: 0 };
 }
 
+/** Whether it can be one machine's: neither the wildcard (`0.0.0.0/8`, `::`) nor a group's, nor everybody's (RFC 6890). */
+export function isUnicast(address: Address): boolean {
+  const { a0, a1, a2, a3 } = address;
+  if (!isIPv4(address)) return a0 >>> 24 !== 0xff && (a0 | a1 | a2 | a3) !== 0;
+  const first = a3 >>> 24;
+  return first !== 0 && !(first >= 224 && first < 240) && a3 >>> 0 !== 0xffffffff;
+}
+
+/** Whether it is this machine's alone (RFC 1122, RFC 4291). */
+export function isLoopback(address: Address): boolean {
+  const { a0, a1, a2, a3 } = address;
+  return isIPv4(address) ? a3 >>> 24 === 127 : (a0 | a1 | a2) === 0 && a3 === 1;
+}
+
 export function sameAddress(a: Address, b: Address): boolean {
   return a.a3 === b.a3 && a.a2 === b.a2 && a.a1 === b.a1 && a.a0 === b.a0;
 }

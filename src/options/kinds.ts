@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress, parseCidr } from "../net/address.ts";
+import { formatAddress, isUnicast, parseAddress, parseCidr } from "../net/address.ts";
 import { OBJECT_NAME } from "../net/name.ts";
 
 /** A kind of value: how its text is read, and how an error says what is allowed. */
@@ -155,7 +155,7 @@ export const ipAddress: Kind<string> = {
   allowed: "an IP address of this machine, such as 10.0.0.7 or fd00::1",
   parse(text) {
     const address = text.includes("%") ? null : parseAddress(text);
-    return address === null ? undefined : formatAddress(address);
+    return address === null || !isUnicast(address) ? undefined : formatAddress(address);
   },
 };
 

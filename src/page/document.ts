@@ -6,17 +6,11 @@ import { MATRIX_ID, matrixBefore, sections } from "./sections.ts";
 const REFRESH_S = 5;
 
 /**
- * The page, whole without a script. Everything else is asked for at this path's neighbours, so that it works behind a
- * prefix too (`kubectl proxy`).
+ * The page before and after the matrix, which may be many times as large as all else, and the same for everybody; whole
+ * without a script. Everything else is asked for at this path's neighbours, so that it works behind a prefix too
+ * (`kubectl proxy`).
  * @param host whom the client asked, unchecked
- * @param matrix what `matrixHtml` makes of the mesh; "" where there is none
  */
-export function renderPage(facts: PageFacts, host: string | null, matrix: string): string {
-  const [before, after] = pageAround(facts, host, matrix !== "");
-  return before + matrix + after;
-}
-
-/** The page before and after the matrix, which may be many times as large as all else, and the same for everybody. */
 export function pageAround(facts: PageFacts, host: string | null, hasMatrix: boolean): [string, string] {
   const parts = sections(facts, host);
   const at = parts.findIndex(({ id }) => id === matrixBefore(facts));

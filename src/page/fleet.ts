@@ -1,13 +1,13 @@
 import type { FleetFacts, PageFacts } from "./facts.ts";
 import { code, count, escapeHtml, paragraph, type Section, table } from "./html.ts";
-import { stateOf } from "./pod.ts";
+import { stateHtml } from "./pod.ts";
 
 /** The members as DNS shows them, and what each says of itself. */
 export function fleetSection({ fleet }: PageFacts): Section {
   const columns = [{ head: "Member" }, { head: "State" }, { head: "Node" }, { head: "Address" }] as const;
   const rows = fleet.map((member) => [
     escapeHtml(member.name) + (member.self ? " <em>this Pod</em>" : ""),
-    member.addresses.length === 0 ? `<span class="state unknown">no address</span>` : stateOf(member.state),
+    member.addresses.length === 0 ? `<span class="state unknown">no address</span>` : stateHtml(member.state),
     member.node === null ? "-" : escapeHtml(member.node),
     member.addresses.map(code).join("<br>") || "-",
   ]);

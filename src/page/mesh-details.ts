@@ -1,7 +1,7 @@
 import type { MeshPair, MeshTimes } from "../diagnose/mesh/result.ts";
-import { escapeHtml } from "./html.ts";
+import { escapeHtml, span } from "./html.ts";
 import { type MeshCell, stateOf } from "./mesh-view.ts";
-import { lossText, memberText, msText, spanText, timeText } from "./mesh-words.ts";
+import { lossText, memberText, msText, timeText } from "./mesh-words.ts";
 
 /**
  * All that is known of a cell: what its popover holds.
@@ -44,5 +44,6 @@ function quantiles(times: MeshTimes | null): string {
 }
 
 function sinceText(since: string, at: string): string {
-  return `<time datetime="${escapeHtml(since)}">${escapeHtml(timeText(since))}</time>, ${spanText(since, at)}`;
+  const lastedMs = Date.parse(at) - Date.parse(since);
+  return `<time datetime="${escapeHtml(since)}">${escapeHtml(timeText(since))}</time>${Number.isNaN(lastedMs) ? "" : `, ${span(lastedMs)}`}`;
 }

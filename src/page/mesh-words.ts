@@ -1,4 +1,5 @@
 import type { MeshMember } from "../diagnose/mesh/result.ts";
+import { count } from "./html.ts";
 
 /** How figures and members of the mesh read, in its matrix and above it. */
 
@@ -22,24 +23,14 @@ export function timeText(iso: string): string {
   return `${iso.slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** How long from one time to another (ISO 8601): `42 s`, `3 min`, `5 h 12 min`, `2 d 3 h`. */
-export function spanText(from: string, to: string): string {
-  const seconds = Math.max(0, Math.floor((Date.parse(to) - Date.parse(from)) / 1000));
-  const minutes = Math.floor(seconds / 60);
-  const hours = Math.floor(minutes / 60);
-  if (minutes === 0) return `${seconds} s`;
-  if (hours === 0) return `${minutes} min`;
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
-}
-
 /** `server1-abc on node1` */
 export function memberText({ name, node }: Pick<MeshMember, "name" | "node">): string {
   return node === null ? name : `${name} on ${node}`;
 }
 
 /** `1 pair`, `12 pairs` */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+export function counted(number: number, noun: string): string {
+  return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /** `TCP and UDP` */

@@ -6,7 +6,7 @@ import { byteCount, code, count, escapeHtml, list, paragraph, type Section, span
 const STATES = { serving: "serving", not_ready: "not ready", draining: "draining" } as const;
 
 /** @param state null: it did not say */
-export function stateOf(state: PageFacts["state"] | null): string {
+export function stateHtml(state: PageFacts["state"] | null): string {
   if (state === null) return `<span class="state unknown">did not say</span>`;
   return `<span class="state ${state}">${STATES[state]}</span>`;
 }
@@ -21,7 +21,7 @@ export function sessionsOfPod({ sessions, containers }: PageFacts): SessionFacts
 export function summarySection({ name, node, state, stateText, uptimeMs, sessions }: PageFacts): Section {
   const what = sessions.length === 0 ? "Prober of the mesh" : "Echo server";
   const where = node === null ? "" : ` on ${code(node)}`;
-  const html = `<h1>${escapeHtml(name)} ${stateOf(state)}</h1>
+  const html = `<h1>${escapeHtml(name)} ${stateHtml(state)}</h1>
 ${paragraph(`${what}${where}, up for ${span(uptimeMs)}: ${escapeHtml(stateText)}.`)}`;
   return { id: "summary", title: "", html };
 }
@@ -49,7 +49,7 @@ export function containersSection({ containers }: PageFacts, host: string | null
       container.sessions.reduce((total, numbers) => total + numbers[of], 0);
     const numbers =
       container.sessions.length === 0 ? ["-", "-"] : [count(sum("active")), byteCount(sum("receivedBytes"))];
-    return [nameOf(container, host), stateOf(container.state), ...numbers];
+    return [nameOf(container, host), stateHtml(container.state), ...numbers];
   });
   const html = rows.length === 0 ? "" : table("Containers of this Pod", columns, rows);
   return { id: "containers", title: "Containers of this Pod", html };

@@ -1,5 +1,4 @@
 import type { Address } from "../net/address.ts";
-import type { Endpoint } from "../net/endpoint.ts";
 import type { Clock } from "../state/clock.ts";
 import {
   COUNTER,
@@ -282,14 +281,8 @@ export class TcpRules {
   }
 
   /** Writes the banner, where there are banners; its length. */
-  #writeBanner(
-    local: Address,
-    localPort: number,
-    client: Address,
-    clientPort: number,
-    via: Endpoint | null,
-  ): number {
-    return this.#settings.banner ? this.banner.write(local, localPort, client, clientPort, via) : 0;
+  #writeBanner(...ends: Parameters<Banner["write"]>): number {
+    return this.#settings.banner ? this.banner.write(...ends) : 0;
   }
 
   #refuse(reason: TcpRefusal): Phase {

@@ -1,6 +1,6 @@
 import type { Endpoint } from "../net/endpoint.ts";
 import { Clock } from "./clock.ts";
-import { addressOf, HEAD, ROW, rowOfSerial, type SeenPart, seenPart } from "./seen-clients.ts";
+import { addressOf, HEAD, ROW, rowOfSerial, type SeenPart, seenPart, versionAt } from "./seen-clients.ts";
 import type { SharedTables } from "./shared.ts";
 
 /** A client address with its latest session. */
@@ -18,12 +18,13 @@ export interface LastClient {
   readonly open: boolean;
 }
 
-/** A loop may write while its rows are copied: so often they are copied again before the last copy is taken as it is. */
+/** A loop may write while a row is copied: it is copied again, so often at most, and then left out. */
 const TRIES = 100;
 
 /**
  * The clients seen last, by address and protocol, newest first; null where they are not kept. Of a session that ends
- * while this is read the bytes may be missing, until it is read again.
+ * while this is read the bytes may be missing, and of one that begins they may be there before it is counted, until it is
+ * read again.
  * @param nowMs what the loops' clock says now, in ms, and `wallMs` what the wall clock does
  */
 export function lastClients(
@@ -78,15 +79,20 @@ function clientsOf(part: SeenPart, protocol: "tcp" | "udp"): Row[] {
   return clients;
 }
 
-/** The rows as they were between two writes of the loop. */
-function copyOf({ head, rows }: SeenPart): Float64Array {
-  let copy = rows.slice();
-  for (let tries = 0; tries < TRIES; tries++) {
-    const version = Atomics.load(head, HEAD.version);
-    copy = rows.slice();
-    if ((version & 1) === 0 && Atomics.load(head, HEAD.version) === version) break;
-  }
+/** The rows, each as it was between two writes of the loop. */
+function copyOf(part: SeenPart): Float64Array {
+  const copy = new Float64Array(part.rows.length);
+  for (let at = 0; at < copy.length; at += ROW.numbers) copyRow(part, at, copy);
   return copy;
+}
+
+function copyRow({ rows, words }: SeenPart, at: number, copy: Float64Array): void {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const version = Atomics.load(words, versionAt(at));
+    for (let number = at; number < at + ROW.version; number++) copy[number] = rows[number]!;
+    if ((version & 1) === 0 && Atomics.load(words, versionAt(at)) === version) return;
+  }
+  copy.fill(0, at, at + ROW.version);
 }
 
 /** Adds what the sessions that are open have brought so far. */

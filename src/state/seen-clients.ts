@@ -16,10 +16,8 @@ export interface SeenTables {
 
 /** Words of a part's head. */
 export const HEAD = {
-  /** Odd while rows are being written. Whoever reads them looks before and after. */
-  version: 0,
   /** No slot from here on was ever used. */
-  slotsUsed: 1,
+  slotsUsed: 0,
 } as const;
 const HEAD_BYTES = 8;
 
@@ -38,13 +36,17 @@ export const ROW = {
   order: 6,
   /** Four words. */
   address: 7,
-  numbers: 11,
+  /** No number but a word (`versionAt`): odd while the row is being written. Whoever reads it looks before and after. */
+  version: 11,
+  numbers: 12,
 } as const;
 
 /** The views of one part. */
 export interface SeenPart {
   readonly head: Int32Array;
   readonly rows: Float64Array;
+  /** The same as words, for the rows' versions. */
+  readonly words: Int32Array;
   /** By slot, the serial of its session's client, 0 where that is not kept. */
   readonly serials: Float64Array;
   /** By slot, the bytes that its session brought so far. */
@@ -81,9 +83,15 @@ export function seenPart(
   return {
     head: new Int32Array(memory, headAt, HEAD_BYTES / 4),
     rows: new Float64Array(memory, rowsAt, rows * ROW.numbers),
+    words: new Int32Array(memory, rowsAt, rows * ROW.numbers * 2),
     serials: new Float64Array(memory, serialsAt, count),
     bytes: new Float64Array(memory, serialsAt + count * 8, count),
   };
+}
+
+/** Where in a part's `words` the version of the row at `at` of `rows` is. */
+export function versionAt(at: number): number {
+  return (at + ROW.version) * 2;
 }
 
 /** Where in `rows` the row of a client is that had that serial when it was written; the row may be another's by now. */
@@ -141,15 +149,17 @@ export class SeenClients {
     this.bytes[slot] = 0;
     if (this.#part === null) return;
     const { rows, head, serials } = this.#part;
-    Atomics.add(head, HEAD.version, 1);
-    const at = this.#rowFor(client);
+    const known = this.#rowOfClient(client);
+    const at = known ?? this.#rowToGive();
+    this.#turnVersion(at);
+    if (known === undefined) this.#give(at, client);
     this.#sessions += 1;
     rows[at + ROW.order] = this.#sessions;
     rows[at + ROW.openedMs] = this.#clock.read(); // a loop's own turns may be too long to tell who came last to two
     rows[at + ROW.port] = port;
     rows[at + ROW.sessions]! += 1;
     rows[at + ROW.open]! += 1;
-    Atomics.add(head, HEAD.version, 1);
+    this.#turnVersion(at);
     serials[slot] = rows[at + ROW.serial]!;
     if (slot >= head[HEAD.slotsUsed]!) head[HEAD.slotsUsed] = slot + 1;
   }
@@ -158,23 +168,23 @@ export class SeenClients {
   end(slot: number): void {
     const at = this.#leave(slot);
     if (at < 0) return;
-    const { rows, head } = this.#part!;
-    Atomics.add(head, HEAD.version, 1);
+    const { rows } = this.#part!;
+    this.#turnVersion(at);
     rows[at + ROW.open]! -= 1;
     rows[at + ROW.bytes]! += this.bytes[slot]!;
-    Atomics.add(head, HEAD.version, 1);
+    this.#turnVersion(at);
   }
 
   /** The session in `slot` turns out to be another client's: as if it had never been this one's. */
   disown(slot: number): void {
     const at = this.#leave(slot);
     if (at < 0) return;
-    const { rows, head } = this.#part!;
-    Atomics.add(head, HEAD.version, 1);
+    const { rows } = this.#part!;
+    this.#turnVersion(at);
     rows[at + ROW.open]! -= 1;
     rows[at + ROW.sessions]! -= 1;
     if (rows[at + ROW.sessions] === 0) this.#free(at);
-    Atomics.add(head, HEAD.version, 1);
+    this.#turnVersion(at);
   }
 
   /** The slot has no client any more. Where the row of the one it had is, -1 where that is another's by now. */
@@ -188,17 +198,29 @@ export class SeenClients {
     return rows[at + ROW.serial] === serial ? at : -1;
   }
 
-  /** The row of a client; where it has none, the one that is free or whose latest session is the oldest. */
-  #rowFor(client: Address): number {
+  /** To be called before and after a row is written. */
+  #turnVersion(at: number): void {
+    Atomics.add(this.#part!.words, versionAt(at), 1);
+  }
+
+  #rowOfClient(client: Address): number | undefined {
+    const at = this.#rowOf.get(this.#hashOf(client));
+    return at !== undefined && sameAddress(addressOf(this.#part!.rows, at), client) ? at : undefined;
+  }
+
+  /** The row for a client that has none: one that is free, or whose latest session is the oldest. */
+  #rowToGive(): number {
     const { rows } = this.#part!;
-    const hash = this.#hashOf(client);
-    const known = this.#rowOf.get(hash);
-    if (known !== undefined && sameAddress(addressOf(rows, known), client)) return known;
     let at = 0;
     for (let other = 0; other < rows.length && rows[at + ROW.serial] !== 0; other += ROW.numbers) {
       if (rows[other + ROW.serial] === 0 || rows[other + ROW.openedMs]! < rows[at + ROW.openedMs]!)
         at = other;
     }
+    return at;
+  }
+
+  #give(at: number, client: Address): void {
+    const { rows } = this.#part!;
     if (rows[at + ROW.serial] !== 0) this.#free(at);
     this.#given += 1;
     rows[at + ROW.serial] = (this.#given * rows.length + at) / ROW.numbers;
@@ -206,14 +228,13 @@ export class SeenClients {
     rows[at + ROW.address + 1] = client.a1;
     rows[at + ROW.address + 2] = client.a2;
     rows[at + ROW.address + 3] = client.a3;
-    this.#rowOf.set(hash, at);
-    return at;
+    this.#rowOf.set(this.#hashOf(client), at);
   }
 
   #free(at: number): void {
     const { rows } = this.#part!;
     this.#rowOf.delete(this.#hashOf(addressOf(rows, at)));
-    rows.fill(0, at, at + ROW.numbers);
+    rows.fill(0, at, at + ROW.version);
   }
 
   #hashOf({ a0, a1, a2, a3 }: Address): number {
@@ -230,14 +251,17 @@ export function addressOf(rows: Float64Array, at: number): Address {
 /** Books what a dead loop left: its sessions are over, and what they brought is their clients'. */
 export function settleSeen(tables: SeenTables, loop: number): void {
   for (const protocol of ["tcp", "udp"] as const) {
-    const { head, rows, serials, bytes } = seenPart(tables, loop, protocol);
+    const { head, rows, words, serials, bytes } = seenPart(tables, loop, protocol);
     for (let slot = 0; slot < head[HEAD.slotsUsed]!; slot++) {
       const serial = serials[slot]!;
       serials[slot] = 0;
       const at = rowOfSerial(rows, serial);
       if (serial !== 0 && rows[at + ROW.serial] === serial) rows[at + ROW.bytes]! += bytes[slot]!;
     }
-    for (let at = 0; at < rows.length; at += ROW.numbers) rows[at + ROW.open] = 0;
-    if ((Atomics.load(head, HEAD.version) & 1) === 1) Atomics.add(head, HEAD.version, 1); // it died while it wrote
+    for (let at = 0; at < rows.length; at += ROW.numbers) {
+      rows[at + ROW.open] = 0;
+      const version = Atomics.load(words, versionAt(at));
+      if ((version & 1) === 1) Atomics.store(words, versionAt(at), version + 1); // it died while it wrote
+    }
   }
 }

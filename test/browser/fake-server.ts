@@ -1,9 +1,9 @@
 import { PAGE_SCRIPT, PAGE_STYLE } from "../../src/admin/assets.ts";
 import { POLICY } from "../../src/admin/page-routes.ts";
 import type { MeshResult } from "../../src/diagnose/mesh/result.ts";
-import { renderPage } from "../../src/page/document.ts";
 import type { PageFacts } from "../../src/page/facts.ts";
 import { matrixHtml } from "../../src/page/matrix.ts";
+import { renderPage } from "../page/render.ts";
 
 /** Serves the page as admin does, of facts that a test makes up and changes. */
 export class FakeServer implements AsyncDisposable {

@@ -211,6 +211,7 @@ function namesAndSettingsTests(): void {
       "IP_FAMILY_POLICY=PreferDualStack",
       "ECHO_POD_ADMIN_PORTS=tcp:9000",
       "ECHO_MESH_ADMIN_PORT=9000",
+      "ECHO_MESH_POD_ADMIN_PORTS=tcp:9000",
       "ECHO_MESH_NAME=headless",
       "ECHO_MESH_MEMBERS=server1.headless",
       "ECHO_MESH_TCP_PORT=2345",

@@ -90,6 +90,10 @@ export function meshTests(): void {
         name: "ECHO_POD_ADMIN_PORTS",
         value: "tcp:$(TCP_ADMIN_PORT),mesh:$(MESH_ADMIN_PORT)",
       });
+      expect(mesh?.env).toContainEqual({
+        name: "ECHO_MESH_POD_ADMIN_PORTS",
+        value: "tcp:$(TCP_ADMIN_PORT),mesh:$(MESH_ADMIN_PORT)",
+      });
       expect(mesh?.env.filter(({ name }) => name === "ECHO_MESH_UDP_PORT")).toEqual([
         { name: "ECHO_MESH_UDP_PORT", value: "off" },
       ]);

@@ -39,7 +39,7 @@ describe("members come and go", () => {
     const [, peer] = three;
     known.take({ roster: rosterOf({ addresses: three }) }, at(0));
     answerAll(known, at(0));
-    const row = (self: string) => ({ self, node: null, pairs: [], addresses: new Map() });
+    const row = (self: string) => ({ self, node: null, wallMs: 0, pairs: [], addresses: new Map() });
     const sent = (): number => known.book.pairs.get(peer!)![0]!.totals.sent;
     known.takeRow(peer!, row("pod-a"), at(1));
     expect(sent()).toBe(2);

@@ -221,3 +221,24 @@ test("peers of all at once are those of the ring, one by one", () => {
     ),
   );
 });
+
+test("a row that came counts for two seconds, and then its member is unknown until one comes again", () => {
+  const fleet = fleetOf(3, 10);
+  exchange(fleet);
+  const [first, second] = fleet;
+  const stateAt = (ms: number): unknown => {
+    const matrix = MESH.parse(first!.matrix(at(ms)));
+    const [pair] = cell(matrix, "pod-2", "pod-1");
+    return [matrix.members[1]?.row, pair?.up, pair?.since, pair?.why];
+  };
+  const since = (ms: number): string => new Date(at(ms).wallMs).toISOString();
+  expect(stateAt(12_000)).toMatchObject([true, true, since(10_000), null]);
+  const unknown = [false, null, since(12_001), "its row did not come: it has not come yet"];
+  expect(stateAt(12_001)).toEqual(unknown);
+  first!.missRow("10.0.0.2", "no answer within 1500 ms", at(12_500));
+  const later = [false, null, since(12_001), "its row did not come: no answer within 1500 ms"];
+  expect(stateAt(13_000)).toEqual(later);
+  expect(stateAt(20_000)).toEqual(later);
+  first!.takeRow("10.0.0.2", toldBy(second!), at(20_000));
+  expect(stateAt(20_001)).toMatchObject([true, true, since(10_000), null]);
+});

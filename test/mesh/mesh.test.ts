@@ -138,6 +138,11 @@ test("a prober that was stopped takes nobody for down", async () => {
   prober.kill("SIGCONT");
   await until("all are up", () => areAll(lab, true));
   expect(prober.log.filter(({ msg }) => msg === "down")).toEqual([]);
+  const said = (wanted: string) =>
+    prober.log.filter(({ msg }) => msg === wanted).map(({ to, protocol }) => [to, protocol]);
+  await until("whoever was said to be unknown is said to be up", () =>
+    Bun.deepEquals(said("up again").sort(), said("unknown").sort()),
+  );
 });
 
 test.each<NodeJS.Signals>(["SIGTERM", "SIGINT"])("%s ends it, and it exits 0", async (signal) => {

@@ -21,7 +21,13 @@ function registryOf(known: MeshKnowledge) {
 const scrape = async (known: MeshKnowledge): Promise<Metrics> =>
   new Metrics(await registryOf(known).metrics());
 
-const row = (self: string, node: string | null) => ({ self, node, pairs: [], addresses: new Map() });
+const row = (self: string, node: string | null) => ({
+  self,
+  node,
+  wallMs: 0,
+  pairs: [],
+  addresses: new Map(),
+});
 
 /** 32 members that must be there: as many as there may be. */
 const NAMED = Array.from({ length: 32 }, (_, index) => ({

@@ -45,6 +45,18 @@ const GIVEN: Readonly<Record<string, readonly [string, object]>> = {
   engine: ["bun", { engine: "bun" }],
   adminHosts: ["127.0.0.1,::1", { admin: { hosts: ["127.0.0.1", "::1"] } }],
   adminPort: ["9999", { admin: { port: 9999 } }],
+  podAdminPorts: [
+    "tcp:8080,mesh:8082",
+    {
+      admin: {
+        podPorts: [
+          { name: "tcp", port: 8080 },
+          { name: "mesh", port: 8082 },
+        ],
+      },
+    },
+  ],
+  maxAdminConnections: ["7", { admin: { connectionsMax: 7 } }],
   logLevel: ["debug", { log: { logLevel: "debug" } }],
   logFormat: ["pretty", { log: { logFormat: "pretty" } }],
 };
@@ -53,11 +65,11 @@ test("the defaults of the contract", () => {
   expect(taskOf([])).toEqual({
     question: {
       ...{ name: "mesh", members: [], address: null, family: null, tcpPort: 1234, udpPort: 5678 },
-      ...{ intervalMs: 1000, timeoutMs: 1000, degree: 10, membersMax: 1000, banner: true },
+      ...{ intervalMs: 1000, timeoutMs: 500, degree: 10, membersMax: 1000, banner: true },
     },
     self: { name: hostname(), node: null },
     engine: "auto",
-    admin: { hosts: null, port: 8082 },
+    admin: { hosts: null, port: 8082, connectionsMax: 64, podPorts: [] },
     log: { logLevel: "info", logFormat: "auto" },
   });
 });
@@ -94,6 +106,10 @@ describe("is refused in one line that says what is allowed:", () => {
     [["--pod-name", "<b>"], "letters or digits at both ends"],
     [["--node-name", "a b"], "letters or digits at both ends"],
     [["--address", "mesh"], "an IP address"],
+    [["--address", "0.0.0.0"], "an IP address of this machine"],
+    [["--address", "ff02::1"], "an IP address of this machine"],
+    [["--max-admin-connections", "0"], "a whole number from 1"],
+    [["--pod-admin-ports", "8080"], "names and ports"],
     [["--address", "10.0.0.1", "-6"], "allowed: an IPv6 address"],
     [["-4", "-6"], "allowed: one of them"],
     [["--tcp-port", "0"], "a port from 1 to 65535, or off"],

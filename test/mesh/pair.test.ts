@@ -20,17 +20,17 @@ describe("UDP", () => {
     expect(miss(1000)).toBeNull();
     expect(pair.up).toBeNull();
     expect(pair.why(1000)).toContain("nothing came within 1.00 s, 1 probe in a row");
-    expect(answer(2000)).toEqual({ before: null, after: true, lastedMs: 2000 });
+    expect(answer(2000)).toEqual({ before: null, after: true, lastedMs: 2000, isFirst: true });
     expect([pair.up, pair.why(2000)]).toEqual([true, null]);
     expect(miss(3000)).toBeNull();
     expect([pair.up, pair.why(3000)]).toEqual([true, null]);
-    expect(miss(4000)).toEqual({ before: true, after: false, lastedMs: 2000 });
+    expect(miss(4000)).toEqual({ before: true, after: false, lastedMs: 2000, isFirst: false });
     expect(pair.sinceWallMs).toBe(at(4000).wallMs);
     expect(miss(5000)).toBeNull();
     expect(pair.why(5000)).toBe(
       "UDP: nothing came within 1.00 s, 3 probes in a row (udp 10.0.0.1:4000 > 10.0.0.2:1)",
     );
-    expect(answer(6000)).toEqual({ before: false, after: true, lastedMs: 2000 });
+    expect(answer(6000)).toEqual({ before: false, after: true, lastedMs: 2000, isFirst: false });
   });
 
   test("a pair that was not measured for long is unknown since the last measurement, and begins anew", () => {
@@ -38,7 +38,7 @@ describe("UDP", () => {
     pair.take(seen(PEER, "udp"), at(1000));
     expect(pair.settle(at(1000 + STALE_MS))).toBeNull();
     const late = at(1001 + STALE_MS);
-    expect(pair.settle(late)).toEqual({ before: true, after: null, lastedMs: STALE_MS + 1 });
+    expect(pair.settle(late)).toEqual({ before: true, after: null, lastedMs: STALE_MS + 1, isFirst: false });
     expect(pair.sinceWallMs).toBe(at(1000).wallMs);
     expect(pair.why(late.ms)).toBe("not measured for 5.00 s: this prober did not run");
     expect(pair.settle(late)).toBeNull(); // once

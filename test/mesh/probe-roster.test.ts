@@ -160,3 +160,16 @@ test("members beyond the limit are counted, and this one is not among them", asy
     expect(roster?.addresses).toContain(address);
   }
 });
+
+test("an answer that cannot be one machine's address is nobody's", async () => {
+  const bad = ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "127.0.0.1", "nonsense"];
+  const { ask } = keeper({ mesh: [...bad, ...ALL, "240.0.0.9"] }, { address: "10.0.0.1" });
+  expect((await ask())?.addresses).toEqual([...ALL.toSorted(), "240.0.0.9"].sort(byNumber));
+  const six = keeper({ mesh: ["::", "::1", "ff02::1", "fd00::2"] }, { address: "fd00::1" });
+  expect((await six.ask())?.addresses).toEqual(["fd00::1", "fd00::2"]);
+});
+
+function byNumber(a: string, b: string): number {
+  const number = (text: string): number => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  return number(a) - number(b);
+}

@@ -4,8 +4,9 @@ import { adminListening, type ProberPlan, runProber } from "../../src/admin/mesh
 import type { MeshResult } from "../../src/diagnose/mesh/result.ts";
 import type { MeshEvent, Roster } from "../../src/diagnose/mesh/seen.ts";
 import { parseEndpoint } from "../../src/net/endpoint.ts";
+import type { PageFacts } from "../../src/page/facts.ts";
 import { RawHttp } from "../clients/http.ts";
-import { type LogLine, Metrics, until } from "../harness.ts";
+import { type LogLine, Metrics, startServer, until } from "../harness.ts";
 import { rosterOf, seen, unanswered } from "./fixtures.ts";
 import { hostile, says } from "./hostile.ts";
 import { QUESTION } from "./probe-fixtures.ts";
@@ -23,7 +24,7 @@ class FedProber implements AsyncDisposable {
   #emit: (event: MeshEvent) => void = () => {};
   #die: (fault: Error) => void = () => {};
 
-  private constructor(plan: Partial<ProberPlan["question"]>) {
+  private constructor(plan: Partial<ProberPlan["question"]>, podAdminPorts: ProberPlan["podAdminPorts"]) {
     const write = (line: string): void => void this.log.push(JSON.parse(line));
     const formatters = { level: (label: string) => ({ level: label }) };
     const log = pino({ level: "debug", base: null, formatters }, { write });
@@ -32,6 +33,7 @@ class FedProber implements AsyncDisposable {
         question: { ...QUESTION, ...plan },
         self: { name: "pod-1", node: "node-1" },
         admin: adminListening(["127.0.0.1"], 0, 64),
+        podAdminPorts,
       },
       {
         ...{ log, shutdown: this.#shutdown.signal, logLinesLost: () => 7 },
@@ -47,8 +49,11 @@ class FedProber implements AsyncDisposable {
     this.ended.catch(() => {}); // the test looks at it itself
   }
 
-  static async start(plan: Partial<ProberPlan["question"]> = {}): Promise<FedProber> {
-    const prober = new FedProber(plan);
+  static async start(
+    plan: Partial<ProberPlan["question"]> = {},
+    podAdminPorts: ProberPlan["podAdminPorts"] = [],
+  ): Promise<FedProber> {
+    const prober = new FedProber(plan, podAdminPorts);
     await until("it is ready", () => prober.said("ready").length === 1);
     const [address] = prober.said("ready")[0]!["admin"] as string[];
     prober.port = parseEndpoint(address!)!.port;
@@ -124,6 +129,24 @@ describe("by HTTP", () => {
     await using prober = await FedProber.start({ udpPort: null });
     prober.roster({ addresses: [OWN, PEER] });
     expect((await prober.mesh()).pairs.map(({ protocol }) => protocol)).toEqual(["tcp"]);
+  });
+
+  test("its page links to the other containers of its Pod, and says how they are", async () => {
+    await using server = await startServer();
+    const pod = [
+      { name: "tcp", port: server.adminPort },
+      { name: "udp", port: 1 },
+    ];
+    await using prober = await FedProber.start({}, pod);
+    const html = (await prober.get("/")).text;
+    expect(html).toContain(`<a href="http://127.0.0.1:${server.adminPort}/">port ${server.adminPort}</a>`);
+    const { containers } = JSON.parse((await prober.get("/page.json")).text) as PageFacts;
+    expect(containers.map(({ name, port, self, state }) => ({ name, port, self, state }))).toEqual([
+      { ...pod[0]!, self: false, state: "serving" },
+      { ...pod[1]!, self: false, state: null },
+    ]);
+    await using alone = await FedProber.start();
+    expect(JSON.parse((await alone.get("/page.json")).text)).toMatchObject({ containers: [] });
   });
 
   test("it is ready whatever it sees, and says so", async () => {
@@ -301,7 +324,7 @@ test("it ends at once when it shall, though the thread does not", async () => {
   const log = pino({ level: "silent" });
   const shutdown = new AbortController();
   const ended = runProber(
-    { question: QUESTION, self: { name: "a", node: null }, admin: null },
+    { question: QUESTION, self: { name: "a", node: null }, admin: null, podAdminPorts: [] },
     { log, shutdown: shutdown.signal, logLinesLost: () => 0, ask: () => new Promise(() => {}) },
   );
   shutdown.abort("SIGTERM");

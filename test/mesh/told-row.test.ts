@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { readToldRow } from "../../src/diagnose/mesh/told-row.ts";
+import { byOwnClock, readToldRow } from "../../src/diagnose/mesh/told-row.ts";
 import { addresses, answerAll, at, knowledgeOf, rosterOf } from "./fixtures.ts";
 
 /** What a member's prober answers, which may be anything. */
@@ -27,6 +27,7 @@ test("fields that are added some day do no harm", () => {
 
 describe("is no row", () => {
   test.each<[string, object]>([
+    ["no time", { at: undefined }],
     ["another version", { version: 2 }],
     ["no name", { self: "" }],
     ["HTML for a name", { self: "<img src=x>" }],
@@ -59,6 +60,22 @@ test("words are one line of bounded length; a node's name that is none is no nod
   expect(row.node).toBeNull();
   expect(row.pairs[0]!.why).toStartWith("a b [31mccc");
   expect(row.pairs[0]!.why!.length).toBeLessThan(700);
+});
+
+test("moments of a member whose clock is another are told by this one's", () => {
+  const since = "2023-11-14T22:13:20.000Z"; // 2 ms before it was told
+  const row = read({
+    pairs: [
+      { ...pair, since },
+      { ...pair, since: null },
+    ],
+  });
+  if (typeof row === "string") throw new Error(row);
+  const sinces = (nowMs: number) => byOwnClock(row, nowMs).pairs.map((each) => each.since);
+  expect(row.wallMs).toBe(at(2).wallMs);
+  expect(sinces(at(2000).wallMs)).toEqual([since, null]);
+  expect(sinces(at(3_600_002).wallMs)).toEqual(["2023-11-14T23:13:20.000Z", null]);
+  expect(sinces(at(-3_599_998).wallMs)).toEqual(["2023-11-14T21:13:20.000Z", null]);
 });
 
 test("no text makes it throw", () => {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { noMatrix, renderPage } from "../../src/page/document.ts";
+import { noMatrix } from "../../src/page/document.ts";
 import type { PageFacts } from "../../src/page/facts.ts";
 import { sections } from "../../src/page/sections.ts";
 import { someFacts } from "./facts.ts";
 import { parse } from "./markup.ts";
+import { renderPage } from "./render.ts";
 
 const page = (changed: Partial<PageFacts> = {}, host: string | null = "localhost:8080"): string =>
   renderPage(someFacts(changed), host, "");

@@ -1,9 +1,13 @@
 import type { MeshResult } from "../../diagnose/mesh/result.ts";
 import type { MeshQuestion } from "../../diagnose/mesh/seen.ts";
-import type { SelfFacts } from "../../page/facts.ts";
+import type { Endpoint } from "../../net/endpoint.ts";
+import type { NamedPort } from "../../options/kinds.ts";
+import type { ContainerFacts, SelfFacts } from "../../page/facts.ts";
 import { version } from "../../version.ts";
+import { cached } from "../cached.ts";
 import { commandsFor } from "../commands.ts";
 import type { Verdict } from "../health.ts";
+import { containersOfPod } from "../neighbours.ts";
 import type { PageSource } from "../page-routes.ts";
 
 /** What the page of a prober tells of it beside the matrix. */
@@ -11,10 +15,15 @@ export interface ProberAbout {
   readonly name: string;
   readonly node: string | null;
   readonly question: Pick<MeshQuestion, "name" | "degree" | "intervalMs" | "tcpPort" | "udpPort">;
-  /** Of admin; null where it has none, and so no page either. */
-  adminPort(): number | null;
+  /** Where admin listens; null where it does not, and so there is no page either. */
+  admin(): Endpoint | null;
+  /** Admin ports of this Pod's containers, by name; empty where nobody told. */
+  readonly podAdminPorts: readonly NamedPort[];
   ready(): Verdict;
 }
+
+/** As of a server: the other containers are asked how they are. */
+const CONTAINERS = { freshMs: 1000, staleMs: 5000 };
 
 /** A prober's page: it serves nobody, so the matrix is what there is to see. */
 export function proberPage(
@@ -25,12 +34,12 @@ export function proberPage(
   const self = (): SelfFacts => ({
     ...{ version: 1, name, node, state: "serving", uptimeMs: Math.round(performance.now()), sessions: [] },
   });
+  const containers = cached(() => containersAround(about, self()), CONTAINERS);
   return {
     mesh,
     self: async () => self(),
     clients: async () => ({ version: 1, clients: null }),
     async facts() {
-      const port = about.adminPort();
       return {
         ...self(),
         at: new Date().toISOString(),
@@ -38,16 +47,31 @@ export function proberPage(
         identity: identity(about),
         stateText: about.ready().text,
         addresses: { tcp: [], udp: [] },
-        ...{ refusals: [], loops: [], clients: null, containers: [], fleet: [] },
+        ...{ refusals: [], loops: [], clients: null, containers: await containers(), fleet: [] },
         commands: commandsFor({
           inCluster: process.env["KUBERNETES_SERVICE_HOST"] !== undefined, // in every container of a Pod
           ...{ dnsName: null, pod: name, namespace: null, tcp: null, udp: null },
-          adminPorts: port === null ? [] : [port],
+          adminPorts: adminPorts(about),
         }),
         mesh: true,
       };
     },
   };
+}
+
+/** Nobody told of others, so there is none to link to: a table of this one alone says nothing. */
+async function containersAround(
+  { admin, podAdminPorts }: ProberAbout,
+  self: SelfFacts,
+): Promise<ContainerFacts[]> {
+  const own = admin();
+  return own === null ? [] : containersOfPod(podAdminPorts, own, self);
+}
+
+function adminPorts({ admin, podAdminPorts }: ProberAbout): number[] {
+  const own = admin();
+  if (podAdminPorts.length > 0) return podAdminPorts.map(({ port }) => port);
+  return own === null ? [] : [own.port];
 }
 
 function identity({ name, node, question }: ProberAbout): [string, string][] {

@@ -7,6 +7,7 @@ import { peersOf } from "../../diagnose/mesh/ring.ts";
 import type { MeshEvent, MeshQuestion } from "../../diagnose/mesh/seen.ts";
 import type { Logger } from "../../log.ts";
 import { type Endpoint, formatEndpoint } from "../../net/endpoint.ts";
+import type { NamedPort } from "../../options/kinds.ts";
 import { adminConnectionsWithin, sessionDescriptorsWithin } from "../../state/descriptors.ts";
 import { openFileLimit } from "../../sys/limits.ts";
 import { releaseStartupPages } from "../../sys/startup-pages.ts";
@@ -30,6 +31,8 @@ export interface ProberPlan {
   readonly self: Named;
   /** Null: no admin port, and nobody is asked for names. */
   readonly admin: HttpListening | null;
+  /** Admin ports of this Pod's containers, by name; empty where nobody told. */
+  readonly podAdminPorts: readonly NamedPort[];
 }
 
 export interface ProberSurroundings {
@@ -84,7 +87,10 @@ class ProberLife implements Disposable {
   /** Whose rows did not come the last time that all were asked. */
   #missed = new Set<string>();
 
-  constructor({ question, self, admin }: ProberPlan, { log, logLinesLost }: ProberSurroundings) {
+  constructor(
+    { question, self, admin, podAdminPorts }: ProberPlan,
+    { log, logLinesLost }: ProberSurroundings,
+  ) {
     const { intervalMs, timeoutMs, degree } = question;
     this.#known = new MeshKnowledge({
       ...{ intervalMs, timeoutMs, degree, self, protocols: protocolsOf(question) },
@@ -104,8 +110,9 @@ class ProberLife implements Disposable {
       ready: () => proberReadiness(this.#known.book),
       registry: makeProberRegistry(facts),
       ownRow: () => this.#known.ownRow(now()),
+      othersCount: () => this.#known.others.length,
       matrix: () => this.#matrix(),
-      about: { ...self, question, adminPort: () => this.bound[0]?.port ?? null },
+      about: { ...self, question, podAdminPorts, admin: () => this.bound[0] ?? null },
     });
     this.#server = admin === null ? null : new HttpServer(admin, answerer, connections);
     this.#tick = setInterval(() => this.#look(), TICK_MS);

@@ -7,6 +7,9 @@ import type { Logger } from "../../log.ts";
 
 /** What a person wants to read in `kubectl logs` of a prober: changes, each once, with who and why. */
 
+/** Members that are named in a line; of more it is said how many. */
+const NAMED_MAX = 10;
+
 /**
  * Tells whose row did not come, and whose comes again, once each.
  * @param missed whose did not come the last time, by address
@@ -17,19 +20,34 @@ export function tellRows(
   members: readonly MeshMember[],
   missed: ReadonlySet<string>,
 ): Set<string> {
-  const missing = new Set<string>();
-  for (const { name, node, address, row } of members) {
-    if (address === null || row === null) continue;
-    if (!row) missing.add(address);
-    if (!row && !missed.has(address))
-      log.warn({ name, node, address }, "row unknown: its prober did not tell it");
-    if (row && missed.has(address)) log.info({ name, node, address }, "row known again");
-  }
-  return missing;
+  const isMissed = ({ address }: MeshMember): boolean => address !== null && missed.has(address);
+  const missing = members.filter(({ address, row }) => address !== null && row === false);
+  const told = members.filter(({ row }) => row === true);
+  tellEach(
+    missing.filter((member) => !isMissed(member)),
+    (about) => log.warn(about, "row unknown: its prober did not tell it"),
+    (about) => log.warn(about, "rows unknown: their probers did not tell them"),
+  );
+  tellEach(
+    told.filter(isMissed),
+    (about) => log.info(about, "row known again"),
+    (about) => log.info(about, "rows known again"),
+  );
+  return new Set(missing.map(({ address }) => address!));
 }
 
-/** Members that are named in a line; of more it is said how many. */
-const NAMED_MAX = 10;
+/** A line for each, but one for all where they are many. */
+function tellEach(
+  members: readonly MeshMember[],
+  one: (about: object) => void,
+  all: (about: object) => void,
+): void {
+  if (members.length > NAMED_MAX) {
+    all({ count: members.length, names: some(members.map(({ name }) => name)) });
+    return;
+  }
+  for (const { name, node, address } of members) one({ name, node, address });
+}
 
 /** @param known as it is after the change */
 export function tellChange(log: Logger, known: MeshKnowledge, change: BookChange, nowMs: number): void {
@@ -50,7 +68,8 @@ function tellPair(
   if (pair.up === false) log.warn({ ...about, since, why: pair.why(nowMs) }, "down");
   else if (pair.up === null) log.warn({ ...about, since, why: pair.why(nowMs) }, "unknown");
   else if (change.before === false) log.info({ ...about, downMs: lastedMs }, "up again");
-  else log.debug({ ...about, unknownMs: lastedMs }, "up");
+  else if (change.isFirst) log.debug({ ...about, unknownMs: lastedMs }, "up");
+  else log.info({ ...about, unknownMs: lastedMs }, "up again");
 }
 
 function tellRoster(log: Logger, { names, book }: MeshKnowledge, before: Roster, after: Roster): void {

@@ -141,7 +141,7 @@ const result = z.looseObject({
 const report = z.looseObject({ tool: z.literal("check"), results: z.array(result) });
 
 /** The results in what `check --json` has printed; null where it is something else. */
-export function readResults(text: string): readonly CheckResult[] | null {
+function readResults(text: string): readonly CheckResult[] | null {
   const parsed = report.safeParse(fromJson(text));
   return parsed.success ? parsed.data.results.map((each) => each as unknown as CheckResult) : null;
 }

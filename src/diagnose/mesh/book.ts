@@ -2,7 +2,7 @@ import { type MeshProtocol, type Now, type Pace, Pair, type PairChange } from ".
 import type { MeshEvent, ProbeSeen, Roster } from "./seen.ts";
 
 /** What there is to know of the fleet before anything was resolved. */
-export const NO_ROSTER: Roster = { addresses: [], own: null, named: [], beyond: 0, unresolved: null };
+const NO_ROSTER: Roster = { addresses: [], own: null, named: [], beyond: 0, unresolved: null };
 
 /** What a book is kept of. */
 export interface BookSettings extends Pace {

@@ -7,6 +7,12 @@ import { ownRow, type RowFacts } from "./row.ts";
 import type { MeshEvent } from "./seen.ts";
 import type { ToldRow } from "./told-row.ts";
 
+/**
+ * A row that came is shown for so long while the next one does not come: a lost packet is asked again after a second. It
+ * is less than three intervals of the default: by then whoever is gone is unknown.
+ */
+const ROW_KEPT_MS = 2000;
+
 /** What it is made for. */
 export interface KnowledgeSettings extends BookSettings {
   readonly self: Named;
@@ -20,6 +26,8 @@ export class MeshKnowledge {
   /** By address: what each member's own prober said. */
   readonly #told = new Map<string, Named>();
   readonly #rows = new Map<string, ToldRow | MissingRow>();
+  /** When the latest row of each came, monotonic. */
+  readonly #cameMs = new Map<string, number>();
   #names: MemberNames | null = null;
 
   constructor(settings: KnowledgeSettings) {
@@ -51,6 +59,7 @@ export class MeshKnowledge {
   takeRow(address: string, row: ToldRow, now: Now): void {
     if (!this.others.includes(address)) return; // it has gone meanwhile
     this.#rows.set(address, row);
+    this.#cameMs.set(address, now.ms);
     const { self: name, node } = row;
     const before = this.#told.get(address);
     if (before?.name === name && before.node === node) return;
@@ -65,14 +74,18 @@ export class MeshKnowledge {
     const before = this.#rows.get(address);
     const sinceWallMs = before !== undefined && "why" in before ? before.sinceWallMs : now.wallMs;
     this.#rows.set(address, { why, sinceWallMs });
+    this.#cameMs.delete(address);
   }
 
   ownRow(now: Now): MeshResult {
     return ownRow(this.#facts(), now);
   }
 
-  /** With the rows that came the last time. */
+  /** With the latest row of each, unless that is old. */
   matrix(now: Now): MeshResult {
+    for (const [address, atMs] of this.#cameMs) {
+      if (now.ms - atMs > ROW_KEPT_MS) this.missRow(address, "it has not come yet", now);
+    }
     return gather({ ...this.#facts(), rows: this.#rows, degree: this.settings.degree }, now);
   }
 
@@ -84,7 +97,7 @@ export class MeshKnowledge {
   #forgetGone(): void {
     this.#names = null;
     const present = new Set(this.others);
-    for (const known of [this.#told, this.#rows]) {
+    for (const known of [this.#told, this.#rows, this.#cameMs]) {
       for (const address of known.keys()) if (!present.has(address)) known.delete(address);
     }
   }

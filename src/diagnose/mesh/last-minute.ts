@@ -1,7 +1,7 @@
 import type { MeshTimes } from "./result.ts";
 
 /** What figures tell of: the time before now, ms. */
-export const WINDOW_MS = 60_000;
+const WINDOW_MS = 60_000;
 
 /** What one probe gave; null where it has no such time. */
 export interface ProbeFigures {

@@ -41,6 +41,8 @@ export interface PairChange {
   readonly before: boolean | null;
   readonly after: boolean | null;
   readonly lastedMs: number;
+  /** Nothing was known of it before. */
+  readonly isFirst: boolean;
 }
 
 /** One kind of probe: what its last answers say. */
@@ -70,6 +72,7 @@ export class Pair {
   readonly #probes: ReadonlyMap<ProbeName, ProbeState>;
   /** Since when it is what it is, monotonic. */
   #sinceMs: number;
+  #wasKnown = false;
   /** What keeps this machine from measuring; null where nothing does. */
   #hindrance: string | null = null;
 
@@ -111,13 +114,13 @@ export class Pair {
   why(nowMs: number): string | null {
     if (this.up === true) return null;
     if (this.up === null && this.#hindrance !== null) return this.#hindrance;
-    const whys = [...this.#probes.values()].flatMap((state) => {
-      if (state.up !== this.up) return [];
-      if (state.why !== null) return [state.why];
-      const { measured } = state;
-      return this.#isStale(state, nowMs) ? [whyStale(nowMs - measured!.ms)] : [];
-    });
-    return whys.length === 0 ? WHY_NOT_YET : [...new Set(whys)].join("; ");
+    const states = [...this.#probes.values()].filter(({ up }) => up === this.up);
+    const whys = states.flatMap(({ why }) => why ?? []);
+    if (whys.length > 0) return [...new Set(whys)].join("; ");
+    const stale = states.filter((state) => this.#isStale(state, nowMs));
+    return stale.length === 0
+      ? WHY_NOT_YET
+      : whyStale(nowMs - Math.min(...stale.map((state) => state.measured!.ms)));
   }
 
   #book(seen: ProbeSeen, now: Now): void {
@@ -147,7 +150,9 @@ export class Pair {
     const lastedMs = now.ms - this.#sinceMs;
     this.#sinceMs = now.ms;
     this.sinceWallMs = wallMs;
-    return { before, after, lastedMs };
+    const isFirst = !this.#wasKnown;
+    this.#wasKnown = true;
+    return { before, after, lastedMs, isFirst };
   }
 
   /**

@@ -80,7 +80,7 @@ export class Peer {
  * The first moment of that phase from then on, by `performance.now()`. Intervals are counted from 1970, so that members
  * whose clocks agree count them alike; where they do not, phases are as good as drawn by lot.
  */
-export function firstAfter(fromMs: number, phase: number, intervalMs: number): number {
+function firstAfter(fromMs: number, phase: number, intervalMs: number): number {
   const wallMs = fromMs + Date.now() - performance.now();
   const sinceMs = (((wallMs - phase * intervalMs) % intervalMs) + intervalMs) % intervalMs;
   return fromMs + (sinceMs === 0 ? 0 : intervalMs - sinceMs);

@@ -59,6 +59,9 @@ export interface Outcome
   readonly stranger?: Endpoint;
 }
 
+/** A probe that stayed here, since connects before it are still without an answer (`Restraint`). */
+export const HELD_BACK: Outcome = { fault: "timeout", isSent: false, banner: null };
+
 /** Those who were answered, by whomever, are not lost. Who got something else in place of an echo counts as that. */
 const NOT_LOST = new Set<ProbeFault | null>([null, "other_server", "no_banner", "corrupted"]);
 

@@ -12,8 +12,8 @@ export interface ProberAccess extends Omit<RosterAccess, "changed"> {
   emit(event: MeshEvent): void;
 }
 
-/** At least so often it looks whose time is up, and whether the process was held up. */
-const LOOK_MS = 50;
+/** At least so often it looks whose time is up, and whether the process was held up: a deadline is late by no more. */
+const LOOK_MS = 25;
 
 const FLOWS = 2 ** 32;
 

@@ -1,4 +1,4 @@
-import { formatAddress, isIPv4, parseAddress } from "../../net/address.ts";
+import { formatAddress, isIPv4, isLoopback, isUnicast, parseAddress } from "../../net/address.ts";
 import { type OwnAddress, ownAddresses } from "../interfaces.ts";
 import { type Lookup, type Resolution, resolutionText, resolveName, systemLookup } from "../resolve.ts";
 import { type Family, familyOf } from "../targets.ts";
@@ -118,7 +118,7 @@ export class RosterKeeper {
   }
 
   #roster(): Roster {
-    const found = ofOneVersion(this.#found, this.#family);
+    const found = ofOneVersion(othersOf(this.#found, this.#own), this.#family);
     return {
       ...ringOf(found, this.#own, this.#question.membersMax),
       own: this.#own,
@@ -134,8 +134,18 @@ function canonical(text: string): string {
   return address === null ? text : formatAddress(address);
 }
 
+/** What cannot be a member's (`0.0.0.0` would be asked here, and answered by this machine) is left out. */
 function addressesOf(answer: Resolution): string[] {
-  return answer.kind === "found" ? answer.addresses.map(({ address }) => formatAddress(address)) : [];
+  if (answer.kind !== "found") return [];
+  return answer.addresses
+    .filter(({ address }) => isUnicast(address))
+    .map(({ address }) => formatAddress(address));
+}
+
+/** Without those that would be this machine itself under another's name: its loopback, where it has another address. */
+function othersOf(found: readonly string[], own: string | null): readonly string[] {
+  const isHere = (text: string): boolean => isLoopback(parseAddress(text)!);
+  return own === null || isHere(own) ? found : found.filter((text) => !isHere(text));
 }
 
 /** Addresses of that version, else of IPv4, or of IPv6 where there is no other; by their text, whatever order they came in. */

@@ -5,6 +5,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
   faultOf,
+  HELD_BACK,
   isOverdue,
   isSent,
   type Outcome,
@@ -16,6 +17,7 @@ import {
   tookMs,
   UNDER_WAY_MAX,
 } from "./probe.ts";
+import { Restraint } from "./restraint.ts";
 
 /** One that is asked for. */
 interface Attempt {
@@ -53,11 +55,13 @@ export class TcpHeld implements PeerProbe {
   readonly #open = new Set<Held>();
   /** One was due while another was in the way; it goes when that is decided. */
   #isDue = false;
+  readonly #restraint: Restraint;
   #over = false;
 
   constructor(context: ProbeContext, end: Endpoint) {
     this.#context = context;
     this.#end = end;
+    this.#restraint = new Restraint(context.sockets.bySystemCalls);
   }
 
   due(): void {
@@ -75,6 +79,7 @@ export class TcpHeld implements PeerProbe {
     if (attempt !== null && isOverdue(this.#context, attempt.sentMs, nowMs)) {
       this.#attempt = null;
       attempt.controller.abort();
+      this.#restraint.ended(true);
       this.#tell({ fault: "timeout", isSent: true, banner: null, flow: attempt.flow });
     }
     if (this.#isDue) this.due();
@@ -89,7 +94,12 @@ export class TcpHeld implements PeerProbe {
   /** Connects, and sends the first message at once: both are the same probe. */
   async #connect(): Promise<void> {
     const { sockets, agenda, ownEnd, newKey } = this.#context;
-    const attempt: Attempt = { sentMs: agenda.now(), controller: new AbortController(), flow: null };
+    const sentMs = agenda.now();
+    if (!this.#restraint.mayGo(sentMs)) {
+      this.#tell(HELD_BACK);
+      return;
+    }
+    const attempt: Attempt = { sentMs, controller: new AbortController(), flow: null };
     this.#attempt = attempt;
     const own = await ownEnd();
     const bound = (port: number): void => {
@@ -103,6 +113,7 @@ export class TcpHeld implements PeerProbe {
     });
     if (this.#attempt !== attempt || this.#over) return; // it was given up, and that was told
     this.#attempt = null;
+    this.#restraint.ended(false);
     if (session instanceof Failure) {
       this.#tell({ fault: faultOf(session), isSent: isSent(session), banner: null, flow: attempt.flow });
       return;
@@ -131,11 +142,15 @@ export class TcpHeld implements PeerProbe {
 
   #answered(held: Held, number: number, sentMs: number, atMs: number): void {
     held.wasAnswered = true;
-    if (!held.underWay.delete(number)) {
-      held.silent = 0; // too late, since a stream loses nothing: the path is slow, and the session is not stuck
+    const sinceMs = held.underWay.get(number);
+    const isLate = sinceMs === undefined || isOverdue(this.#context, sinceMs, atMs);
+    if (isLate) held.silent = 0; // a stream loses nothing: the path is slow, and the session is not stuck
+    if (!held.underWay.delete(number)) return;
+    const { banner } = held.session;
+    if (isLate) {
+      this.#decide(held, { fault: "silent", isSent: true, banner });
       return;
     }
-    const { banner } = held.session;
     const fault = this.#context.identity.ofSession(banner, this.#end, this.#context.agenda.now());
     const rttMs = fault === null ? tookMs(this.#context, sentMs, atMs) : null;
     this.#decide(held, { fault, isSent: true, banner, rttMs });

@@ -5,6 +5,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
   faultOf,
+  HELD_BACK,
   isOverdue,
   isSent,
   type Outcome,
@@ -15,6 +16,7 @@ import {
   tookMs,
   UNDER_WAY_MAX,
 } from "./probe.ts";
+import { Restraint } from "./restraint.ts";
 
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
@@ -31,11 +33,13 @@ export class TcpNew implements PeerProbe {
   readonly #context: ProbeContext;
   readonly #end: Endpoint;
   readonly #attempts = new Set<Attempt>();
+  readonly #restraint: Restraint;
   #over = false;
 
   constructor(context: ProbeContext, end: Endpoint) {
     this.#context = context;
     this.#end = end;
+    this.#restraint = new Restraint(context.sockets.bySystemCalls);
   }
 
   due(): void {
@@ -57,7 +61,12 @@ export class TcpNew implements PeerProbe {
     const { peer, agenda, tell, ownEnd } = this.#context;
     const own = await ownEnd();
     if (this.#over) return;
-    const attempt: Attempt = { sentMs: agenda.now(), controller: new AbortController(), flow: null };
+    const sentMs = agenda.now();
+    if (!this.#restraint.mayGo(sentMs)) {
+      tell(seenOf(peer, "tcp-new", HELD_BACK, Date.now()));
+      return;
+    }
+    const attempt: Attempt = { sentMs, controller: new AbortController(), flow: null };
     this.#attempts.add(attempt);
     const bound = (port: number): void => {
       if (own !== null) attempt.flow = flowText("tcp", { ...own, port }, this.#end);
@@ -76,6 +85,7 @@ export class TcpNew implements PeerProbe {
       source: { bound },
     });
     const connectedMs = agenda.now();
+    this.#restraint.ended(session instanceof Failure && session.code === "aborted");
     if (session instanceof Failure) {
       return { fault: faultOf(session), isSent: isSent(session), banner: null, flow: attempt.flow };
     }
@@ -83,13 +93,13 @@ export class TcpNew implements PeerProbe {
     const slept = agenda.stalls.between(attempt.sentMs, connectedMs) > 0;
     const connectMs = slept ? null : session.connectMs;
     const echo = await session.echo(makePayload(newKey(), 0, PAYLOAD_BYTES), FOR_EVER);
-    const outcome = this.#judge(session, connectedMs, echo instanceof Failure ? echo : null);
+    const outcome = this.#judge(session, attempt, connectedMs, echo instanceof Failure ? echo : null);
     await session.reset();
     return { ...outcome, connectMs };
   }
 
   /** A connect alone proves nothing: a stopped server's backlog accepts as well. */
-  #judge(session: TcpSession, sentMs: number, failure: Failure | null): Outcome {
+  #judge(session: TcpSession, attempt: Attempt, sentMs: number, failure: Failure | null): Outcome {
     const { agenda, identity } = this.#context;
     const { banner, lastByteAtMs } = session;
     const known = { isSent: true, banner, flow: flowText("tcp", session.local, this.#end) };
@@ -98,6 +108,7 @@ export class TcpNew implements PeerProbe {
     if (failure !== null) {
       return { ...known, fault: failure.code === "aborted" ? "silent" : faultOf(failure) };
     }
+    if (isOverdue(this.#context, attempt.sentMs, lastByteAtMs)) return { ...known, fault: "silent" };
     const fault = identity.ofSession(banner, this.#end, agenda.now());
     return { ...known, fault, rttMs: fault === null ? tookMs(this.#context, sentMs, lastByteAtMs) : null };
   }

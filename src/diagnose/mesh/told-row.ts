@@ -43,6 +43,7 @@ const pair = z.object({
 
 const told = z.object({
   version: z.literal(1),
+  at: z.iso.datetime({ precision: 3 }),
   self: member,
   members: z
     .array(z.object({ name: anyName, node: z.string().nullable(), address: z.string().max(64).nullable() }))
@@ -54,6 +55,8 @@ const told = z.object({
 export interface ToldRow {
   readonly self: string;
   readonly node: string | null;
+  /** When it was told by that member's clock, ms since 1970. */
+  readonly wallMs: number;
   /** Its own pairs alone; `to` as it calls them. */
   readonly pairs: readonly ToldPair[];
   /** The addresses of those whom `to` names; null for one without. */
@@ -75,14 +78,34 @@ export function readToldRow(text: string): ToldRow | string {
   }
   const { success, data } = told.safeParse(json);
   if (!success) return "what it answered is no row of a mesh";
-  const { self, members, pairs } = data;
+  const { self, at, members, pairs } = data;
   const node = members.find(({ name }) => name === self)?.node ?? null;
   return {
     self,
     node: node !== null && OBJECT_NAME.test(node) ? node : null,
+    wallMs: Date.parse(at),
     pairs: pairs.filter(({ from }) => from === self).map(toldPair),
     addresses: new Map(members.map(({ name, address }) => [name, address])),
   };
+}
+
+/** Clocks that differ by less are right: a row may take so long. */
+const CLOCKS_MS = 2000;
+
+/**
+ * A row with its moments by this machine's clock, where its member's is another: else what happened just now happened an
+ * hour ago, or will in an hour.
+ * @param nowWallMs when it came, ms since 1970
+ */
+export function byOwnClock(row: ToldRow, nowWallMs: number): ToldRow {
+  const aheadMs = row.wallMs - nowWallMs;
+  if (Math.abs(aheadMs) <= CLOCKS_MS) return row;
+  const translated = (since: string): string => {
+    const wallMs = Math.min(nowWallMs, Math.max(0, Date.parse(since) - aheadMs));
+    return new Date(wallMs).toISOString();
+  };
+  const pairs = row.pairs.map((pair) => ({ ...pair, since: pair.since && translated(pair.since) }));
+  return { ...row, wallMs: nowWallMs, pairs };
 }
 
 /** Whatever is not up has a reason here. */

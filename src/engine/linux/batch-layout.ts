@@ -35,6 +35,8 @@ export const IOVEC_WORDS = IOVEC.bytes / 4;
 export const ANSWER_LENGTH_WORD = (ANSWER_IOVECS_AT + IOVEC.length) / 4;
 export const NAME_WORDS = NAME_BYTES / 4;
 export const NAME_WORD = NAMES_AT / 4;
+/** In an IPv6 peer's name, the number of the interface that its link-local address is on (ipv6(7), `sin6_scope_id`). */
+export const NAME_SCOPE = 6;
 export const CONTROL_WORDS = CONTROL_BYTES / 4;
 export const CONTROL_WORD = CONTROLS_AT / 4;
 export const CONTROL_DATA_WORD = CONTROL_WORD + CMSG.data / 4;

@@ -12,6 +12,7 @@ import {
   IN_LOCAL,
   IN6_INTERFACE,
   IOVEC_WORDS,
+  NAME_SCOPE,
   NAME_WORD,
   NAME_WORDS,
   RECEIVED_WORD,
@@ -19,7 +20,10 @@ import {
   swap32,
 } from "./batch-layout.ts";
 
-/** Notes of a row: the datagram is like the one before it: same peer, same local address, same length. */
+/**
+ * Notes of a row: the datagram is like the one before it: same peer, same local address, same length. Two peers on two links
+ * may have one link-local address: they are not the same.
+ */
 export const FOLLOWS = 1;
 /** It went to a broadcast address, so to other servers too. Its row names no port, so that no session is taken for its. */
 export const BROADCAST = 2;
@@ -142,7 +146,8 @@ export class BatchReader {
       rows[row + 3] = swap32(words[name + 5]!);
       rows[row + ROW_ENDS] = swap16(words[name]! >>> 16) | (this.#number << 16);
       rows[row + ROW_LENGTH] = length;
-      const note = at > from && isLikeBefore(rows, row) ? FOLLOWS : 0;
+      const isSameLink = words[name + NAME_SCOPE] === words[name - NAME_WORDS + NAME_SCOPE];
+      const note = at > from && isSameLink && isLikeBefore(rows, row) ? FOLLOWS : 0;
       rows[row + ROW_NOTE] = note;
       words[ANSWER_LENGTH_WORD + at * IOVEC_WORDS] = length;
       words[at * HEADER_WORDS + CONTROL_LENGTH_WORD] = this.#controlLength;

@@ -68,6 +68,8 @@ class UdpSocket {
   readonly #rules: UdpRules;
   readonly #batch: DatagramBatch;
   readonly #bannerAddress: number;
+  /** Every datagram of the batch is echoed, one by one, as most batches are: verdicts and runs are then of an earlier one. */
+  #isPlain = false;
   readonly #verdicts = new Uint8Array(BATCH);
   /** How many datagrams from this one on are alike; known only where the batch is not plain. */
   readonly #runs = new Uint8Array(BATCH);
@@ -94,12 +96,12 @@ class UdpSocket {
       this.#count = this.#batch.receive();
       if (this.#count <= 0) return;
       this.#at = 0;
-      const answered = this.#judge() ? this.#sendRun(this.#count) : this.#answer();
-      if (!answered || this.#count < BATCH) return;
+      this.#isPlain = this.#judge();
+      if (!this.#answer() || this.#count < BATCH) return;
     }
   }
 
-  /** Finds the verdict on each datagram. True where all are echoed one by one, as most batches are: nothing is noted then. */
+  /** Finds the verdict on each datagram. True where the batch is plain: nothing is noted then. */
   #judge(): boolean {
     const batch = this.#batch;
     let known = this.#rules.known(batch.rows, 0, this.#count);
@@ -137,6 +139,12 @@ class UdpSocket {
 
   /** Answers the batch from where it stands. False when the kernel takes no more. */
   #answer(): boolean {
+    const answered = this.#isPlain ? this.#sendRun(this.#count) : this.#answerEach();
+    this.blocked = !answered;
+    return answered;
+  }
+
+  #answerEach(): boolean {
     while (this.#at < this.#count) {
       const verdict = this.#verdicts[this.#at]!;
       if (verdict === DROP) this.#at++;
@@ -145,7 +153,6 @@ class UdpSocket {
         if (!this.#greet()) return false;
       } else if (!this.#echo()) return false;
     }
-    this.blocked = false;
     return true;
   }
 
@@ -154,7 +161,6 @@ class UdpSocket {
     if (this.#segmentable(this.#at)) {
       const sent = this.#batch.sendSegmented(this.#at, this.#runs[this.#at]!);
       if (sent > 0) this.#sent(sent);
-      if (sent === 0) this.blocked = true;
       if (sent >= 0) return sent > 0;
     }
     let end = this.#at + 1;
@@ -176,10 +182,7 @@ class UdpSocket {
   #sendRun(end: number): boolean {
     while (this.#at < end) {
       const sent = this.#batch.send(this.#at, end - this.#at);
-      if (sent === 0) {
-        this.blocked = true;
-        return false;
-      }
+      if (sent === 0) return false;
       if (sent < 0) {
         this.#rules.countDrop("send_failed"); // this one cannot go (no route, refused by a filter): the next may
         this.#at++;
@@ -212,7 +215,6 @@ class UdpSocket {
       const sent = batch.sendSpare(this.#at, this.#bannerAddress, length);
       if (sent === 0) {
         this.#isGranted = true;
-        this.blocked = true;
         return false;
       }
       if (sent < 0) this.#rules.countDrop("send_failed");
