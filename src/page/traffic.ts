@@ -52,7 +52,7 @@ function clientTable(label: string, clients: readonly ClientFacts[], now: string
   return table(label, columns, rows);
 }
 
-/** One row for each protocol of this Pod; a prober, which has no sessions, has no such part. */
+/** One row for each protocol of this Pod, as far as its containers say; a prober has none of its own. */
 export function sessionsSection(facts: PageFacts): Section {
   const columns = [
     { head: "Protocol" },
