@@ -114,9 +114,9 @@ function way(pair: MeshPair): string {
   return `<span class="way ${state}"><span aria-hidden="true">${SIGNS[state]}</span> ${pair.protocol.toUpperCase()} ${word}${figures(pair)}</span>`;
 }
 
-/** Round trip and loss, as far as there are any. */
-function figures({ rttMs, sent, lost }: MeshPair): string {
-  const rtt = rttMs === null ? "" : ` <span>${escapeHtml(msText(rttMs.p50))}</span>`;
+/** Round trip and loss, as far as there are any; of a pair that is down, what came before has no room here. */
+function figures({ up, rttMs, sent, lost }: MeshPair): string {
+  const rtt = rttMs === null || up === false ? "" : ` <span>${escapeHtml(msText(rttMs.p50))}</span>`;
   const loss =
     sent === 0 ? "" : ` <span${lost > 0 ? ' class="lossy"' : ""}>${escapeHtml(lossText(lost, sent))}</span>`;
   return rtt + loss;

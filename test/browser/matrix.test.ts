@@ -108,6 +108,22 @@ test("of fifty members is the JSON, cell by cell, and stays so as it changes", a
   expect(tab.complaints).toEqual([]);
 });
 
+test("no figure of a cell is cut off, of a pair either that has gone down within the minute", async () => {
+  const change: Change = (pair) => ({
+    rttMs: { p50: 104.4, p99: 250 },
+    ...(pair.to === podName(2) ? { up: false, lost: 17 } : { lost: pair.sent - 1, sent: 10_000 }),
+  });
+  await using server = serve(mesh([member(1), member(2), member(3)], 10, change));
+  await using tab = await open(server);
+  await tab.ask('document.querySelector(".matrix").scrollIntoView()');
+  expect(
+    await tab.ask(`[...document.querySelectorAll("td > button, .matrix .way")]
+      .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth).map(({ textContent }) => textContent)`),
+  ).toEqual([]);
+  const cells = await cellsOf(tab);
+  expect(cells[1]!.text).toBe("✗ TCP down 14 %✗ UDP down 28 %");
+});
+
 test("says in words who is down and who is unknown, in this order, before the matrix", async () => {
   await using server = serve(fifty(1));
   await using tab = await open(server);
@@ -144,7 +160,7 @@ test("is gone through by the keyboard, and a cell opened by it tells all that is
   const pair = nodeDown(2).pairs.find(({ from, to }) => from === podName(3) && to === podName(2))!;
   expect(details).toContain(`TCP ${pair.why}`);
   expect(details.replace(/\s+/g, " ")).toContain(
-    "TCP UDP State down down Since 2026-11-25 22:48:31 UTC, 1 min 2026-11-25 22:48:31 UTC, 1 min",
+    "TCP UDP State down down Since 2026-11-25 22:48:31 UTC, 1 min 33 s 2026-11-25 22:48:31 UTC, 1 min 33 s",
   );
   expect(details.replace(/\s+/g, " ")).toContain("Sent 120 60 Lost 120 (100 %) 60 (100 %) Duplicated 0 0");
 
