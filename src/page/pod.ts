@@ -43,23 +43,24 @@ export function containersSection({ containers }: PageFacts, host: string | null
     { head: "State" },
     { head: "Sessions now", numbers: true },
     { head: "Received", numbers: true },
-    { head: "Page" },
   ] as const;
   const rows = containers.map((container) => {
     const sum = (of: "active" | "receivedBytes"): number =>
       container.sessions.reduce((total, numbers) => total + numbers[of], 0);
     const numbers =
       container.sessions.length === 0 ? ["-", "-"] : [count(sum("active")), byteCount(sum("receivedBytes"))];
-    return [escapeHtml(container.name), stateHtml(container.state), ...numbers, linkTo(container, host)];
+    return [nameOf(container, host), stateHtml(container.state), ...numbers];
   });
   const html = rows.length === 0 ? "" : table("Containers of this Pod", columns, rows);
   return { id: "containers", title: "Containers of this Pod", html };
 }
 
-function linkTo({ port, self }: ContainerFacts, host: string | null): string {
-  if (self) return `this one, port ${port}`;
+/** A container, which is the way to its page too: in the first column it is seen on a phone. */
+function nameOf({ name, port, self }: ContainerFacts, host: string | null): string {
+  const text = escapeHtml(`${name}, port ${port}`);
   const address = addressOf(host, port);
-  return address === null ? `port ${port}` : `<a href="${escapeHtml(address)}">port ${port}</a>`;
+  if (self) return `${text} <em>this one</em>`;
+  return address === null ? text : `<a href="${escapeHtml(address)}">${text}</a>`;
 }
 
 /** Each to be copied as it stands: the text of its `code`. */

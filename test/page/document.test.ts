@@ -19,7 +19,7 @@ describe("without a script", () => {
       ...["own_port", "4,321", "Another echo server.", "gone", "The client had left."],
       ...["412 ms ago", "0.3 ms", "TCP and UDP"],
       ...["10.244.9.9:40000", "08:00:18", "12 s ago", "70.0 KiB", "open", "ended", "server1.headless"],
-      ...["not ready", "did not say", "draining", "no address", "3.0 KiB", "55", "this one, port 8080"],
+      ...["not ready", "did not say", "draining", "no address", "3.0 KiB", "55", "tcp, port 8080 this one"],
       ...["3 members: 1 serving, 1 draining, 1 without an address.", "10.244.2.2", "node-a", "this Pod"],
       ...["nc server2.headless 1234", "By hand.", "2026-11-26T08:00:30.000Z"],
     ];
@@ -106,7 +106,7 @@ describe("links to the other containers", () => {
     expect(links("[fd00::1]:80")).toEqual(["http://[fd00::1]:8081/", "http://[fd00::1]:8082/"]);
     for (const host of [null, "", 'a"><script>alert(1)</script>', "javascript:alert(1)//"])
       expect([host, links(host)]).toEqual([host, []]);
-    expect(page({}, null)).toContain("<td>port 8081</td>");
+    expect(page({}, null)).toContain('<th scope="row">udp, port 8081</th>');
   });
 });
 
