@@ -12,6 +12,9 @@ import {
 } from "./html.ts";
 import { sessionsOfPod } from "./pod.ts";
 
+/** Clients that are seen at once; those before them are folded. */
+const CLIENTS_SEEN = 10;
+
 /** Who asked last: strangers first, since the fleet's own members ask all the time where there is a mesh. */
 export function clientsSection({ clients, at }: PageFacts): Section {
   const title = "Last clients";
@@ -19,16 +22,14 @@ export function clientsSection({ clients, at }: PageFacts): Section {
   const others = clients.filter(({ member }) => member === null);
   const members = clients.filter(({ member }) => member !== null);
   const none = members.length === 0 ? "Nobody yet." : "Nobody yet but members of the fleet.";
-  const shown = others.length === 0 ? paragraph(none) : clientTable("Last clients", others, at);
-  const rest =
-    members.length === 0
-      ? ""
-      : folded(
-          "clients-members",
-          `${count(members.length)} of the fleet itself`,
-          clientTable("Last clients, members of the fleet", members, at),
-        );
-  return { id: "clients", title, html: shown + rest };
+  const foldedTable = (id: string, summary: string, label: string, some: readonly ClientFacts[]): string =>
+    some.length === 0 ? "" : folded(id, `${count(some.length)} ${summary}`, clientTable(label, some, at));
+  const html = [
+    others.length === 0 ? paragraph(none) : clientTable(title, others.slice(0, CLIENTS_SEEN), at),
+    foldedTable("clients-before", "before them", "Clients before them", others.slice(CLIENTS_SEEN)),
+    foldedTable("clients-members", "of the fleet itself", `${title}, members of the fleet`, members),
+  ];
+  return { id: "clients", title, html: html.join("") };
 }
 
 function clientTable(label: string, clients: readonly ClientFacts[], now: string): string {
@@ -51,7 +52,7 @@ function clientTable(label: string, clients: readonly ClientFacts[], now: string
   return table(label, columns, rows);
 }
 
-/** One row for each protocol of this Pod; a prober, which has no sessions, has no such part. */
+/** One row for each protocol of this Pod, as far as its containers say; a prober has none of its own. */
 export function sessionsSection(facts: PageFacts): Section {
   const columns = [
     { head: "Protocol" },

@@ -80,6 +80,29 @@ test("says since when the server does not answer, draws a gap, and heals by itse
   expect(tab.complaints.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"))).toEqual([]);
 });
 
+test("a page that is older than its server says so, once, and goes on asking", async () => {
+  const { facts } = alive();
+  let isNewer = false;
+  const newer = (): PageFacts => {
+    const { refusals: _, ...rest } = facts();
+    return rest as unknown as PageFacts;
+  };
+  await using server = new FakeServer(() => (isNewer ? newer() : facts()));
+  await using tab = await open(server);
+  await tab.ask(`new MutationObserver(() => (window.said = (window.said ?? 0) + 1))
+    .observe(document.querySelector(".contact"), { childList: true, attributes: true })`);
+  isNewer = true;
+  await until("a complaint", async () =>
+    ((await tab.text(".contact")) ?? "").includes("not known to this page: load the page again, since"),
+  );
+  const asked = server.asked.length;
+  const said = await tab.ask("said");
+  await until("more questions", async () => server.asked.length >= asked + 2);
+  expect(await tab.ask("said")).toBe(said);
+  isNewer = false;
+  await until("it heals", () => tab.ask<boolean>('document.querySelector(".contact").hidden'));
+});
+
 test("plots sessions and rates, and tells them in words and as a table", async () => {
   await using server = new FakeServer(alive().facts);
   await using tab = await open(server);

@@ -139,7 +139,10 @@ describe("by HTTP", () => {
     ];
     await using prober = await FedProber.start({}, pod);
     const html = (await prober.get("/")).text;
-    expect(html).toContain(`<a href="http://127.0.0.1:${server.adminPort}/">port ${server.adminPort}</a>`);
+    expect(html).toContain(
+      `<a href="http://127.0.0.1:${server.adminPort}/">tcp, port ${server.adminPort}</a>`,
+    );
+    expect(html).toMatch(/<th scope="row">TCP<\/th><td class="n">0<\/td>/); // the sessions of its Pod
     const { containers } = JSON.parse((await prober.get("/page.json")).text) as PageFacts;
     expect(containers.map(({ name, port, self, state }) => ({ name, port, self, state }))).toEqual([
       { ...pod[0]!, self: false, state: "serving" },

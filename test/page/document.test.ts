@@ -69,6 +69,16 @@ describe("clients", () => {
     expect((await parse(html!)).text).toContain("1 of the fleet itself");
   });
 
+  test("ten are seen at once, those before them are folded", () => {
+    const [one] = someFacts().clients!;
+    const clients = Array.from({ length: 12 }, (_, at) => ({ ...one!, client: `10.0.0.${at}:1` }));
+    const { html } = sections(someFacts({ clients }), null).find(({ id }) => id === "clients")!;
+    const [seen, before] = html.split("<details");
+    expect(seen!.match(/<tr><th scope="row">/g)).toHaveLength(10);
+    expect(before).toContain("2 before them");
+    for (const at of [10, 11]) expect(before).toContain(`10.0.0.${at}:1`);
+  });
+
   test("nobody yet, members alone, and none kept at all are told apart", () => {
     const of = (clients: PageFacts["clients"]): string =>
       sections(someFacts({ clients }), null).find(({ id }) => id === "clients")!.html;

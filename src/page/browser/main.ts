@@ -30,12 +30,12 @@ function start(): void {
   let isMeshAsked = false;
   void poll<PageFacts>("page.json", 1, {
     onValue(facts) {
-      server.answered();
-      history.add(facts, nowS());
       for (const { id, html } of sections(facts, location.host)) showPart(id, html);
+      history.add(facts, nowS());
       showMoment(facts.at);
       addCopyButtons();
       plots.draw(nowS());
+      server.answered();
       if (facts.mesh && !isMeshAsked) {
         isMeshAsked = true;
         askMesh();
@@ -56,8 +56,8 @@ function askMesh(): void {
   element(`${MATRIX_ID}-section`).hidden = false; // for what there is to say where nothing comes
   void poll<MeshResult>("mesh.json?scope=all", 1, {
     onValue(mesh) {
-      prober.answered();
       matrix.show(mesh);
+      prober.answered();
     },
     onFailure: (why) => prober.lost(why),
   });

@@ -6,6 +6,7 @@ const HIDDEN_INTERVAL_MS = 10_000;
 const PATIENCE_MS = 5000;
 
 export interface Polled<Value> {
+  /** May throw, where the value is not what this script takes it for. */
   readonly onValue: (value: Value) => void;
   /** Told each time: nothing came, or nothing that can be used. @param why in words */
   readonly onFailure: (why: string) => void;
@@ -20,9 +21,20 @@ export async function poll<Value extends { readonly version: number }>(
   for (;;) {
     const askedAt = performance.now();
     const answer = await ask<Value>(path, version);
-    if (typeof answer === "string") onFailure(answer);
-    else onValue(answer);
+    const problem = typeof answer === "string" ? answer : problemWith(answer, onValue);
+    if (problem !== null) onFailure(problem);
     await nextTurn(askedAt);
+  }
+}
+
+/** A page that stays open sees its server upgraded, and may then be told what it does not know. */
+function problemWith<Value>(value: Value, onValue: (value: Value) => void): string | null {
+  try {
+    onValue(value);
+    return null;
+  } catch (error) {
+    console.error(error);
+    return "what it says is not known to this page: load the page again";
   }
 }
 
