@@ -14,6 +14,7 @@ export const OVERLAYS: readonly { readonly path: string; readonly has: readonly 
   { path: "overlays/dev", has: ["namespace", "client"] },
   { path: "overlays/nodeport", has: ["namespace", "nodeport"] },
   { path: "overlays/dev-nodeport", has: ["namespace", "client", "nodeport"] },
+  { path: "overlays/dev-mesh", has: ["namespace", "client", "mesh"] },
 ];
 
 export const COMPONENTS = [
