@@ -178,7 +178,7 @@ async function linkDown(): Promise<void> {
   say(
     `mesh: a node without its link was down after ${afterMs.map((ms) => (ms / 1000).toFixed(1)).join(", ")} s: ${column[0]!.why}`,
   );
-  // Each probe has its own timeout of an interval; the machine is given one more.
+  // Two probes and half an interval for the second to be lost; the machine is given the rest.
   expect(Math.max(...afterMs)).toBeLessThan((DOWN_INTERVALS + 1) * intervalMs);
   await link.up();
   const watch = new Stopwatch();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { PROBES, type ProbeName } from "../../src/diagnose/mesh/seen.ts";
 import { until } from "../harness.ts";
-import { startTcp } from "../net/servers/tcp.ts";
+import { SLOW_MS, startTcp } from "../net/servers/tcp.ts";
 import { ENGINES, faultsOf, freePorts, membersAt, portsOf, startProber } from "./probe-fixtures.ts";
 import { muteAt, relayTo } from "./probe-servers.ts";
 
@@ -159,6 +159,18 @@ for (const [engine, sockets] of ENGINES) {
       expect(portsOf(lost)).toEqual([before!]);
       expect(lost.length).toBeGreaterThanOrEqual(2);
       expect(portsOf(prober.of(B).slice(-1))).toEqual([after!]);
+    });
+
+    test("an echo that comes after its deadline is late, however soon after it, and leaves the session", async () => {
+      const ports = freePorts();
+      using _slow = startTcp("slow", undefined, A, ports.tcpPort);
+      const question = { ...ports, udpPort: null, banner: false, address: OWN, intervalMs: 200 };
+      await using prober = startProber(sockets, [OWN, A], { ...question, timeoutMs: SLOW_MS - 10 });
+      const probes = ["tcp-new", "tcp-held"] as const;
+      await until("it was asked", () => probes.every((probe) => prober.of(A, probe).length >= 12));
+      expect(faultsOf(prober.probes)).toEqual(["silent"]);
+      expect(prober.probes.every(({ rttMs, lost }) => rttMs === null && lost === 1)).toBe(true);
+      expect(portsOf(prober.of(A, "tcp-held"))).toHaveLength(1);
     });
 
     test("a session that accepts and says nothing is silent, and one that is cut is told as that", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import pino from "pino";
+import { matrixAgeMs } from "../../src/admin/mesh/answers.ts";
 import { adminListening, type ProberPlan, runProber } from "../../src/admin/mesh/prober.ts";
 import type { MeshResult } from "../../src/diagnose/mesh/result.ts";
 import type { MeshEvent, Roster } from "../../src/diagnose/mesh/seen.ts";
@@ -204,9 +205,11 @@ describe("by HTTP", () => {
     using told = hostile(says(await rowOf("pod-2")), OTHER, prober.port);
     prober.roster({ addresses: [OWN, PEER, OTHER] });
     prober.answer(PEER);
+    const startMs = performance.now();
     const [first, ...others] = await Promise.all(Array.from({ length: 30 }, () => prober.mesh("?scope=all")));
     expect(others.every((other) => other.pairs.length === first!.pairs.length)).toBe(true);
-    expect(told.counts.opened).toBeLessThanOrEqual(3); // for its name, and one round or two
+    const rounds = told.counts.opened - 1; // it was asked for its name, too
+    expect(rounds).toBeLessThanOrEqual(2 + (performance.now() - startMs) / 200);
     expect(peer.counts.opened).toBe(0);
     expect(first!.members.map(({ name, row }) => [name, row])).toEqual([
       ["pod-1", true],
@@ -230,6 +233,20 @@ describe("by HTTP", () => {
       return members.some(({ name, row }) => name === "pod-3" && row === true);
     });
     expect(prober.said("row known again")).toHaveLength(1);
+  });
+
+  test("readers who never pause have the members asked five times a second, fewer where they are many", async () => {
+    await using prober = await FedProber.start();
+    using told = hostile(says(await rowOf("pod-2")), OTHER, prober.port);
+    prober.roster({ addresses: [OWN, OTHER] });
+    const startMs = performance.now();
+    let reads = 0;
+    await until("there were five rounds", async () => {
+      await prober.mesh("?scope=all");
+      return ++reads > 20 && told.counts.opened > 5;
+    });
+    expect(told.counts.opened).toBeLessThanOrEqual(3 + (performance.now() - startMs) / 200);
+    expect([1, 100, 300, 5000].map(matrixAgeMs)).toEqual([200, 200, 600, 1000]);
   });
 });
 

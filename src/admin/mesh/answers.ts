@@ -67,7 +67,7 @@ export function proberAnswerer({
   });
 }
 
-/** How old a matrix may be for which so many members are asked. */
+/** How old a matrix may be for which so many members are asked, ms. */
 export function matrixAgeMs(others: number): number {
   const { minMs, msOfAMember, maxMs } = MATRIX_AGE;
   return Math.min(maxMs, Math.max(minMs, others * msOfAMember));

@@ -144,11 +144,12 @@ export class TcpHeld implements PeerProbe {
     held.wasAnswered = true;
     const sinceMs = held.underWay.get(number);
     const isLate = sinceMs === undefined || isOverdue(this.#context, sinceMs, atMs);
-    if (isLate) held.silent = 0; // a stream loses nothing: the path is slow, and the session is not stuck
-    if (!held.underWay.delete(number)) return;
+    const isWaitedFor = held.underWay.delete(number);
     const { banner } = held.session;
     if (isLate) {
-      this.#decide(held, { fault: "silent", isSent: true, banner });
+      held.silent = 0; // a stream loses nothing: the path is slow, and the session is not stuck
+      if (isWaitedFor) this.#decide(held, { fault: "silent", isSent: true, banner });
+      held.silent = 0;
       return;
     }
     const fault = this.#context.identity.ofSession(banner, this.#end, this.#context.agenda.now());
