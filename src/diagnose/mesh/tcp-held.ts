@@ -1,6 +1,6 @@
 import { Failure } from "../../client/failure.ts";
 import { type FlowKey, makePayload } from "../../client/payload.ts";
-import { TcpSession } from "../../client/tcp-session.ts";
+import type { TcpSession } from "../../client/tcp-session.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
@@ -18,14 +18,7 @@ import {
   UNDER_WAY_MAX,
 } from "./probe.ts";
 import { Restraint } from "./restraint.ts";
-
-/** One that is asked for. */
-interface Attempt {
-  readonly sentMs: number;
-  /** Ends it, and the session that came of it. */
-  readonly controller: AbortController;
-  flow: string | null;
-}
+import { type Attempt, attemptAt, connectFor } from "./tcp-attempt.ts";
 
 /** A session that is held. */
 interface Held {
@@ -93,24 +86,15 @@ export class TcpHeld implements PeerProbe {
 
   /** Connects, and sends the first message at once: both are the same probe. */
   async #connect(): Promise<void> {
-    const { sockets, agenda, ownEnd, newKey } = this.#context;
+    const { agenda, ownEnd, newKey } = this.#context;
     const sentMs = agenda.now();
     if (!this.#restraint.mayGo(sentMs)) {
       this.#tell(HELD_BACK);
       return;
     }
-    const attempt: Attempt = { sentMs, controller: new AbortController(), flow: null };
+    const attempt = attemptAt(sentMs);
     this.#attempt = attempt;
-    const own = await ownEnd();
-    const bound = (port: number): void => {
-      if (own !== null) attempt.flow = flowText("tcp", { ...own, port }, this.#end);
-    };
-    const session = await TcpSession.open(this.#end, {
-      connectTimeoutMs: Number.POSITIVE_INFINITY,
-      signal: attempt.controller.signal,
-      dial: sockets.dial,
-      source: { bound },
-    });
+    const session = await connectFor(attempt, await ownEnd(), this.#end, this.#context);
     if (this.#attempt !== attempt || this.#over) return; // it was given up, and that was told
     this.#attempt = null;
     this.#restraint.ended(false);

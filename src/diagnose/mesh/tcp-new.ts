@@ -1,6 +1,6 @@
 import { Failure } from "../../client/failure.ts";
 import { makePayload } from "../../client/payload.ts";
-import { TcpSession } from "../../client/tcp-session.ts";
+import type { TcpSession } from "../../client/tcp-session.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
@@ -17,16 +17,9 @@ import {
   UNDER_WAY_MAX,
 } from "./probe.ts";
 import { Restraint } from "./restraint.ts";
+import { type Attempt, attemptAt, connectFor } from "./tcp-attempt.ts";
 
 const FOR_EVER = Number.POSITIVE_INFINITY;
-
-/** A session that is asked for, or there. */
-interface Attempt {
-  readonly sentMs: number;
-  /** Ends it: its time is up, or nobody asks any more. */
-  readonly controller: AbortController;
-  flow: string | null;
-}
 
 /** `tcp-new`: a new session each time, with one echo, which is then reset, so that no port stays in TIME-WAIT. */
 export class TcpNew implements PeerProbe {
@@ -66,24 +59,16 @@ export class TcpNew implements PeerProbe {
       tell(seenOf(peer, "tcp-new", HELD_BACK, Date.now()));
       return;
     }
-    const attempt: Attempt = { sentMs, controller: new AbortController(), flow: null };
+    const attempt = attemptAt(sentMs);
     this.#attempts.add(attempt);
-    const bound = (port: number): void => {
-      if (own !== null) attempt.flow = flowText("tcp", { ...own, port }, this.#end);
-    };
-    const outcome = await this.#visit(attempt, bound);
+    const outcome = await this.#visit(attempt, own);
     this.#attempts.delete(attempt);
     if (!this.#over) tell(seenOf(peer, "tcp-new", outcome, Date.now()));
   }
 
-  async #visit(attempt: Attempt, bound: (port: number) => void): Promise<Outcome> {
-    const { sockets, agenda, newKey } = this.#context;
-    const session = await TcpSession.open(this.#end, {
-      connectTimeoutMs: FOR_EVER,
-      signal: attempt.controller.signal,
-      dial: sockets.dial,
-      source: { bound },
-    });
+  async #visit(attempt: Attempt, own: Endpoint | null): Promise<Outcome> {
+    const { agenda, newKey } = this.#context;
+    const session = await connectFor(attempt, own, this.#end, this.#context);
     const connectedMs = agenda.now();
     this.#restraint.ended(session instanceof Failure && session.code === "aborted");
     if (session instanceof Failure) {
