@@ -74,7 +74,7 @@ export class RosterKeeper {
     const answer = await this.#resolve(name, family);
     this.#isAskingName = false;
     this.#isNameKnown = true;
-    this.#unresolved = answer.kind === "unknown" ? resolutionText(name, answer, family) : null;
+    this.#unresolved = answer.kind === "found" ? null : resolutionText(name, answer, family);
     if (answer.kind !== "unknown") this.#found = addressesOf(answer);
     if (this.#question.address === null) this.#findOwn();
     this.#tell();

@@ -39,7 +39,10 @@ export interface Roster {
   readonly named: readonly { readonly name: string; readonly address: string | null }[];
   /** Members left out, being more than `membersMax`. */
   readonly beyond: number;
-  /** Why the name was not resolved the last time, in words; null where it was. What it had before then still counts. */
+  /**
+   * Why the name gave no address the last time, in words; null where it gave some. What it had before still counts where
+   * there was no answer, and is gone where the answer was that there are none.
+   */
   readonly unresolved: string | null;
 }
 
