@@ -32,6 +32,21 @@ test("what waits for room is echoed when there is some, to nobody but who sent i
   expect(hands.drops()).toEqual({});
 });
 
+test("a banner that waits for room is paid for once, and comes once", () => {
+  using hands = new Hands(["127.0.0.1"], { udpBannerRate: 1 });
+  using client = new SyncUdp(ip("127.0.0.1"));
+  client.send(ip("127.0.0.1"), hands.port, Buffer.from("x".repeat(64)));
+  faultKernel(() => ({ errno: EAGAIN }));
+  for (let turns = 0; turns < 3; turns++) hands.turn();
+  expect(client.receiveAll()).toEqual([]);
+  mendKernel();
+  hands.turn();
+  const came = client.receiveAll().map(({ bytes }) => Buffer.from(bytes).toString());
+  expect(came.map((text) => text.includes("Client: "))).toEqual([true, false]);
+  expect(hands.count("udpBannersSuppressed")).toBe(0);
+  expect(hands.count("udpSentDatagrams")).toBe(2);
+});
+
 describe("each datagram comes back once, and is counted once", () => {
   const kernels = [
     { named: "a kernel that takes all", faults: 0, refusals: 0 },
