@@ -27,6 +27,7 @@ export function seen(peer: string, probe: ProbeName, of: Partial<ProbeSeen> = {}
   return {
     ...{ peer, probe, atMs: at(0).wallMs, fault: null, server: null },
     ...{ rttMs: 0.5, connectMs: null, hops: null, sent: 1, lost: 0 },
+    sentMs: 0,
     ...{ duplicated: 0, reordered: 0, corrupted: 0 },
     flow: `${probe === "udp" ? "udp" : "tcp"} 10.0.0.1:4000 > ${peer}:1`,
     ...of,

@@ -33,6 +33,17 @@ describe("UDP", () => {
     expect(answer(6000)).toEqual({ before: false, after: true, lastedMs: 2000, isFirst: false });
   });
 
+  test("what was sent before one that was answered makes nothing down, however late its time is up", () => {
+    const pair = new Pair("udp", PACE, at(0));
+    const miss = (sentMs: number, ms: number) => pair.take(unanswered(PEER, "udp", { sentMs }), at(ms));
+    miss(0, 1000);
+    expect(miss(1000, 2000)).toMatchObject({ after: false });
+    expect(pair.take(seen(PEER, "udp", { sentMs: 4000 }), at(4001))).toMatchObject({ after: true });
+    expect([miss(2000, 4010), miss(3000, 4020), pair.up]).toEqual([null, null, true]);
+    expect(pair.figures(4020)).toMatchObject({ sent: 5, lost: 4 });
+    expect([miss(5000, 6000), miss(6000, 7000)]).toEqual([null, expect.objectContaining({ after: false })]);
+  });
+
   test("a pair that was not measured for long is unknown since the last measurement, and begins anew", () => {
     const pair = new Pair("udp", PACE, at(0));
     pair.take(seen(PEER, "udp"), at(1000));

@@ -50,6 +50,8 @@ interface ProbeState {
   up: boolean | null;
   /** In a row, up to now. */
   unanswered: number;
+  /** When the one was sent that was sent last of those that were answered. */
+  answeredSentMs: number;
   why: string | null;
   /** When it was measured last; null where it never was. */
   measured: Now | null;
@@ -177,15 +179,18 @@ export class Pair {
 }
 
 function unmeasured(): ProbeState {
-  return { up: null, unanswered: 0, why: null, measured: null };
+  return { up: null, unanswered: 0, answeredSentMs: Number.NEGATIVE_INFINITY, why: null, measured: null };
 }
 
 function judge(state: ProbeState, seen: ProbeSeen, now: Now, timeoutMs: number): void {
   state.measured = now;
   if (seen.fault === null) {
-    Object.assign(state, { up: true, unanswered: 0, why: null });
+    const answeredSentMs = Math.max(state.answeredSentMs, seen.sentMs);
+    Object.assign(state, { up: true, unanswered: 0, answeredSentMs, why: null });
     return;
   }
+  // Its time was up after one that was sent later had come: what has healed meanwhile is not down again by that.
+  if (seen.sentMs < state.answeredSentMs) return;
   state.unanswered++;
   state.why = whyDown(seen, state.unanswered, timeoutMs);
   if (state.unanswered >= DOWN_AFTER) state.up = false;

@@ -52,6 +52,7 @@ export interface Outcome
     Pick<ProbeSeen, "rttMs" | "connectMs" | "hops" | "duplicated" | "reordered" | "corrupted" | "flow">
   > {
   readonly fault: ProbeFault | null;
+  readonly sentMs: number;
   /** Whether anything left. */
   readonly isSent: boolean;
   readonly banner: Banner | null;
@@ -60,7 +61,9 @@ export interface Outcome
 }
 
 /** A probe that stayed here, since connects before it are still without an answer (`Restraint`). */
-export const HELD_BACK: Outcome = { fault: "timeout", isSent: false, banner: null };
+export function heldBack(sentMs: number): Outcome {
+  return { fault: "timeout", sentMs, isSent: false, banner: null };
+}
 
 /** Those who were answered, by whomever, are not lost. Who got something else in place of an echo counts as that. */
 const NOT_LOST = new Set<ProbeFault | null>([null, "other_server", "no_banner", "corrupted"]);

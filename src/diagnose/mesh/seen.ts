@@ -67,6 +67,8 @@ export interface ProbeSeen {
   readonly probe: ProbeName;
   /** When it was decided, ms since 1970. */
   readonly atMs: number;
+  /** When it was sent, by the clock of the thread that asks: to be compared with others of its kind and peer, and nothing else. */
+  readonly sentMs: number;
   /** Null: the echo came whole, in time, and from the peer that was meant. */
   readonly fault: ProbeFault | null;
   /**

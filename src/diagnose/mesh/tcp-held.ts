@@ -5,7 +5,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
   faultOf,
-  HELD_BACK,
+  heldBack,
   isOverdue,
   isSent,
   type Outcome,
@@ -73,7 +73,8 @@ export class TcpHeld implements PeerProbe {
       this.#attempt = null;
       attempt.controller.abort();
       this.#restraint.ended(true);
-      this.#tell({ fault: "timeout", isSent: true, banner: null, flow: attempt.flow });
+      const { sentMs, flow } = attempt;
+      this.#tell({ fault: "timeout", sentMs, isSent: true, banner: null, flow });
     }
     if (this.#isDue) this.due();
   }
@@ -89,7 +90,7 @@ export class TcpHeld implements PeerProbe {
     const { agenda, ownEnd, newKey } = this.#context;
     const sentMs = agenda.now();
     if (!this.#restraint.mayGo(sentMs)) {
-      this.#tell(HELD_BACK);
+      this.#tell(heldBack(sentMs));
       return;
     }
     const attempt = attemptAt(sentMs);
@@ -99,7 +100,8 @@ export class TcpHeld implements PeerProbe {
     this.#attempt = null;
     this.#restraint.ended(false);
     if (session instanceof Failure) {
-      this.#tell({ fault: faultOf(session), isSent: isSent(session), banner: null, flow: attempt.flow });
+      const { flow } = attempt;
+      this.#tell({ fault: faultOf(session), sentMs, isSent: isSent(session), banner: null, flow });
       return;
     }
     const held: Held = {
@@ -132,13 +134,13 @@ export class TcpHeld implements PeerProbe {
     const { banner } = held.session;
     if (isLate) {
       held.silent = 0; // a stream loses nothing: the path is slow, and the session is not stuck
-      if (isWaitedFor) this.#decide(held, { fault: "silent", isSent: true, banner });
+      if (isWaitedFor) this.#decide(held, { fault: "silent", sentMs, isSent: true, banner });
       held.silent = 0;
       return;
     }
     const fault = this.#context.identity.ofSession(banner, this.#end, this.#context.agenda.now());
     const rttMs = fault === null ? tookMs(this.#context, sentMs, atMs) : null;
-    this.#decide(held, { fault, isSent: true, banner, rttMs });
+    this.#decide(held, { fault, sentMs, isSent: true, banner, rttMs });
   }
 
   #lookAt(held: Held, nowMs: number): void {
@@ -151,7 +153,7 @@ export class TcpHeld implements PeerProbe {
     for (const [number, sentMs] of underWay) {
       if (!isOverdue(this.#context, sentMs, nowMs)) break;
       underWay.delete(number);
-      this.#decide(held, { fault: "silent", isSent: true, banner: session.banner });
+      this.#decide(held, { fault: "silent", sentMs, isSent: true, banner: session.banner });
     }
     if (this.#held !== held && underWay.size === 0) this.#close(held);
   }
@@ -159,12 +161,13 @@ export class TcpHeld implements PeerProbe {
   /** What is under way has no answer any more. */
   #broke(held: Held, failure: Failure): void {
     const { banner } = held.session;
-    const outcome: Outcome = { fault: faultOf(failure), isSent: true, banner };
-    const waiting = held.underWay.size;
+    const fault = faultOf(failure);
+    const waiting = [...held.underWay.values()];
     this.#close(held);
     // Wrong bytes are one fault, however many messages wait behind them.
-    for (let each = 0; each < waiting; each++) {
-      this.#decide(held, { ...outcome, corrupted: outcome.fault === "corrupted" && each === 0 ? 1 : 0 });
+    for (const [each, sentMs] of waiting.entries()) {
+      const corrupted = fault === "corrupted" && each === 0 ? 1 : 0;
+      this.#decide(held, { fault, sentMs, isSent: true, banner, corrupted });
     }
   }
 

@@ -5,7 +5,7 @@ import type { Endpoint } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import {
   faultOf,
-  HELD_BACK,
+  heldBack,
   isOverdue,
   isSent,
   type Outcome,
@@ -56,7 +56,7 @@ export class TcpNew implements PeerProbe {
     if (this.#over) return;
     const sentMs = agenda.now();
     if (!this.#restraint.mayGo(sentMs)) {
-      tell(seenOf(peer, "tcp-new", HELD_BACK, Date.now()));
+      tell(seenOf(peer, "tcp-new", heldBack(sentMs), Date.now()));
       return;
     }
     const attempt = attemptAt(sentMs);
@@ -72,7 +72,8 @@ export class TcpNew implements PeerProbe {
     const connectedMs = agenda.now();
     this.#restraint.ended(session instanceof Failure && session.code === "aborted");
     if (session instanceof Failure) {
-      return { fault: faultOf(session), isSent: isSent(session), banner: null, flow: attempt.flow };
+      const { sentMs, flow } = attempt;
+      return { fault: faultOf(session), sentMs, isSent: isSent(session), banner: null, flow };
     }
     // What this process slept through is no time of the path's.
     const slept = agenda.stalls.between(attempt.sentMs, connectedMs) > 0;
@@ -84,10 +85,15 @@ export class TcpNew implements PeerProbe {
   }
 
   /** A connect alone proves nothing: a stopped server's backlog accepts as well. */
-  #judge(session: TcpSession, attempt: Attempt, sentMs: number, failure: Failure | null): Outcome {
+  #judge(session: TcpSession, attempt: Attempt, connectedMs: number, failure: Failure | null): Outcome {
     const { agenda, identity } = this.#context;
     const { banner, lastByteAtMs } = session;
-    const known = { isSent: true, banner, flow: flowText("tcp", session.local, this.#end) };
+    const known = {
+      sentMs: attempt.sentMs,
+      isSent: true,
+      banner,
+      flow: flowText("tcp", session.local, this.#end),
+    };
     const isWrong = session.excessBytes > 0 || failure?.code === "corrupted";
     if (isWrong) return { ...known, fault: "corrupted", corrupted: 1 };
     if (failure !== null) {
@@ -95,6 +101,10 @@ export class TcpNew implements PeerProbe {
     }
     if (isOverdue(this.#context, attempt.sentMs, lastByteAtMs)) return { ...known, fault: "silent" };
     const fault = identity.ofSession(banner, this.#end, agenda.now());
-    return { ...known, fault, rttMs: fault === null ? tookMs(this.#context, sentMs, lastByteAtMs) : null };
+    return {
+      ...known,
+      fault,
+      rttMs: fault === null ? tookMs(this.#context, connectedMs, lastByteAtMs) : null,
+    };
   }
 }

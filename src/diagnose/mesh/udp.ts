@@ -108,11 +108,12 @@ export class UdpHeld implements PeerProbe {
   async #open(): Promise<void> {
     const { timeoutMs } = this.#context.question;
     this.#isOpening = true;
+    const sentMs = this.#context.agenda.now();
     const own = await this.#context.ownEnd();
     const flow = await UdpFlow.open(this.#end, { open: this.#context.sockets.openUdp });
     this.#isOpening = false;
     if (flow instanceof Failure) {
-      this.#tell({ fault: faultOf(flow), isSent: false, banner: null });
+      this.#tell({ fault: faultOf(flow), sentMs, isSent: false, banner: null });
       return;
     }
     if (this.#over) {
@@ -250,13 +251,15 @@ export class UdpHeld implements PeerProbe {
   }
 
   /** The fate of a message is known, if it was not before. */
-  #decide(held: Held, number: number, outcome: Omit<Outcome, "banner">): void {
-    if (!held.underWay.delete(number)) return;
+  #decide(held: Held, number: number, outcome: Omit<Outcome, "banner" | "sentMs">): void {
+    const sentMs = held.underWay.get(number);
+    if (sentMs === undefined) return;
+    held.underWay.delete(number);
     if (held.unnamed?.number === number) held.unnamed = null;
     held.strays = Math.min(held.strays, held.underWay.size);
     held.silent = outcome.fault === null ? 0 : held.silent + 1;
     if (held.silent >= SILENT_MAX && this.#held === held) this.#held = null;
-    this.#tell({ ...outcome, banner: held.banner, flow: held.text });
+    this.#tell({ ...outcome, sentMs, banner: held.banner, flow: held.text });
   }
 
   #tell(outcome: Outcome): void {
