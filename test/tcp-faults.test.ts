@@ -16,6 +16,17 @@ async function openDescriptors(server: EchoServer): Promise<number> {
   return (await server.metrics()).get("process_open_fds");
 }
 
+/** Waits until a number has moved, and then stays what it is for a while. */
+async function untilStill(what: string, number: () => number): Promise<void> {
+  let [before, times] = [0, 0];
+  await until(what, async () => {
+    await Bun.sleep(50);
+    times = number() === before && before > 0 ? times + 1 : 0;
+    before = number();
+    return times === 4;
+  });
+}
+
 describe("a reset in mid-transfer", () => {
   test("costs that session alone, and nothing is left of it", async () => {
     await using server = await startServer();
@@ -35,6 +46,27 @@ describe("a reset in mid-transfer", () => {
     const metrics = await server.metrics();
     expect(metrics.get("echo_queued_bytes")).toBe(0);
     expect(await openDescriptors(server)).toBeLessThanOrEqual(descriptors + 2); // the scrape's own connection
+  });
+
+  test("just as there is room again for what had to wait leaves nothing of the session", async () => {
+    await using server = await startServer();
+    const clients = await connectMany(server.tcpPort, 40, { stalled: true });
+    const bytes = (what: "bytesSent" | "bytesReceived") =>
+      clients.reduce((sum, client) => sum + client[what], 0);
+    for (const client of clients) client.send(patternBytes(16_000_000));
+    await untilStill("all are held back", () => bytes("bytesSent"));
+    // The stopped server wakes to a row of sockets with room, and while it serves the first the last are reset.
+    server.kill("SIGSTOP");
+    try {
+      for (const client of clients) client.resume();
+      await untilStill("all that is in the kernel has come", () => bytes("bytesReceived"));
+    } finally {
+      server.kill("SIGCONT");
+    }
+    for (const client of clients.reverse()) client.reset();
+    await untilActive(server, "tcp", 0);
+    expect(await closed(server, "reset")).toBe(40);
+    expect((await server.metrics()).get("echo_queued_bytes")).toBe(0);
   });
 
   test("before the first byte, right after the connect, by the hundred", async () => {

@@ -189,13 +189,20 @@ export class TcpStream {
     if (socket === null) return;
     while (this.#unsent.length > 0) {
       const taken = socket.write(this.#unsent);
-      if (taken < 0) this.#broken = true;
+      if (taken < 0) this.#break(socket);
       if (taken <= 0) return;
       this.#unsent = this.#unsent.subarray(taken);
       this.progress++;
     }
     if (this.#finDue) socket.shutdown();
     this.#finDue = false;
+  }
+
+  /** The close follows; of a socket that is paused Bun would not tell it. */
+  #break(socket: Connection): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    socket.resume();
   }
 
   #take(bytes: Uint8Array, atMs: number): void {

@@ -71,8 +71,10 @@ export class RawHttp implements Disposable {
   }
 
   #pump(): void {
-    const sent = Math.max(0, this.#socket.write(this.#unsent));
-    this.#unsent = this.#unsent.subarray(sent);
+    if (this.#unsent.length === 0) return;
+    const sent = this.#socket.write(this.#unsent);
+    if (sent >= 0) this.#unsent = this.#unsent.subarray(sent);
+    else this.ending ??= "reset"; // a write met it: Bun would tell of an end, and of a socket that is paused nothing
   }
 }
 

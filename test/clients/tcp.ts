@@ -39,6 +39,8 @@ export class TcpClient implements Disposable {
   #whole: Buffer = Buffer.alloc(0);
   readonly #unsent: Uint8Array[] = [];
   #finishing = false;
+  /** A write met the other end's reset. Bun then tells of an end, and of a socket that is paused nothing. */
+  #broken = false;
   #socket: Bun.Socket | null = null;
   #onProgress: (() => void)[] = [];
 
@@ -71,8 +73,8 @@ export class TcpClient implements Disposable {
           },
           data: (_socket, chunk) => client.#take(chunk),
           drain: () => client.#pump(),
-          end: () => client.#end("fin"),
-          close: (_socket, error) => client.#end(error === undefined ? "fin" : "reset"),
+          end: () => client.#end(client.#broken ? "reset" : "fin"),
+          close: (_socket, error) => client.#end(error === undefined && !client.#broken ? "fin" : "reset"),
           error: () => {},
         },
       });
@@ -178,7 +180,11 @@ export class TcpClient implements Disposable {
     while (this.#unsent.length > 0) {
       const bytes = this.#unsent[0]!;
       const sent = socket.write(bytes);
-      if (sent < 0) break; // the session is over: `close` tells how
+      if (sent < 0) {
+        this.#broken = true;
+        socket.resume();
+        break;
+      }
       this.bytesSent += sent;
       if (sent < bytes.length) {
         this.#unsent[0] = bytes.subarray(sent);

@@ -180,6 +180,7 @@ export class TcpSessions implements TcpDeadlines {
     if (session === null || session.state !== BLOCKED) return;
     this.log?.turn(session.slot);
     this.#flush(socket, session);
+    if (session.dead) socket.resume(); // paused, Bun would never tell of a reset that a write has met
     if (session.queuedBytes > 0 || session.dead) return;
     if (session.fin) close(socket, session);
     else if (this.endings.cutting) this.endings.lastCall(socket, session);
