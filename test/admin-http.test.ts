@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HttpServer, makeConnectionCounts } from "../src/admin/http-server.ts";
 import type { Endpoint } from "../src/net/endpoint.ts";
 import { RawHttp, statuses } from "./clients/http.ts";
-import { cpuSeconds } from "./clients/machine.ts";
+import { cpuSeconds, isStopped } from "./clients/machine.ts";
 import { untilMetric } from "./clients/metrics.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
@@ -162,6 +162,24 @@ test("who is slow to ask, idle, or does not take an answer is ended in time, and
   });
   expect([silent.ending, idle.ending, dripping.ending]).toEqual(["fin", "fin", "reset"]);
   await untilMetric(server, "echo_admin_connections_closed_total", { reason: "timeout" }, 3);
+});
+
+test("who has asked in time is answered, however late the server is to read it", async () => {
+  await using server = await startServer();
+  const ask = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
+  const clients = await Promise.all([1, 2, 3].map(() => RawHttp.connect(server.adminPort)));
+  await Promise.all(clients.map((client) => client.send(ask).answers(1)));
+  server.kill("SIGSTOP");
+  try {
+    await until("the server has stopped", () => isStopped(server.pid));
+    for (const client of clients) client.send(ask);
+    await Bun.sleep(10_500); // longer than it waits for anybody
+  } finally {
+    server.kill("SIGCONT");
+  }
+  await Promise.all(clients.map((client) => client.answers(2)));
+  expect(clients.map(({ ending }) => ending)).toEqual([null, null, null]);
+  disposeAll(clients);
 });
 
 describe("the cap of connections", () => {

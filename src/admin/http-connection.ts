@@ -77,9 +77,9 @@ export class HttpConnection {
     this.#over = true;
   }
 
-  /** Ends what has waited for the client too long. */
-  expire(nowMs: number): void {
-    if (!this.#answering && nowMs >= this.#deadlineMs) this.end("timeout");
+  /** Whether the client was waited for too long. */
+  isOverdue(nowMs: number): boolean {
+    return !this.#answering && nowMs >= this.#deadlineMs;
   }
 
   /**

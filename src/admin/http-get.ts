@@ -2,6 +2,7 @@ import { dialByBun } from "../client/bun/dial.ts";
 import { adoptingDial } from "../client/bun/dial-adopted.ts";
 import type { Connection, ConnectionEvents } from "../client/dial.ts";
 import type { Failure } from "../client/failure.ts";
+import { socketsRead } from "../client/wake.ts";
 import { type Endpoint, formatEndpoint } from "../net/endpoint.ts";
 import { HttpAnswerReader, type HttpGot, NoAnswer } from "./http-answer-reader.ts";
 
@@ -55,7 +56,12 @@ class Get implements ConnectionEvents {
 
   begin(): void {
     const tooLate = new NoAnswer(`no answer within ${this.#timeoutMs} ms`);
-    this.#timer = setTimeout(() => this.#end(tooLate), this.#timeoutMs);
+    // A process that was late itself looks at its timers before it has read what came in time.
+    const late = async (): Promise<void> => {
+      await socketsRead();
+      this.#end(tooLate);
+    };
+    this.#timer = setTimeout(() => void late(), this.#timeoutMs);
     this.#giveUp = (adoptingDial() ?? dialByBun)(this.#server, {}, this);
   }
 

@@ -187,7 +187,13 @@ export class HttpServer {
 
   #expire(): void {
     const nowMs = performance.now();
-    for (const connection of [...this.#connections.keys()]) connection.expire(nowMs);
+    for (const [connection, socket] of [...this.#connections]) {
+      if (!connection.isOverdue(nowMs)) continue;
+      // A process that was late itself looks here before it has read what came in time.
+      const unread = this.#unread(socket);
+      if (unread !== null) connection.take(unread);
+      if (connection.isOverdue(nowMs)) connection.end("timeout");
+    }
     this.#makeRoom(null); // of a burst, those that have their answer by now
   }
 }

@@ -43,6 +43,24 @@ describe("an answer", () => {
     await until("the connection is closed", () => server.counts.open === 0);
   });
 
+  test("that came in time is one, however late this process is to read it", async () => {
+    const code = `const { port } = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data(socket) {
+      console.log("asked");
+      setTimeout(() => socket.end("HTTP/1.1 200 OK\\r\\ncontent-length: 4\\r\\n\\r\\nwell"), 50); } } });
+      console.log(port);`;
+    const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe", stdin: "ignore" });
+    try {
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      const { value: port } = await reader.read();
+      const asking = httpGet(endpointOf("127.0.0.1", Number(port))!, "/", LIMITS);
+      expect((await reader.read()).value).toBe("asked\n");
+      Bun.sleepSync(2 * LIMITS.timeoutMs);
+      expect(await asking).toEqual({ status: 200, body: "well" });
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+
   test("is the same in whatever pieces it comes", () => {
     const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 });
     fc.assert(
