@@ -11,6 +11,7 @@ import {
   UDP_REFUSALS,
 } from "../state/counters.ts";
 import type { SharedTables } from "../state/shared.ts";
+import { HEARTBEAT_AGE_MAX_MS } from "./health.ts";
 import {
   BANNER_MEANINGS,
   TCP_REFUSAL_MEANINGS,
@@ -74,10 +75,12 @@ export function loopFacts({ counters, serves }: SharedTables): LoopFacts[] {
   return serves.map(({ tcp, udp }, loop) => {
     const row = countersOf(counters, loop);
     const active = (opened: number, closed: number): number => Math.max(0, row[opened]! - row[closed]!);
+    const heartbeatAgeMs = Math.max(0, Math.round(nowMs - row[COUNTER.heartbeatMs]!));
     return {
       loop,
       serves: [tcp ? "TCP" : null, udp ? "UDP" : null].filter((each) => each !== null).join(" and "),
-      heartbeatAgeMs: Math.max(0, Math.round(nowMs - row[COUNTER.heartbeatMs]!)),
+      heartbeatAgeMs,
+      hangs: heartbeatAgeMs > HEARTBEAT_AGE_MAX_MS,
       lagMs: row[COUNTER.loopLagSeconds]! * 1000,
       sessions: active(COUNTER.tcpOpened, COUNTER.tcpClosed) + active(COUNTER.udpOpened, COUNTER.udpClosed),
     };
