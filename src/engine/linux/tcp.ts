@@ -116,8 +116,8 @@ export class LinuxTcp implements TcpDeadlines {
   #greet(fd: number): void {
     const { bannerLength, pending, source } = this.rules.opened;
     this.#sessions.log?.open(fd, source);
-    const early =
-      pending.length > 0 || this.#kind[fd] === AWAITING_HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
+    const goesAlone = bannerLength === 0 || pending.length > 0 || this.#kind[fd] === AWAITING_HEADER;
+    const early = goesAlone ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
     if (length > 0) {
       const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
@@ -134,7 +134,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Receives, right after the banner in its memory, what the client sent already. A FIN or an error shows again later. */
+  /** Receives, behind the banner in its memory, what the client has sent. A reset shows again only as the banner's EPIPE. */
   #receiveEarly(fd: number, bannerLength: number): number {
     const address = (this.#banner.address + bannerLength) as Pointer;
     const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
