@@ -85,7 +85,9 @@ export function refusalsSection({ refusals, containers }: PageFacts): Section {
       ? ""
       : folded(
           "refusals-never",
-          `${count(never.length)} reasons that have not come up`,
+          never.length === 1
+            ? "1 reason that has not come up"
+            : `${count(never.length)} reasons that have not come up`,
           refusalTable("Reasons that have not come up", never),
         );
   return { id: "refusals", title, html: shown + rest };

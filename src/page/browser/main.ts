@@ -27,7 +27,7 @@ function start(): void {
   let isMeshAsked = false;
   void poll<PageFacts>("page.json", 1, {
     onValue(facts) {
-      for (const { id, html } of sections(facts, location.host)) showPart(id, html);
+      for (const { id, html } of sections(facts, location.host, location.pathname)) showPart(id, html);
       clock.told(facts);
       history.add(facts, clock.nowS());
       showMoment(facts.at);

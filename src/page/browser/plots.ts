@@ -47,7 +47,7 @@ export class Plots {
     for (const { figure, words, plot } of this.#drawn) {
       morph(
         words,
-        protocols.map((protocol) => keyHtml(protocol, inWords(this.history, protocol, figure))).join("; "),
+        keysHtml(protocols, (protocol) => inWords(this.history, protocol, figure)),
       );
       const lines = protocols.map((protocol) => this.history.values(protocol, figure));
       plot?.setData([this.history.times, ...lines]);
@@ -83,9 +83,13 @@ export class Plots {
   }
 }
 
-/** Words of a protocol behind a piece of its line: which of the two lines is which. */
-function keyHtml(protocol: Protocol, words: string): string {
-  return `<span class="key ${protocol.toLowerCase()}">${escapeHtml(words)}</span>`;
+/** Words of each protocol behind a piece of its line: which of the two lines is which. */
+function keysHtml(protocols: readonly Protocol[], words: (protocol: Protocol) => string): string {
+  const keys = protocols.map((protocol, at) => {
+    const end = at === protocols.length - 1 ? "" : ";";
+    return `<span class="key ${protocol.toLowerCase()}">${escapeHtml(words(protocol))}${end}</span>`;
+  });
+  return keys.join(" ");
 }
 
 function makeFigure(figure: Figure, root: HTMLElement): Drawn {
