@@ -72,13 +72,14 @@ export function sessionsSection(facts: PageFacts): Section {
   return { id: "sessions", title: "Sessions", html };
 }
 
-/** What happened, with what it means; what did not is folded. */
-export function refusalsSection({ refusals }: PageFacts): Section {
+/** What happened, with what it means; what did not is folded. The containers beside this one have pages that tell theirs. */
+export function refusalsSection({ refusals, containers }: PageFacts): Section {
   const title = "Refused and dropped";
   if (refusals.length === 0) return { id: "refusals", title, html: "" };
   const happened = refusals.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
   const never = refusals.filter(({ count }) => count === 0);
-  const shown = happened.length === 0 ? paragraph("Nothing.") : refusalTable(title, happened);
+  const nothing = containers.length > 1 ? "Nothing by this container." : "Nothing.";
+  const shown = happened.length === 0 ? paragraph(nothing) : refusalTable(title, happened);
   const rest =
     never.length === 0
       ? ""
@@ -108,7 +109,7 @@ function refusalTable(label: string, refusals: readonly RefusalFacts[]): string 
 
 export function loopsSection({ loops }: PageFacts): Section {
   const columns = [
-    { head: "Loop", numbers: true },
+    { head: "Loop" },
     { head: "Serves" },
     { head: "Last turned" },
     { head: "Lag", numbers: true },

@@ -54,6 +54,18 @@ for (const [engine, sockets] of ENGINES) {
       expect(well.log.length).toBeGreaterThan(0);
     });
 
+    test("one that drains is not held up by the session that is held", async () => {
+      const ports = freePorts();
+      await using leaving = await membersAt([A], ports, ["--drain-timeout", "50s"]);
+      await using prober = startProber(sockets, [OWN, A], { ...ports, address: OWN });
+      await until("it is well", () => PROBES.every((probe) => prober.of(A, probe).length >= 2));
+      leaving.kill("SIGTERM");
+      expect(await leaving.exited).toBe(0);
+      expect(await leaving.waitForLog("drained")).toMatchObject({ cut: 0, cutShort: 0 });
+      await until("it is refused", () => prober.of(A, "tcp-held").at(-1)?.fault === "refused");
+      expect(faultsOf(prober.of(A, "tcp-held"))).toEqual([null, "refused"]);
+    });
+
     test("where nobody listens it is refused, with the ends where they are known", async () => {
       const ports = freePorts();
       await using prober = startProber(sockets, [OWN, A], { ...ports, address: OWN });

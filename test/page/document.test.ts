@@ -55,7 +55,19 @@ describe("without a script", () => {
       ]);
     }
     expect(elements.filter(({ tag }) => tag === "h1")).toHaveLength(1);
+    // A landmark within a landmark of the same name is one too many for who goes by them.
+    expect(elements.filter(({ attributes }) => attributes["role"] === "region")).toEqual([]);
   });
+});
+
+test("of a container that refused nothing it is not said of the whole Pod", () => {
+  const html = (changed: Partial<PageFacts>): string =>
+    sections(
+      someFacts({ refusals: someFacts().refusals.map((row) => ({ ...row, count: 0 })), ...changed }),
+      null,
+    ).find(({ id }) => id === "refusals")!.html;
+  expect(html({})).toContain("<p>Nothing by this container.</p>");
+  expect(html({ containers: [] })).toContain("<p>Nothing.</p>");
 });
 
 describe("clients", () => {
