@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { patternBytes } from "./clients/bytes.ts";
-import { backlogMax, cpuSeconds } from "./clients/machine.ts";
+import { backlogMax, cpuSeconds, isStopped } from "./clients/machine.ts";
 import { refusals, untilActive } from "./clients/metrics.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
@@ -68,6 +68,24 @@ describe("a reset in mid-transfer", () => {
     expect(await closed(server, "reset")).toBe(40);
     expect((await server.metrics()).get("echo_queued_bytes")).toBe(0);
   });
+
+  for (const args of [[], ["--no-banner"]]) {
+    test(`before the server has accepted is one to it, never a FIN ${args.join()}`, async () => {
+      await using server = await startServer(args);
+      server.kill("SIGSTOP");
+      try {
+        await until("the server has stopped", () => isStopped(server.pid));
+        disposeAll(await connectMany(server.tcpPort, 20));
+      } finally {
+        server.kill("SIGCONT");
+      }
+      // Of such a connection the portable engine knows no addresses, and so makes no session of it.
+      const reset = async () => (await closed(server, "reset")) + (await refusals(server, "tcp", "gone"));
+      const left = () => closed(server, "client");
+      await until("all have come and gone", async () => (await reset()) + (await left()) === 20);
+      expect(await left()).toBe(0);
+    });
+  }
 
   test("before the first byte, right after the connect, by the hundred", async () => {
     await using server = await startServer();

@@ -126,6 +126,27 @@ describe("an end that this thread is late to see", () => {
     record.connection.terminate(); // once more does no harm
     expect(record.connection.write(message(0))).toBe(-1);
   });
+
+  test("by a reset that a write meets first is told once all that came is read, and not as a FIN", async () => {
+    using server = await greeter("terminate");
+    const record = recorder();
+    dial(server.endpoint, {}, record.events);
+    await until("it is connected", () => record.told.length > 0);
+    Bun.sleepSync(2 * SHORT_MS);
+    expect(record.connection.write(message(0))).toBe(-1);
+    await until("it is over", () => record.told.some((each) => each.startsWith("closed")));
+    expect(record.told).toEqual(["connected", "data hello", "closed ECONNRESET"]);
+  });
+
+  test("by a reset behind a FIN that was told is told, too, and the FIN once", async () => {
+    using server = await greeter("end");
+    const record = recorder();
+    dial(server.endpoint, {}, record.events);
+    await until("the FIN is told", () => record.told.includes("fin"));
+    expect(record.connection.write(message(0))).toBe(SIZE); // to one that has closed: a reset comes back
+    await until("it is over", () => record.told.some((each) => each.startsWith("closed")));
+    expect(record.told).toEqual(["connected", "data hello", "fin", "closed EPIPE"]);
+  });
 });
 
 test("while it is paused a FIN waits and a reset does not; both after what came before", async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** What the tests ask of the machine they run on (Linux). */
 
@@ -21,4 +21,12 @@ export function openFilesMax(): number {
 /** Connections that a listener may have waiting, whatever it asks for. */
 export function backlogMax(): number {
   return Number(readFileSync("/proc/sys/net/core/somaxconn", "latin1"));
+}
+
+/** Whether every thread of a process has stopped (proc(5)): SIGSTOP is sent at once and obeyed a little later. */
+export function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+  });
 }

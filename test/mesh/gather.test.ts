@@ -233,7 +233,7 @@ test("a row that came counts for two seconds, and then its member is unknown unt
   };
   const since = (ms: number): string => new Date(at(ms).wallMs).toISOString();
   expect(stateAt(12_000)).toMatchObject([true, true, since(10_000), null]);
-  const unknown = [false, null, since(12_001), "its row did not come: it has not come yet"];
+  const unknown = [false, null, since(12_001), "its row did not come: its prober has not answered yet"];
   expect(stateAt(12_001)).toEqual(unknown);
   first!.missRow("10.0.0.2", "no answer within 1500 ms", at(12_500));
   const later = [false, null, since(12_001), "its row did not come: no answer within 1500 ms"];

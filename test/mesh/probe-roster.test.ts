@@ -136,6 +136,20 @@ describe("members that must be there", () => {
     ]);
   });
 
+  test("a name of several addresses is there by the one that is a member's, whatever order they have", async () => {
+    const names = {
+      mesh: ALL,
+      a: ["10.0.0.0", "10.0.0.10"],
+      b: ["10.0.9.2", "10.0.9.1"],
+      c: ["10.0.0.0", "10.0.0.2"],
+    };
+    const { ask, names: now } = keeper(names, { address: "10.0.0.2", members: ["a", "b", "c"] });
+    expect((await ask())?.named.map(({ address }) => address)).toEqual(["10.0.0.10", "10.0.9.1", "10.0.0.2"]);
+    now["mesh"] = [...ALL, "10.0.0.0"];
+    now["a"] = ["10.0.0.10", "10.0.0.0"];
+    expect((await ask())?.named[0]?.address).toBe("10.0.0.0");
+  });
+
   test("one whose name is not answered keeps its address, and does not keep the others from being asked", async () => {
     const names: Record<string, Answer> = { mesh: ALL, a: "DNS_EAGAIN", b: ["10.0.0.10"] };
     const { roster, rosters } = keeper(names, { address: "10.0.0.2", members: ["a", "b"] });

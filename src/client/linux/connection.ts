@@ -69,7 +69,7 @@ export class LinuxConnection implements Connection, Watcher {
   #finCame = false;
   /** What still comes is thrown away: only the end is waited for. */
   #ending = false;
-  /** The word for a reset that was taken from the socket before what had come was read. */
+  /** The word for a reset that a call took from the socket before what had come was read: the kernel tells it once. */
   #reset: string | null = null;
   #info: TcpInfo | null = null;
 
@@ -83,11 +83,13 @@ export class LinuxConnection implements Connection, Watcher {
   ready(events: number): void {
     if (this.#state === "connecting") this.#tryConnected();
     const broken = (events & EPOLLERR) !== 0 || this.#reset !== null;
-    if (this.#state === "connected" && (broken || (!this.#paused && !this.#finCame))) this.#read(broken);
+    if (this.#state === "connected" && !this.#finCame && (broken || !this.#paused)) this.#read(broken);
     if (this.#state === "connected" && this.#full && (events & EPOLLOUT) !== 0) {
       this.#full = false;
       this.#events.writable();
     }
+    const isDown = broken || (events & EPOLLHUP) !== 0;
+    if (this.#state === "connected" && this.#finCame && isDown) this.#endBehindFin();
     // With both ends' FINs the kernel says EPOLLHUP again and again, until somebody reads on.
     this.#wait((events & EPOLLHUP) !== 0 && this.#paused);
   }
@@ -119,7 +121,11 @@ export class LinuxConnection implements Connection, Watcher {
       sending.bytes.set(piece);
       const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
       const sent = libc.send(this.#fd, sending.address as Pointer, piece.length, flags);
-      if (sent < 0 && libc.errno() !== EAGAIN) return taken > 0 ? taken : -1;
+      const errno = sent < 0 ? libc.errno() : 0;
+      if (errno !== 0 && errno !== EAGAIN) {
+        this.#reset = wordOf(errno);
+        return taken > 0 ? taken : -1;
+      }
       taken += Math.max(0, sent);
       if (sent === piece.length) continue;
       this.#full = true;
@@ -235,6 +241,12 @@ export class LinuxConnection implements Connection, Watcher {
     this.#finCame = true;
     if (!this.#ending) this.#events.fin();
     if (this.#finSent) this.#close(null);
+  }
+
+  /** A reset came behind a FIN that was read: nothing follows, and the kernel would say so again and again. */
+  #endBehindFin(): void {
+    const error = takeError(this.#fd);
+    if (this.#reset !== null || error !== 0) this.#close(this.#reset ?? wordOf(error));
   }
 
   #close(error: string | null): void {

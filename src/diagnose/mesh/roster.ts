@@ -30,7 +30,8 @@ export class RosterKeeper {
   #found: readonly string[] = [];
   #own: string | null;
   #unresolved: string | null = null;
-  readonly #named: Map<string, string | null>;
+  /** The addresses of each member's name, as it was answered the last time. */
+  readonly #named: Map<string, readonly string[]>;
   /** The member whose turn it is. */
   #next = 0;
   #isAskingName = false;
@@ -46,7 +47,7 @@ export class RosterKeeper {
     this.#access = access;
     this.#lookup = oneAtATime(access.lookup ?? systemLookup);
     this.#own = question.address === null ? null : canonical(question.address);
-    this.#named = new Map(question.members.map((name) => [name, null]));
+    this.#named = new Map(question.members.map((name) => [name, []]));
     this.#areMembersKnown = question.members.length === 0;
   }
 
@@ -88,7 +89,7 @@ export class RosterKeeper {
       const name = names[this.#next++ % names.length]!;
       const answer = await this.#resolve(name, this.#family);
       if (answer.kind === "unknown") break; // what it had before still counts
-      this.#named.set(name, ofOneVersion(addressesOf(answer), null)[0] ?? null);
+      this.#named.set(name, ofOneVersion(addressesOf(answer), null));
     }
     this.#isAskingMembers = false;
     this.#areMembersKnown = true;
@@ -117,12 +118,17 @@ export class RosterKeeper {
     this.#access.changed(roster);
   }
 
+  /** While a Pod is replaced its name may have two addresses: it is there if one of them is a member's. */
+  #memberOf(has: readonly string[], found: readonly string[]): string | null {
+    return has.find((address) => address === this.#own || found.includes(address)) ?? has[0] ?? null;
+  }
+
   #roster(): Roster {
     const found = ofOneVersion(othersOf(this.#found, this.#own), this.#family);
     return {
       ...ringOf(found, this.#own, this.#question.membersMax),
       own: this.#own,
-      named: [...this.#named].map(([name, address]) => ({ name, address })),
+      named: [...this.#named].map(([name, has]) => ({ name, address: this.#memberOf(has, found) })),
       unresolved: this.#unresolved,
     };
   }

@@ -116,8 +116,8 @@ export class LinuxTcp implements TcpDeadlines {
   #greet(fd: number): void {
     const { bannerLength, pending, source } = this.rules.opened;
     this.#sessions.log?.open(fd, source);
-    const early =
-      pending.length > 0 || this.#kind[fd] === AWAITING_HEADER ? 0 : this.#receiveEarly(fd, bannerLength);
+    const goesAlone = bannerLength === 0 || pending.length > 0 || this.#kind[fd] === AWAITING_HEADER;
+    const early = goesAlone ? 0 : this.#receiveEarly(fd, bannerLength);
     const length = bannerLength + early;
     if (length > 0) {
       const sent = Math.max(0, this.#libc.send(fd, this.#bannerAddress, length, MSG_NOSIGNAL));
@@ -134,7 +134,7 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** Receives, right after the banner in its memory, what the client sent already. A FIN or an error shows again later. */
+  /** Receives, behind the banner in its memory, what the client has sent. A reset shows again only as the banner's EPIPE. */
   #receiveEarly(fd: number, bannerLength: number): number {
     const address = (this.#banner.address + bannerLength) as Pointer;
     const early = Math.max(0, this.#libc.recv(fd, address, EARLY_BYTES, 0));
@@ -258,15 +258,10 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** recv(2) gave no bytes: 0 is a FIN, -1 an error. */
+  /** recv(2) gave no bytes: 0 is a FIN (with nothing queued, since nothing is read until all is sent), -1 an error. */
   #nothingReceived(fd: number, result: number): void {
-    if (result === 0) this.#peerFin(fd);
+    if (result === 0) this.#sessions.close(fd, this.#draining ? "drained" : "client");
     else if (!isTransient(this.#libc.errno())) this.#sessions.close(fd, "reset");
-  }
-
-  /** The peer sent its FIN. Nothing is queued, since nothing is read until all is sent. */
-  #peerFin(fd: number): void {
-    this.#sessions.close(fd, this.#draining ? "drained" : "client");
   }
 
   /** To be called once per tick of the loop's clock: looks after deadlines. */
