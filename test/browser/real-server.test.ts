@@ -25,12 +25,15 @@ test("is alive in a browser that has nothing to complain about, and tells of a s
 test("behind a proxy with a prefix it is whole, and its links go on there", async () => {
   await using server = await startServer(["--pod-admin-ports", "tcp:1,udp:2"]);
   const prefix = "/api/v1/namespaces/echo-server/pods/server1-abc:8080/proxy";
+  let isBroken = false;
   using proxy = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     fetch({ url }) {
       const { pathname, search } = new URL(url);
       if (!pathname.startsWith(`${prefix}/`)) return new Response("not found", { status: 404 });
+      const headers = { "content-type": "text/html" };
+      if (isBroken) return new Response("<html><h1>Bad Gateway</h1></html>", { status: 502, headers });
       return server.fetch(pathname.slice(prefix.length) + search);
     },
   });
@@ -43,4 +46,9 @@ test("behind a proxy with a prefix it is whole, and its links go on there", asyn
   await until("plots", () => tab.ask<boolean>('document.querySelector(".plot canvas") !== null'));
   expect(tab.requests.filter((asked) => !asked.startsWith(url))).toEqual([]);
   expect(tab.complaints).toEqual([]);
+  // What the proxy says for itself is a page, and no reason.
+  isBroken = true;
+  await until("a complaint", async () =>
+    ((await tab.text(".contact")) ?? "").startsWith("The server: status 502, since"),
+  );
 });
