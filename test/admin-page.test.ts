@@ -97,6 +97,18 @@ describe("what is answered", () => {
     expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "uptimeMs", "version"]);
   });
 
+  test("what goes without a session at the cap of UDP sessions is told of too", async () => {
+    await using full = await startServer(["--tcp-port", "off", "--max-udp-sessions", "1"]);
+    using first = await UdpClient.open(full.udpPort);
+    first.send("a session");
+    await first.receives(2);
+    using newcomer = await UdpClient.open(full.udpPort);
+    expect((await newcomer.asks("none")).toString()).toBe("none");
+    const told = async () => (await factsOf(full)).refusals.find(({ reason }) => reason === "sessionless")!;
+    await until("it is counted", async () => (await told()).count === 1);
+    expect(await told()).toMatchObject({ protocol: "UDP", what: "banner left out" });
+  });
+
   test("a server that drains says so", async () => {
     await using draining = await startServer(["--drain-timeout", "1h"]);
     using client = await TcpClient.connect(draining.tcpPort);

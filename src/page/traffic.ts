@@ -8,6 +8,7 @@ import {
   moment,
   paragraph,
   type Section,
+  span,
   table,
 } from "./html.ts";
 import { sessionsOfPod } from "./pod.ts";
@@ -117,10 +118,12 @@ export function loopsSection({ loops }: PageFacts): Section {
     { head: "Lag", numbers: true },
     { head: "Sessions now", numbers: true },
   ] as const;
-  const rows = loops.map(({ loop, serves, heartbeatAgeMs, lagMs, sessions }) => [
+  const rows = loops.map(({ loop, serves, heartbeatAgeMs, hangs, lagMs, sessions }) => [
     count(loop),
     escapeHtml(serves),
-    `${count(heartbeatAgeMs)} ms ago`,
+    hangs
+      ? `${span(heartbeatAgeMs)} ago <span class="state down">hangs</span>`
+      : `${count(heartbeatAgeMs)} ms ago`,
     `${lagMs.toFixed(1)} ms`,
     count(sessions),
   ]);

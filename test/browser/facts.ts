@@ -53,7 +53,7 @@ export function facts(changed: Partial<PageFacts> = {}): PageFacts {
         meaning: "The server was shutting down.",
       },
     ],
-    loops: [{ loop: 0, serves: "TCP", heartbeatAgeMs: 12, lagMs: 0.1, sessions: 3 }],
+    loops: [{ loop: 0, serves: "TCP", heartbeatAgeMs: 12, hangs: false, lagMs: 0.1, sessions: 3 }],
     clients: [
       {
         at: "2026-11-25T22:49:58.000Z",
