@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { openFilesMax } from "./clients/machine.ts";
+import { isStopped, openFilesMax } from "./clients/machine.ts";
 import { untilActive } from "./clients/metrics.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
@@ -66,4 +66,21 @@ test("a timeout of 0 closes no session", async () => {
   using closed = await TcpClient.connect(control.tcpPort);
   expect(await closed.ended).toBe("fin");
   expect(await kept.echoes("still here")).toBe(true);
+});
+
+test("a session whose bytes came in time goes on, however late the server is to read them", async () => {
+  await using server = await startServer(["--tcp-idle-timeout", "1s"]);
+  const clients = await connectMany(server.tcpPort, 10);
+  for (const client of clients) await client.greeted();
+  server.kill("SIGSTOP");
+  try {
+    await until("the server has stopped", () => isStopped(server.pid));
+    for (const client of clients) client.send("in time");
+    await Bun.sleep(1500);
+  } finally {
+    server.kill("SIGCONT");
+  }
+  for (const client of clients) expect((await client.echoed(7)).toString()).toBe("in time");
+  expect(clients.every((client) => client.ending === null)).toBe(true);
+  for (const client of clients) expect(await client.ended).toBe("fin"); // now they are idle
 });

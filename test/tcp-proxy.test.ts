@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { patternBytes } from "./clients/bytes.ts";
+import { isStopped } from "./clients/machine.ts";
 import { activeSessions, untilActive } from "./clients/metrics.ts";
 import {
   bannerLines,
@@ -11,7 +12,7 @@ import {
 } from "./clients/proxied.ts";
 import { checksummed, INET, INET6, SIGNATURE_V2, text, UNIX, v2 } from "./clients/proxy-headers.ts";
 import { TcpClient } from "./clients/tcp.ts";
-import { startServer } from "./harness.ts";
+import { startServer, until } from "./harness.ts";
 
 /** `--proxy-protocol require` through the front door: what a load balancer, a stray client and a liar get to see. */
 
@@ -208,6 +209,24 @@ describe("--proxy-timeout", () => {
     expect(await client.ended).toBe("reset");
     expect(await refusedBy(server)).toEqual({ proxy_timeout: 1 });
   });
+
+  for (const mode of ["require", "accept"]) {
+    test(`is not over for a header that came in time to a server that was late to read it (${mode})`, async () => {
+      await using server = await startServer(["--proxy-protocol", mode, "--proxy-timeout", "1s"]);
+      using client = await TcpClient.connect(server.tcpPort);
+      await untilActive(server, "tcp", 1);
+      server.kill("SIGSTOP");
+      try {
+        await until("the server has stopped", () => isStopped(server.pid));
+        client.send(V1);
+        await Bun.sleep(1500);
+      } finally {
+        server.kill("SIGCONT");
+      }
+      expect((await bannerLines(client))[1]).toBe(V1_CLIENT);
+      expect(await refusedBy(server)).toEqual({});
+    });
+  }
 });
 
 test("an address that is not trusted is refused at once, header or not", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { patternBytes } from "./clients/bytes.ts";
+import { isStopped } from "./clients/machine.ts";
 import { untilActive, untilMetric } from "./clients/metrics.ts";
 import { parseBanner } from "./clients/tcp.ts";
 import { greet, UdpClient } from "./clients/udp.ts";
@@ -75,6 +76,24 @@ describe("a session", () => {
     expect((await busy.asks("busy still")).toString()).toBe("busy still");
     expect(busy.texts.filter((text) => text.includes("Server:")).length).toBe(1);
   });
+});
+
+test("a session whose datagrams came in time goes on, however late the server is to read them", async () => {
+  await using server = await startServer(["--udp-idle-timeout", "1s"]);
+  using client = await UdpClient.open(server.udpPort);
+  await greet(client);
+  server.kill("SIGSTOP");
+  try {
+    await until("the server has stopped", () => isStopped(server.pid));
+    for (const word of ["one", "two"]) client.send(word);
+    await Bun.sleep(1500);
+  } finally {
+    server.kill("SIGCONT");
+  }
+  await client.receives(4);
+  expect(client.texts.slice(2)).toEqual(["one", "two"]);
+  await untilMetric(server, "echo_closed_total", { protocol: "udp", reason: "idle_timeout" }, 1);
+  expect((await server.metrics()).get("echo_sessions_opened_total", { protocol: "udp" })).toBe(1);
 });
 
 describe("a datagram comes back as it went", () => {

@@ -40,8 +40,10 @@ export class TcpProgress {
    * When the session's bytes last moved: `lastActiveMs`, or later where the kernel went on with what it had taken.
    * While something is unacknowledged, what moves is what more was acknowledged than at the last look (an answered
    * zero-window probe is nothing); the first look counts as one. Once all is, the time of the last data counts.
+   * @param reads whether the loop reads what comes: a loop that was late itself looks here before it has read it
    */
-  lastMovedMs(fd: number, slot: number, lastActiveMs: number, nowMs: number): number {
+  lastMovedMs(fd: number, slot: number, lastActiveMs: number, nowMs: number, reads: boolean): number {
+    if (reads && this.unread(fd) > 0) return nowMs;
     if (!this.#readInfo(fd)) return lastActiveMs;
     const { view } = this.#memory!;
     if (this.unacknowledged(fd) === 0) {

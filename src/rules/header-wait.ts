@@ -36,6 +36,7 @@ export class HeaderWait {
   sinceMs: number | null;
   /** The banner is sent already: a header that comes now is late. */
   late = false;
+  #wasExcused = false;
 
   constructor(local: Endpoint, peer: Endpoint, nowMs: number) {
     this.local = local;
@@ -55,6 +56,13 @@ export class HeaderWait {
   hurry(nowMs: number): boolean {
     if (this.sinceMs !== null) return false;
     this.sinceMs = nowMs;
+    return true;
+  }
+
+  /** Its time is over. True, once, where bytes have just come: they are read first, and may be what is waited for. */
+  isExcused(bytesCame: boolean): boolean {
+    if (!bytesCame || this.#wasExcused) return false;
+    this.#wasExcused = true;
     return true;
   }
 

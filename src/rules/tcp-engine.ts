@@ -15,7 +15,10 @@ export interface Opened {
 
 /** What an engine does when a deadline passes. */
 export interface TcpDeadlines {
-  /** The time at which the session's bytes last moved: `lastActiveMs[slot]`, or later where the kernel knows better. */
+  /**
+   * The time at which the session's bytes last moved: `lastActiveMs[slot]`, or later where the kernel knows better. Now,
+   * where some have come that the loop is about to read.
+   */
   lastMovedMs(slot: number): number;
   /** The session was idle for its timeout: end it, then `close(slot, "idle_timeout")`. */
   idle(slot: number): void;

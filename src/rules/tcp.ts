@@ -219,10 +219,11 @@ export class TcpRules {
 
   #check(slot: number, handler: TcpDeadlines): number {
     const now = this.#clock.nowMs;
-    const sinceMs = this.#headers.get(slot)?.sinceMs ?? null;
-    if (sinceMs !== null) {
-      const deadline = sinceMs + this.#settings.proxyTimeoutMs;
+    const wait = this.#headers.get(slot);
+    if (wait !== undefined && wait.sinceMs !== null) {
+      const deadline = wait.sinceMs + this.#settings.proxyTimeoutMs;
       if (deadline > now) return deadline;
+      if (wait.isExcused(handler.lastMovedMs(slot) === now)) return now + 1;
       handler.headerTimeout(slot);
       return 0;
     }

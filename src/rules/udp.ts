@@ -40,6 +40,8 @@ export class UdpRules {
   readonly #clock: Clock;
   readonly #control: Int32Array;
   readonly #wheel: DeadlineWheel | null;
+  /** Time of the last tick. */
+  #sweptMs: number;
   /** The mark of each source port (`source-ports.ts`), 0 for none. All loops write the same bits; the control plane the probe's. */
   readonly #ports: Uint8Array;
   readonly #table: UdpTable;
@@ -64,6 +66,7 @@ export class UdpRules {
     this.#settings = settings;
     this.#clock = clock;
     this.#control = new Int32Array(tables.control);
+    this.#sweptMs = clock.nowMs;
     this.#reflectors = reflectorsOf(settings, tables);
     this.banners = new UdpBanners(banner, settings, tables, this.counters, clock, this.#reflectors);
     this.#seen = new SeenClients(tables, loop, "udp", sessions, clock);
@@ -158,11 +161,16 @@ export class UdpRules {
     this.counters[COUNTER.udpDropped + UDP_DROPS.indexOf(reason)]! += 1;
   }
 
-  /** Ends sessions that were idle for their timeout; to be called once per tick of the loop's clock. */
+  /**
+   * Ends sessions that were idle for their timeout; to be called once per tick of the loop's clock. They are judged by the
+   * time of the last tick: what had come by then is read, while a loop that is late may have unread what came since.
+   */
   sweep(): void {
-    this.#wheel?.advance(this.#clock.nowMs, (session) => {
+    const judgedMs = this.#sweptMs;
+    this.#sweptMs = this.#clock.nowMs;
+    this.#wheel?.advance(judgedMs, (session) => {
       const deadline = this.#table.lastActiveMs(session) + this.#settings.udpIdleTimeoutMs;
-      if (deadline > this.#clock.nowMs) return deadline;
+      if (deadline > judgedMs) return deadline;
       this.#end(session, "idle_timeout");
       return 0;
     });

@@ -95,6 +95,12 @@ describe("TCP", () => {
     expect(pair.why(1000)).toStartWith(`${why}, 1 probe in a row`);
   });
 
+  test("an echo without a banner says what to do where servers send none", () => {
+    const pair = new Pair("tcp", PACE, at(0));
+    pair.take(unanswered(PEER, "tcp-new", { fault: "no_banner" }), at(1000));
+    expect(pair.why(1000)).toContain("(with --no-banner any echo counts)");
+  });
+
   test("is up when both its probes are, and down when one is", () => {
     const pair = new Pair("tcp", PACE, at(0));
     pair.take(seen(PEER, "tcp-new"), at(0));

@@ -59,7 +59,7 @@ function faultText(fault: ProbeFault, { probe, server }: ProbeSeen, timeoutMs: n
     case "other_server":
       return `${server ?? "another server"} answered in its place`;
     case "no_banner":
-      return "an echo without a banner, so nobody said who it is";
+      return "an echo without a banner, so nobody said who it is (with --no-banner any echo counts)";
     case "no_ports_here":
     case "no_descriptors_here":
       return whyUnmeasured(fault);

@@ -212,8 +212,9 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   lastMovedMs(slot: number): number {
-    const fd = descriptorOf(this.#connections.get(slot));
-    return this.#progress.lastMovedMs(fd, slot, this.#lastActiveMs[slot]!, this.#clock.nowMs);
+    const socket = this.#connections.get(slot);
+    const [fd, reads] = [descriptorOf(socket), socket.data?.state !== BLOCKED];
+    return this.#progress.lastMovedMs(fd, slot, this.#lastActiveMs[slot]!, this.#clock.nowMs, reads);
   }
 
   /** Ends by a FIN; where bytes are unsent, by a reset: the peer must not take a part for the whole. */

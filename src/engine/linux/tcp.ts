@@ -240,7 +240,9 @@ export class LinuxTcp implements TcpDeadlines {
   }
 
   lastMovedMs(fd: number): number {
-    return this.#sessions.progress.lastMovedMs(fd, fd, this.rules.lastActiveMs[fd]!, this.#clock.nowMs);
+    const reads = this.#kind[fd] !== BLOCKED;
+    const { lastActiveMs } = this.rules;
+    return this.#sessions.progress.lastMovedMs(fd, fd, lastActiveMs[fd]!, this.#clock.nowMs, reads);
   }
 
   /** Ends by a FIN; where bytes are unsent, by a reset. */
