@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { untilActive, untilMetric } from "./clients/metrics.ts";
 import { SlowTcpClient } from "./clients/slow-tcp.ts";
+import { SyncTcp } from "./clients/sync-tcp.ts";
 import { TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
 
@@ -71,6 +72,30 @@ describe("a session that is cut at the end of the drain", () => {
     expect(await client.readToEnd()).toBe("fin");
     expect(client.received).toBe(client.sent);
     expect(await server.exited).toBe(0);
+  });
+
+  test("and left by a reset behind its FIN, with bytes on their way to it, is not waited for", async () => {
+    const args = [...PLAIN, "--drain-timeout", "0s"];
+    await using server = await startServer(args);
+    await using other = await startServer(args);
+    using leaver = new SyncTcp(server.tcpPort, false);
+    using silent = new SyncTcp(other.tcpPort, false);
+    for (const [at, client] of [leaver, silent].entries()) {
+      client.send(300_000); // the kernel takes it all, and the client reads nothing
+      await untilMetric([server, other][at]!, "echo_sent_bytes_total", { protocol: "tcp" }, client.sent);
+    }
+    other.kill("SIGTERM");
+    server.kill("SIGTERM");
+    await server.waitForLog("draining");
+    await Bun.sleep(300); // time for the cut; and for the FIN to be seen before the reset
+    leaver.sendFin();
+    await Bun.sleep(300);
+    leaver.reset();
+    // The other server waits for its client as long as it waits for anybody.
+    expect(await Promise.race([server.exited.then(() => "first"), other.exited.then(() => "last")])).toBe(
+      "first",
+    );
+    expect(await server.waitForLog("drained")).toMatchObject({ finished: 0, cut: 1, cutShort: 0 });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../../state/clock.ts";
 import type { TcpClose } from "../../state/counters.ts";
+import { takeError } from "../../sys/socket.ts";
 import { FLUSH_MS, LINGER_MS } from "../cut.ts";
 import { AWAITING_HEADER, BLOCKED, ECHOING, LINGERING } from "./kinds.ts";
 import type { LinuxSessions } from "./sessions.ts";
@@ -79,9 +80,11 @@ export class LinuxEndings {
     else for (const fd of this.#peerFins) this.#closeIfWhole(fd);
   }
 
+  /** Of one whose peer's FIN has come the loop hears no more: a reset behind it is asked for here. */
   #closeIfWhole(fd: number): void {
-    const lingering = this.#sessions.kind(fd) === LINGERING;
-    if (lingering && this.#sessions.progress.unacknowledged(fd) === 0) this.#sessions.close(fd, "cut");
+    if (this.#sessions.kind(fd) !== LINGERING) return;
+    const isWhole = this.#sessions.progress.unacknowledged(fd) === 0;
+    if (isWhole || takeError(fd) !== 0) this.#sessions.close(fd, "cut");
   }
 
   /** Ends every session. The kernel still delivers what it has taken, and the FIN; a session with unsent bytes is reset. */
