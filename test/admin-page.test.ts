@@ -248,6 +248,7 @@ describe("the mesh of this Pod's prober", () => {
     at: "2026-11-26T08:00:00.000Z",
     self: "server1-abc",
     intervalMs: 1000,
+    unresolved: "the resolver does not say what mesh is in time",
     members: [
       { name: "server1-abc", node: "node1", address: "10.244.1.2", row: true },
       { name: "server2-<def>", node: null, address: "10.244.2.2", row: null },
@@ -296,6 +297,7 @@ describe("the mesh of this Pod's prober", () => {
     const html = await (await pod.fetch("/")).text();
     expect(html).toContain('<section id="matrix-section" aria-labelledby="matrix-title">');
     expect(html).toContain("server2-&#60;def&#62;");
+    expect(html).toContain("(the resolver does not say what mesh is in time)");
     expect(html).not.toContain("<def>");
     await Promise.all(Array.from({ length: 20 }, () => pod.fetch("/mesh.json?scope=all")));
     expect(prober.asked.filter((path) => path.endsWith("all")).length).toBeLessThan(10);

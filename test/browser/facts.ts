@@ -143,6 +143,7 @@ export function mesh(
     at: new Date(Date.parse(AT) + tick * 2000).toISOString(),
     self: members[0]!.name,
     intervalMs: 1000,
+    unresolved: null,
     members,
     pairs: pairs.flatMap((pair) => {
       const changed = change(pair);

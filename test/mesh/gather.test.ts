@@ -66,6 +66,14 @@ test("the own row: members in the ring's order, of which only this one's row is 
   ]);
 });
 
+test("whoever has no answer to the members' name says so: they may be others by now", () => {
+  const [known] = fleetOf(2, 2);
+  expect(known!.ownRow(NOW).unresolved).toBeNull();
+  const unresolved = "the resolver does not say what mesh is in time";
+  known!.take({ roster: rosterOf({ addresses: addresses(2), unresolved }) }, NOW);
+  expect(MESH.parse(known!.matrix(NOW)).unresolved).toBe(unresolved);
+});
+
 describe("50 members, each asking 10", () => {
   test("all well: 1,000 pairs, under the names that everybody tells, each member asked by ten", () => {
     const matrix = exchange(fleetOf(50, 10));
@@ -137,7 +145,7 @@ describe("a member is believed of its own row alone", () => {
     expect(tell({ ...truth, members, pairs }).pairs).toEqual(tell(truth).pairs);
     const none = tell({ ...truth, pairs: [] });
     expect(none.pairs.filter(({ from }) => from === "pod-2").map(({ up, why }) => [up, why])).toEqual(
-      Array.from({ length: 4 }, () => [null, "its row has no such pair"]),
+      Array.from({ length: 4 }, () => [null, "pod-2 does not ask it: it knows of other members"]),
     );
   });
 

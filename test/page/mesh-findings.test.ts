@@ -25,6 +25,13 @@ test("a mesh that is well has nothing to say", () => {
   expect(says(mesh(THREE, 10))).toEqual([]);
 });
 
+test("a list of members that is not known to hold is said first, where nobody is left, too", () => {
+  const unresolved = "the resolver does not say what mesh is in time";
+  const first = `unknown: ${podName(1)} cannot find out who is a member now: what is shown is of those that it knew before (${unresolved})`;
+  expect(says({ ...nodeDown(), self: podName(1), unresolved })[0]).toBe(first);
+  expect(says({ ...mesh(THREE, 10), members: [member(1)], pairs: [], unresolved })).toEqual([first]);
+});
+
 test("a node that is gone is one column down and one row unknown, each said once", () => {
   expect(says(nodeDown())).toEqual([
     `down: Nobody reaches ${two}: 2 of 2 that ask get no answer (no answer in 1 s: tcp 10.244.1.7:40112 > 10.244.2.7:1234)`,
