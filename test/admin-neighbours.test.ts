@@ -54,6 +54,24 @@ describe("the fleet", () => {
     for (const { asked } of [one, two, unnamed, liar]) expect(asked).toEqual(["/self.json"]);
   });
 
+  test("one that no name has is one, at an address of either version; two who call themselves alike are two", async () => {
+    const port = freePort("127.0.0.2");
+    const at = (hostname: string, name: string) =>
+      new FakeAdmin({ "/self.json": () => Response.json(selfOf(name)) }, { hostname, port });
+    using _v4 = at("127.0.0.2", "every-node-a");
+    using _v6 = at("::1", "every-node-a");
+    using _other = at("127.0.0.3", "every-node-a");
+    const found = [
+      { name: "headless", addresses: ["127.0.0.2", "127.0.0.3", "127.0.0.7", "::1", "fd00::7"] },
+    ];
+    const fleet = await fleetFacts(found, [], port, ["127.0.0.7", "fd00::7"], selfOf("me"));
+    expect(fleet.map(({ name, addresses, self }) => [name, addresses, self])).toEqual([
+      ["every-node-a", ["127.0.0.2", "::1"], false],
+      ["every-node-a", ["127.0.0.3"], false],
+      ["me", ["127.0.0.7", "fd00::7"], true],
+    ]);
+  });
+
   test("of many, the first are asked, some at a time, and the rest did not say", async () => {
     const port = freePort("127.0.0.1");
     using everybody = new FakeAdmin(

@@ -97,6 +97,18 @@ describe("what is answered", () => {
     expect(Object.keys(self).sort()).toEqual(["name", "node", "sessions", "state", "uptimeMs", "version"]);
   });
 
+  test("what goes without a session at the cap of UDP sessions is told of too", async () => {
+    await using full = await startServer(["--tcp-port", "off", "--max-udp-sessions", "1"]);
+    using first = await UdpClient.open(full.udpPort);
+    first.send("a session");
+    await first.receives(2);
+    using newcomer = await UdpClient.open(full.udpPort);
+    expect((await newcomer.asks("none")).toString()).toBe("none");
+    const told = async () => (await factsOf(full)).refusals.find(({ reason }) => reason === "sessionless")!;
+    await until("it is counted", async () => (await told()).count === 1);
+    expect(await told()).toMatchObject({ protocol: "UDP", what: "banner left out" });
+  });
+
   test("a server that drains says so", async () => {
     await using draining = await startServer(["--drain-timeout", "1h"]);
     using client = await TcpClient.connect(draining.tcpPort);
@@ -236,6 +248,7 @@ describe("the mesh of this Pod's prober", () => {
     at: "2026-11-26T08:00:00.000Z",
     self: "server1-abc",
     intervalMs: 1000,
+    unresolved: "the resolver does not say what mesh is in time",
     members: [
       { name: "server1-abc", node: "node1", address: "10.244.1.2", row: true },
       { name: "server2-<def>", node: null, address: "10.244.2.2", row: null },
@@ -284,6 +297,7 @@ describe("the mesh of this Pod's prober", () => {
     const html = await (await pod.fetch("/")).text();
     expect(html).toContain('<section id="matrix-section" aria-labelledby="matrix-title">');
     expect(html).toContain("server2-&#60;def&#62;");
+    expect(html).toContain("(the resolver does not say what mesh is in time)");
     expect(html).not.toContain("<def>");
     await Promise.all(Array.from({ length: 20 }, () => pod.fetch("/mesh.json?scope=all")));
     expect(prober.asked.filter((path) => path.endsWith("all")).length).toBeLessThan(10);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { loopFacts } from "../src/admin/counted.ts";
 import { dialable } from "../src/admin/dialable.ts";
 import { liveness } from "../src/admin/health.ts";
 import type { ProbeFault } from "../src/admin/probe.ts";
@@ -250,11 +251,13 @@ test("probes dial a wildcard by loopback", () => {
   expect(dialed("10.0.0.1:80")).toBe("10.0.0.1:80");
 });
 
-test("/livez: an event loop that does not turn", () => {
+test("/livez and the page: an event loop that does not turn", () => {
   const tables = makeSharedTables(2, 0);
   const now = new Clock().nowMs;
   for (const loop of [0, 1]) countersOf(tables.counters, loop)[COUNTER.heartbeatMs] = now - 2000;
   expect(liveness(tables)).toEqual({ ok: true, text: "live" });
+  expect(loopFacts(tables).map(({ hangs }) => hangs)).toEqual([false, false]);
   countersOf(tables.counters, 1)[COUNTER.heartbeatMs] = now - 60_000;
   expect(liveness(tables)).toEqual({ ok: false, text: "not live: event loop 1 has not turned for 60 s" });
+  expect(loopFacts(tables).map(({ hangs }) => hangs)).toEqual([false, true]);
 });

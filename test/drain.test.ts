@@ -146,7 +146,7 @@ describe("TCP sessions that a drain cuts", () => {
 });
 
 describe("UDP sessions in a drain", () => {
-  test("go on while they are busy, and new ones are refused", async () => {
+  test("go on while they are busy; new ones are refused, and hold nobody up", async () => {
     await using server = await startServer(["--tcp-port", "off", "--drain-timeout", "1h"]);
     const echoes: string[] = [];
     const open = (sink: string[]) =>
@@ -157,6 +157,7 @@ describe("UDP sessions in a drain", () => {
     const known = await open(echoes);
     const strangers: string[] = [];
     const stranger = await open(strangers);
+    let asking: Timer | undefined;
     try {
       known.send("first");
       await until("the first echo", () => echoes.includes("first"));
@@ -173,10 +174,13 @@ describe("UDP sessions in a drain", () => {
       expect(
         (await server.metrics()).get("echo_refused_total", { protocol: "udp", reason: "draining" }),
       ).toBe(15);
+      asking = setInterval(() => stranger.send("new"), 100);
+      expect(await server.exited).toBe(0); // in the silence of the known one
+      expect(strangers).toEqual([]);
     } finally {
+      clearInterval(asking);
       known.close();
       stranger.close();
     }
-    expect(await server.exited).toBe(0); // in the silence after it
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type FleetMember, present, subdomainOf } from "../src/admin/fleet.ts";
+import { type FleetMember, namespaceOf, present, subdomainOf } from "../src/admin/fleet.ts";
 
 /** The fleet as DNS has it: what this fleet is, not what it might have been. */
 
@@ -31,4 +31,15 @@ test("the headless Service's name is the one that this Pod has its own in", () =
   expect(subdomainOf("10.244.1.2\tpool-7b7f866548-rh5rg\n", "pool-7b7f866548-rh5rg")).toBeNull();
   expect(subdomainOf("10.0.0.1 box.example.org box\n", "box")).toBeNull();
   expect(subdomainOf("", "server1")).toBeNull();
+});
+
+test("the namespace is the one whose names need no more", () => {
+  const conf = (search: string): string => `nameserver 10.96.0.10\nsearch ${search}\noptions ndots:5\n`;
+  expect(namespaceOf(conf("echo-two.svc.cluster.local svc.cluster.local cluster.local lan"))).toBe(
+    "echo-two",
+  );
+  expect(namespaceOf(conf("a.svc.k8s.example.org svc.k8s.example.org k8s.example.org"))).toBe("a");
+  expect(namespaceOf(conf("a.svc.example.org"))).toBeNull();
+  expect(namespaceOf(conf("example.org"))).toBeNull();
+  expect(namespaceOf("")).toBeNull();
 });

@@ -132,11 +132,12 @@ describe("when an event loop dies", () => {
     server.kill("SIGTERM");
     await server.waitForLog("draining");
     server.kill("SIGUSR2");
-    let died = 0;
-    await until("a loop's sessions have ended", async () => {
-      died = await closed(server, "worker_died");
-      return died > 0 && clients.filter((client) => client.ending !== null).length === died;
-    });
+    await server.waitForLog("event loop died while draining"); // by then each of its sessions is counted
+    const died = await closed(server, "worker_died");
+    await until(
+      "a loop's sessions have ended",
+      () => clients.filter((c) => c.ending !== null).length === died,
+    );
     for (const client of clients) if (client.ending === null) client.halfClose();
     expect(await server.exited).toBe(0);
     const line = await server.waitForLog("drained");

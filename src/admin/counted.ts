@@ -11,14 +11,19 @@ import {
   UDP_REFUSALS,
 } from "../state/counters.ts";
 import type { SharedTables } from "../state/shared.ts";
+import { HEARTBEAT_AGE_MAX_MS } from "./health.ts";
 import {
   BANNER_MEANINGS,
+  SESSIONLESS_MEANING,
   TCP_REFUSAL_MEANINGS,
   UDP_DROP_MEANINGS,
   UDP_REFUSAL_MEANINGS,
 } from "./meanings.ts";
 
 /** What loops have counted, as the page shows it: of the protocols that are served. */
+
+/** Newcomers at the cap of UDP sessions, as metrics have them too: those are counted by themselves. */
+const SESSIONLESS = ["sessionless"] as const;
 
 export function sessionFacts({ counters }: SharedTables, bound: BoundEndpoints): SessionFacts[] {
   const sum = (first: number, length = 1): number => {
@@ -65,6 +70,9 @@ export function refusalFacts({ counters }: SharedTables, bound: BoundEndpoints):
     ...kind("UDP", "refused", UDP_REFUSALS, COUNTER.udpRefused, UDP_REFUSAL_MEANINGS),
     ...kind("UDP", "dropped", UDP_DROPS, COUNTER.udpDropped, UDP_DROP_MEANINGS),
     ...kind("UDP", "banner left out", BANNER_SUPPRESSIONS, COUNTER.udpBannersSuppressed, BANNER_MEANINGS),
+    ...kind("UDP", "banner left out", SESSIONLESS, COUNTER.udpSessionless, {
+      sessionless: SESSIONLESS_MEANING,
+    }),
   ];
   return [...(bound.tcp.length > 0 ? tcp : []), ...(bound.udp.length > 0 ? udp : [])];
 }
@@ -74,10 +82,12 @@ export function loopFacts({ counters, serves }: SharedTables): LoopFacts[] {
   return serves.map(({ tcp, udp }, loop) => {
     const row = countersOf(counters, loop);
     const active = (opened: number, closed: number): number => Math.max(0, row[opened]! - row[closed]!);
+    const heartbeatAgeMs = Math.max(0, Math.round(nowMs - row[COUNTER.heartbeatMs]!));
     return {
       loop,
       serves: [tcp ? "TCP" : null, udp ? "UDP" : null].filter((each) => each !== null).join(" and "),
-      heartbeatAgeMs: Math.max(0, Math.round(nowMs - row[COUNTER.heartbeatMs]!)),
+      heartbeatAgeMs,
+      hangs: heartbeatAgeMs > HEARTBEAT_AGE_MAX_MS,
       lagMs: row[COUNTER.loopLagSeconds]! * 1000,
       sessions: active(COUNTER.tcpOpened, COUNTER.tcpClosed) + active(COUNTER.udpOpened, COUNTER.udpClosed),
     };

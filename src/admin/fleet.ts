@@ -20,8 +20,13 @@ export interface DnsPlace {
 
 export function dnsPlace(): DnsPlace {
   const host = hostname();
-  const subdomain = subdomainOf(readHosts(), host);
+  const subdomain = subdomainOf(readText("/etc/hosts"), host);
   return { subdomain, name: subdomain === null ? null : `${host}.${subdomain}` };
+}
+
+/** This Pod's namespace; null outside a cluster. */
+export function namespaceHere(): string | null {
+  return namespaceOf(readText("/etc/resolv.conf"));
 }
 
 /** The fleet as DNS shows it: the name of all, then the members by name, where this fleet has any. */
@@ -54,9 +59,19 @@ export function subdomainOf(hosts: string, host: string): string | null {
   return null;
 }
 
-function readHosts(): string {
+/**
+ * The namespace whose names need no more: the kubelet writes `search echo-server.svc.cluster.local svc.cluster.local
+ * cluster.local` into /etc/resolv.conf.
+ * @returns null where no Pod's names are looked for
+ */
+export function namespaceOf(resolvConf: string): string | null {
+  return /^search[ \t]+([a-z0-9-]+)\.(svc\.\S+)[ \t]+\2(?:\s|$)/m.exec(resolvConf)?.[1] ?? null;
+}
+
+/** "" where it cannot be read. */
+function readText(path: string): string {
   try {
-    return readFileSync("/etc/hosts", "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return "";
   }

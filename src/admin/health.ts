@@ -11,7 +11,7 @@ import { type ProxySettings, probeTcpPortably } from "./probe-tcp-portable.ts";
 import { UdpProbe } from "./probe-udp.ts";
 
 /** An event loop that has not turned for so long hangs: it turns at least every second, even when nothing comes. */
-const HEARTBEAT_AGE_MAX_MS = 10_000;
+export const HEARTBEAT_AGE_MAX_MS = 10_000;
 
 /** A verdict is good for so long: however many ask, the front door is tried a few times a second. */
 const VERDICT_AGE_MAX_MS = 100;

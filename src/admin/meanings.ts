@@ -50,3 +50,7 @@ export const BANNER_MEANINGS: Readonly<Record<BannerSuppression, string>> = {
   amplification:
     "The banner would have been more than --udp-amplification-max times the datagram; the echo was sent all the same.",
 };
+
+/** What `echo_sessionless_datagrams_total` counts. */
+export const SESSIONLESS_MEANING =
+  "As many UDP sessions were open as --max-udp-sessions allows: a newcomer's datagrams were echoed all the same, without a session and a banner.";

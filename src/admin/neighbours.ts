@@ -103,7 +103,24 @@ export async function fleetFacts(
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, askOnAndOn));
-  return facts;
+  return oneOfEach(facts, candidates);
+}
+
+/** Whoever is known by addresses alone and says the same of itself at one of each IP version is one member. */
+function oneOfEach(facts: readonly FleetFacts[], candidates: readonly Candidate[]): FleetFacts[] {
+  const members: FleetFacts[] = [];
+  for (const [at, fact] of facts.entries()) {
+    const isUnnamed = candidates[at]!.name === null && fact.state !== null;
+    const same = isUnnamed ? members.findIndex((other) => isOtherVersionOf(fact, other)) : -1;
+    if (same === -1) members.push(fact);
+    else members[same] = { ...members[same]!, addresses: [...members[same]!.addresses, ...fact.addresses] };
+  }
+  return members;
+}
+
+function isOtherVersionOf({ name, node, addresses }: FleetFacts, other: FleetFacts): boolean {
+  const versions = [...addresses, ...other.addresses].map((address) => address.includes(":"));
+  return other.name === name && other.node === node && versions.length === 2 && versions[0] !== versions[1];
 }
 
 async function askMember([address]: readonly string[], port: number): Promise<SelfFacts | null> {

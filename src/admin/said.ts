@@ -73,6 +73,7 @@ const meshResult = z.object({
   at: time,
   self: name,
   intervalMs: number,
+  unresolved: z.string().max(1000).nullable().default(null),
   members: z
     .array(
       z.object({

@@ -56,6 +56,8 @@ export interface LoopFacts {
   readonly serves: string;
   /** Since it last turned. */
   readonly heartbeatAgeMs: number;
+  /** It has not turned for longer than it ever may: `/livez` says so too. */
+  readonly hangs: boolean;
   readonly lagMs: number;
   readonly sessions: number;
 }

@@ -2,8 +2,10 @@ import type { FleetFacts, PageFacts } from "./facts.ts";
 import { code, count, escapeHtml, paragraph, type Section, table } from "./html.ts";
 import { stateHtml } from "./pod.ts";
 
-/** The members as DNS shows them, and what each says of itself. */
-export function fleetSection({ fleet }: PageFacts): Section {
+/** The members as DNS shows them, and what each says of itself: of several containers, the one that is like this one. */
+export function fleetSection({ fleet, containers }: PageFacts): Section {
+  const own = containers.length > 1 ? containers.find(({ self }) => self) : undefined;
+
   const columns = [{ head: "Member" }, { head: "State" }, { head: "Node" }, { head: "Address" }] as const;
   const rows = fleet.map((member) => [
     escapeHtml(member.name) + (member.self ? " <em>this Pod</em>" : ""),
@@ -11,12 +13,13 @@ export function fleetSection({ fleet }: PageFacts): Section {
     member.node === null ? "-" : escapeHtml(member.node),
     member.addresses.map(code).join("<br>") || "-",
   ]);
-  const html = rows.length === 0 ? "" : paragraph(escapeHtml(inWords(fleet))) + table("Fleet", columns, rows);
+  const html =
+    rows.length === 0 ? "" : paragraph(escapeHtml(inWords(fleet, own?.name))) + table("Fleet", columns, rows);
   return { id: "fleet", title: "Fleet", html };
 }
 
-/** `3 members: 2 serving, 1 did not say` */
-function inWords(fleet: readonly FleetFacts[]): string {
+/** `3 members: 2 serving, 1 did not say`, `3 members, asked at their container tcp: 3 serving` */
+function inWords(fleet: readonly FleetFacts[], container: string | undefined): string {
   const many = (which: (member: FleetFacts) => boolean, word: string): string[] => {
     const number = fleet.filter(which).length;
     return number === 0 ? [] : [`${count(number)} ${word}`];
@@ -29,5 +32,7 @@ function inWords(fleet: readonly FleetFacts[]): string {
     ...many((member) => found(member) && member.state === null, "did not say"),
     ...many((member) => !found(member), "without an address"),
   ];
-  return `${count(fleet.length)} ${fleet.length === 1 ? "member" : "members"}: ${parts.join(", ")}.`;
+  const members = `${count(fleet.length)} ${fleet.length === 1 ? "member" : "members"}`;
+  const who = container === undefined ? members : `${members}, asked at their container ${container}`;
+  return `${who}: ${parts.join(", ")}.`;
 }

@@ -10,8 +10,19 @@ export function hostName(host: string | null): string | null {
   return HOST.exec(host ?? "")?.[1] ?? null;
 }
 
-/** Where another port of the same host is; null where no link can be made. @param host as for `hostName` */
-export function addressOf(host: string | null, port: number): string | null {
+/** Where Kubernetes' API server shows a Pod's page (`kubectl proxy`), with or without its port; its scheme may stand there. */
+const POD_PROXY = /\/pods\/((?:https?:)?[^/:]+)(?::\d+)?\/proxy\/$/;
+
+/**
+ * Where another port of the same host is; null where no link can be made.
+ * @param host as for `hostName`
+ * @param path under which the page is seen: another one than `/` is a proxy's, where ports of that host are not the Pod's
+ */
+export function addressOf(host: string | null, port: number, path = "/"): string | null {
+  if (path !== "/") {
+    const pod = POD_PROXY.exec(path)?.[1];
+    return pod === undefined ? null : `../../${pod}:${port}/proxy/`;
+  }
   const name = hostName(host);
   return name === null ? null : `http://${name}:${port}/`;
 }

@@ -33,7 +33,10 @@ export interface Column {
   readonly numbers?: true;
 }
 
-/** A table that scrolls by itself where the window is narrower. @param label what it shows, for who does not see it */
+/**
+ * A table that scrolls by itself where the window is narrower: a group, since the landmark is the part that it stands in.
+ * @param label what it shows, for who does not see it
+ */
 export function table(label: string, columns: readonly Column[], rows: readonly Row[]): string {
   const kind = (at: number): string => (columns[at]?.numbers ? ' class="n"' : "");
   const heads = columns.map(({ head }, at) => `<th scope="col"${kind(at)}>${escapeHtml(head)}</th>`).join("");
@@ -43,7 +46,7 @@ export function table(label: string, columns: readonly Column[], rows: readonly 
     );
     return `<tr>${tags.join("")}</tr>\n`;
   });
-  return `<div class="scroll" role="region" aria-label="${escapeHtml(label)}" tabindex="0"><table>
+  return `<div class="scroll" role="group" aria-label="${escapeHtml(label)}" tabindex="0"><table>
 <thead><tr>${heads}</tr></thead>
 <tbody>
 ${lines.join("")}</tbody></table></div>

@@ -15,10 +15,16 @@ export function cellDetails({ from, to, pairs }: MeshCell, at: string): string {
   });
   const whys = pairs
     .filter(({ why }) => why !== null)
-    .map(({ protocol, why }) => `<p class="why"><b>${protocol.toUpperCase()}</b> ${escapeHtml(why!)}</p>`);
+    .map(({ protocol, why }) => whyHtml(protocol.toUpperCase(), why!));
   return `<h3>${escapeHtml(memberText(from))} <span aria-hidden="true">→</span><span class="sr">to</span> ${escapeHtml(memberText(to))}</h3>
 ${whys.join("")}<table><thead><tr><td></td>${heads}</tr></thead><tbody>${lines.join("")}</tbody></table>
 <p class="note">Figures are of the last minute.</p>`;
+}
+
+/** Of which protocol that is, once: some reasons begin with it. */
+function whyHtml(protocol: string, why: string): string {
+  const rest = why.startsWith(`${protocol}: `) ? why.slice(protocol.length + 2) : why;
+  return `<p class="why"><b>${protocol}</b> ${escapeHtml(rest)}</p>`;
 }
 
 /** Label and text; what is not known is said so, and never 0. */

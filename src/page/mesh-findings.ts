@@ -1,6 +1,6 @@
 import type { MeshMember, MeshPair } from "../diagnose/mesh/result.ts";
 import { type MeshView, stateOf } from "./mesh-view.ts";
-import { counted, lossText, memberText, protocolsText } from "./mesh-words.ts";
+import { counted, lossText, memberText, protocolsText, unresolvedText } from "./mesh-words.ts";
 
 /** One thing worth knowing of a mesh, in words. */
 export interface Finding {
@@ -11,7 +11,7 @@ export interface Finding {
 /** Loss of a pair that is up and worth a line: over 1 %, as the alert has it. */
 const LOSSY = 0.01;
 
-/** What a reader must know first: who is down, then who is unknown, then where packets are lost; each thing once. */
+/** What a reader must know first: whether the list of members holds, then who is down, then who is unknown, then where packets are lost; each thing once. */
 export function meshFindings(view: MeshView): Finding[] {
   const pairs = view.rows.flatMap(({ cells }) => cells.flatMap((cell) => cell.pairs));
   const said = new Set<MeshPair>();
@@ -22,6 +22,7 @@ export function meshFindings(view: MeshView): Finding[] {
   const to = Map.groupBy(pairs, (pair) => pair.to);
   const from = Map.groupBy(pairs, (pair) => pair.from);
   return [
+    ...unresolved(view),
     ...view.members.flatMap((member) => nobodyReaches(member, to.get(member.name) ?? [], say)),
     ...view.members.flatMap((member) => reachesNobody(member, from.get(member.name) ?? [], said, say)),
     ...downAlone(pairs, said),
@@ -42,6 +43,10 @@ export function meshCounts(view: MeshView): { up: number; down: number; unknown:
 }
 
 type Say = (pairs: readonly MeshPair[], says: string, kind: Finding["kind"]) => Finding;
+
+function unresolved({ self, unresolved: why }: MeshView): Finding[] {
+  return why === null ? [] : [{ kind: "unknown", says: unresolvedText(self, why) }];
+}
 
 /** By which protocols all that was measured is down. */
 function allDown(pairs: readonly MeshPair[]): MeshPair[] {

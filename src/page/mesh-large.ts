@@ -1,5 +1,6 @@
 import type { MeshMember, MeshPair, MeshResult } from "../diagnose/mesh/result.ts";
 import { code, count, escapeHtml, paragraph, table } from "./html.ts";
+import { unresolvedText } from "./mesh-words.ts";
 
 /** A mesh that is too large to be drawn: a matrix of 1,000 members is 100 MB of HTML. */
 
@@ -19,7 +20,7 @@ export function isLarge({ members, pairs }: MeshResult): boolean {
 }
 
 /** How many there are, and what is not well, as far as it fits. */
-export function largeMeshHtml({ members, pairs }: MeshResult): string {
+export function largeMeshHtml({ self, unresolved, members, pairs }: MeshResult): string {
   const open = members.filter(({ address, row }) => address === null || row === false);
   const down = pairs.filter(({ up }) => up === false);
   const unknown = pairs.filter(({ up }) => up === null);
@@ -37,6 +38,7 @@ export function largeMeshHtml({ members, pairs }: MeshResult): string {
   return [
     `<p role="status">${badge(down.length, unknown.length + open.length)} ${words}</p>\n`,
     paragraph(`A mesh of more than ${DRAWN_MAX} members is not drawn as a matrix; this is what is not up.`),
+    unresolved === null ? "" : paragraph(escapeHtml(unresolvedText(self, unresolved))),
     rows.length === 0 ? "" : table("What is not up", columns, rows.slice(0, ROWS_MAX)),
     left > 0 ? paragraph(`And ${count(left)} more.`) : "",
     paragraph(`<a href="mesh.json?scope=all">All of it as JSON</a>`),

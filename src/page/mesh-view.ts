@@ -15,6 +15,10 @@ export interface MeshCell {
 
 /** The result as a table: rows ask, columns are asked, both in the order of the ring. */
 export interface MeshView {
+  /** Who put it together. */
+  readonly self: string;
+  /** Why that one does not know whether these are all; null where it does. */
+  readonly unresolved: string | null;
   readonly members: readonly MeshMember[];
   readonly rows: readonly { readonly from: MeshMember; readonly cells: readonly MeshCell[] }[];
 }
@@ -39,7 +43,8 @@ export function meshView(mesh: MeshResult): MeshView {
     });
     return { from, cells };
   });
-  return { members, rows };
+  const { self, unresolved } = mesh;
+  return { self, unresolved, members, rows };
 }
 
 /** Names hold no `>`. */

@@ -28,6 +28,11 @@ export function memberText({ name, node }: Pick<MeshMember, "name" | "node">): s
   return node === null ? name : `${name} on ${node}`;
 }
 
+/** Of a list of members that cannot be relied on. */
+export function unresolvedText(self: string, why: string): string {
+  return `${self} cannot find out who is a member now: what is shown is of those that it knew before (${why})`;
+}
+
 /** `1 pair`, `12 pairs` */
 export function counted(number: number, noun: string): string {
   return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

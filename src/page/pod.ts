@@ -37,7 +37,7 @@ export function identitySection({ identity, addresses }: PageFacts): Section {
   return { id: "identity", title: "This server", html: list(rows) };
 }
 
-export function containersSection({ containers }: PageFacts, host: string | null): Section {
+export function containersSection({ containers }: PageFacts, host: string | null, path: string): Section {
   const columns = [
     { head: "Container" },
     { head: "State" },
@@ -49,16 +49,15 @@ export function containersSection({ containers }: PageFacts, host: string | null
       container.sessions.reduce((total, numbers) => total + numbers[of], 0);
     const numbers =
       container.sessions.length === 0 ? ["-", "-"] : [count(sum("active")), byteCount(sum("receivedBytes"))];
-    return [nameOf(container, host), stateHtml(container.state), ...numbers];
+    return [nameOf(container, addressOf(host, container.port, path)), stateHtml(container.state), ...numbers];
   });
   const html = rows.length === 0 ? "" : table("Containers of this Pod", columns, rows);
   return { id: "containers", title: "Containers of this Pod", html };
 }
 
 /** A container, which is the way to its page too: in the first column it is seen on a phone. */
-function nameOf({ name, port, self }: ContainerFacts, host: string | null): string {
+function nameOf({ name, port, self }: ContainerFacts, address: string | null): string {
   const text = escapeHtml(`${name}, port ${port}`);
-  const address = addressOf(host, port);
   if (self) return `${text} <em>this one</em>`;
   return address === null ? text : `<a href="${escapeHtml(address)}">${text}</a>`;
 }

@@ -11,11 +11,12 @@ export const MATRIX_ID = "matrix";
  * All parts but the matrix, in their order, always the same ones: those with nothing to show have no HTML.
  * @param host by which the page was asked for (`location.host`, the Host field): links are made of it, and it may be
  *   anything; null: there are no links to other ports
+ * @param path by which it was asked for, as the browser sees it: behind a proxy it may be another one than `/`
  */
-export function sections(facts: PageFacts, host: string | null): Section[] {
+export function sections(facts: PageFacts, host: string | null, path = "/"): Section[] {
   return [
     summarySection(facts),
-    containersSection(facts, host),
+    containersSection(facts, host, path),
     clientsSection(facts),
     sessionsSection(facts),
     refusalsSection(facts),

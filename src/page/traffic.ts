@@ -8,6 +8,7 @@ import {
   moment,
   paragraph,
   type Section,
+  span,
   table,
 } from "./html.ts";
 import { sessionsOfPod } from "./pod.ts";
@@ -72,19 +73,22 @@ export function sessionsSection(facts: PageFacts): Section {
   return { id: "sessions", title: "Sessions", html };
 }
 
-/** What happened, with what it means; what did not is folded. */
-export function refusalsSection({ refusals }: PageFacts): Section {
+/** What happened, with what it means; what did not is folded. The containers beside this one have pages that tell theirs. */
+export function refusalsSection({ refusals, containers }: PageFacts): Section {
   const title = "Refused and dropped";
   if (refusals.length === 0) return { id: "refusals", title, html: "" };
   const happened = refusals.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
   const never = refusals.filter(({ count }) => count === 0);
-  const shown = happened.length === 0 ? paragraph("Nothing.") : refusalTable(title, happened);
+  const nothing = containers.length > 1 ? "Nothing by this container." : "Nothing.";
+  const shown = happened.length === 0 ? paragraph(nothing) : refusalTable(title, happened);
   const rest =
     never.length === 0
       ? ""
       : folded(
           "refusals-never",
-          `${count(never.length)} reasons that have not come up`,
+          never.length === 1
+            ? "1 reason that has not come up"
+            : `${count(never.length)} reasons that have not come up`,
           refusalTable("Reasons that have not come up", never),
         );
   return { id: "refusals", title, html: shown + rest };
@@ -108,16 +112,18 @@ function refusalTable(label: string, refusals: readonly RefusalFacts[]): string 
 
 export function loopsSection({ loops }: PageFacts): Section {
   const columns = [
-    { head: "Loop", numbers: true },
+    { head: "Loop" },
     { head: "Serves" },
     { head: "Last turned" },
     { head: "Lag", numbers: true },
     { head: "Sessions now", numbers: true },
   ] as const;
-  const rows = loops.map(({ loop, serves, heartbeatAgeMs, lagMs, sessions }) => [
+  const rows = loops.map(({ loop, serves, heartbeatAgeMs, hangs, lagMs, sessions }) => [
     count(loop),
     escapeHtml(serves),
-    `${count(heartbeatAgeMs)} ms ago`,
+    hangs
+      ? `${span(heartbeatAgeMs)} ago <span class="state down">hangs</span>`
+      : `${count(heartbeatAgeMs)} ms ago`,
     `${lagMs.toFixed(1)} ms`,
     count(sessions),
   ]);

@@ -194,11 +194,12 @@ export class TcpRules {
     this.#headers.delete(slot);
     this.#wheel?.remove(slot);
     this.#clients.end(slot);
+    observeDuration(this.counters, COUNTER.tcpDuration, seconds);
+    this.counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
+    // Last: whoever sees from another thread that it is gone finds it counted.
+    this.counters[COUNTER.tcpClosed]! += 1;
     this.active--;
     Atomics.sub(this.#control, CONTROL.tcpActive, 1);
-    this.counters[COUNTER.tcpClosed]! += 1;
-    this.counters[COUNTER.tcpClosedBy + TCP_CLOSES.indexOf(reason)]! += 1;
-    observeDuration(this.counters, COUNTER.tcpDuration, seconds);
   }
 
   /** How long the session has lasted, in seconds. */

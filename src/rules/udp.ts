@@ -265,12 +265,13 @@ export class UdpRules {
     this.#wheel?.remove(session);
     this.#table.remove(session);
     this.#seen.end(session);
-    this.active--;
-    Atomics.sub(this.#control, CONTROL.udpActive, 1);
-    this.counters[COUNTER.udpClosed]! += 1;
-    this.counters[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
     const seconds = Math.max(0, this.#clock.nowMs - this.#openedMs[session]!) / 1000;
     observeDuration(this.counters, COUNTER.udpDuration, seconds);
+    this.counters[COUNTER.udpClosedBy + UDP_CLOSES.indexOf(reason)]! += 1;
+    // Last: whoever sees from another thread that it is gone finds it counted.
+    this.counters[COUNTER.udpClosed]! += 1;
+    this.active--;
+    Atomics.sub(this.#control, CONTROL.udpActive, 1);
   }
 
   /** The port is the probe's; the address must be so too: the same port elsewhere is a client's. */

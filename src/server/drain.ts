@@ -6,7 +6,10 @@ import { CONTROL, type SharedTables } from "../state/shared.ts";
 
 const POLL_MS = 20;
 
-/** UDP has no end of a session that one could wait for: it counts as drained when nothing came for so long. */
+/**
+ * UDP has no end of a session that one could wait for: it counts as drained when nothing was sent back for so long. What
+ * comes from newcomers, who are refused, holds nobody up.
+ */
 const UDP_QUIET_MS = 1000;
 
 /** Loops end what they have cut by themselves, at their next tick after `FLUSH_MS`. */
@@ -59,15 +62,15 @@ async function poll(timeoutMs: number, holds: () => boolean): Promise<void> {
   while (!holds() && performance.now() < endMs) await Bun.sleep(POLL_MS);
 }
 
-/** A condition that holds once no datagram has come for `quietMs`. */
+/** A condition that holds once no datagram was sent back for `quietMs`. */
 function quietFor(tables: SharedTables, quietMs: number): () => boolean {
   let datagrams = -1;
   let sinceMs = 0;
   return () => {
     const now = performance.now();
-    const received = sumColumn(tables.counters, COUNTER.udpReceivedDatagrams);
-    if (received !== datagrams) {
-      datagrams = received;
+    const sent = sumColumn(tables.counters, COUNTER.udpSentDatagrams);
+    if (sent !== datagrams) {
+      datagrams = sent;
       sinceMs = now;
     }
     return now - sinceMs >= quietMs;

@@ -22,7 +22,7 @@ export interface LastClient {
 const TRIES = 100;
 
 /**
- * The clients seen last, by address and protocol, newest first; null where they are not kept. Of a session that ends
+ * The clients seen last, by address and protocol, newest first, of each protocol as many as are kept; null where none are. Of a session that ends
  * while this is read the bytes may be missing, and of one that begins they may be there before it is counted, until it is
  * read again.
  * @param nowMs what the loops' clock says now, in ms, and `wallMs` what the wall clock does
@@ -44,9 +44,10 @@ export function lastClients(
       }
     }
   }
+  const left = { tcp: tables.rows, udp: tables.rows }; // many of one protocol push none of the other out
   return [...clients.values()]
     .sort((a, b) => b.openedMs - a.openedMs || b.order - a.order)
-    .slice(0, tables.rows)
+    .filter(({ protocol }) => left[protocol]-- > 0)
     .map(({ openedMs, order: _, ...client }) => ({
       openedAtMs: Math.round(openedMs + wallMs - nowMs),
       ...client,

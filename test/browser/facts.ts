@@ -53,7 +53,7 @@ export function facts(changed: Partial<PageFacts> = {}): PageFacts {
         meaning: "The server was shutting down.",
       },
     ],
-    loops: [{ loop: 0, serves: "TCP", heartbeatAgeMs: 12, lagMs: 0.1, sessions: 3 }],
+    loops: [{ loop: 0, serves: "TCP", heartbeatAgeMs: 12, hangs: false, lagMs: 0.1, sessions: 3 }],
     clients: [
       {
         at: "2026-11-25T22:49:58.000Z",
@@ -143,6 +143,7 @@ export function mesh(
     at: new Date(Date.parse(AT) + tick * 2000).toISOString(),
     self: members[0]!.name,
     intervalMs: 1000,
+    unresolved: null,
     members,
     pairs: pairs.flatMap((pair) => {
       const changed = change(pair);

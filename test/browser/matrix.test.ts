@@ -175,6 +175,40 @@ test("is gone through by the keyboard, and a cell opened by it tells all that is
   expect(tab.complaints).toEqual([]);
 });
 
+test("the cell that arrow keys come to is seen as a whole, and not below the heads", async () => {
+  await using server = serve(
+    mesh(
+      Array.from({ length: 20 }, (_, at) => member(at + 1)),
+      19,
+    ),
+  );
+  await using tab = await open(server);
+  await until("the script's keys", () =>
+    tab.ask<boolean>('document.querySelector("td > button[tabindex]") !== null'),
+  );
+  await tab.ask('document.querySelector(".matrix").focus()');
+  await tab.press("Tab");
+  const cut = `(() => {
+    const box = document.querySelector(".matrix");
+    const { left, top } = box.getBoundingClientRect();
+    const corner = box.querySelector(".corner").getBoundingClientRect();
+    const cell = document.activeElement.getBoundingClientRect();
+    const bottom = Math.min(top + box.clientTop + box.clientHeight, innerHeight);
+    const right = left + box.clientLeft + box.clientWidth;
+    const room = [cell.left - corner.right, right - cell.right, cell.top - corner.bottom, bottom - cell.bottom];
+    return room.some((pixels) => pixels < -1) ? [document.activeElement.title, ...room] : null;
+  })()`;
+  for (const width of [1200, 360]) {
+    await tab.size(width, 700);
+    for (const key of ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]) {
+      for (let press = 0; press < 12; press++) {
+        await tab.press(key);
+        expect(await tab.ask(cut)).toBeNull();
+      }
+    }
+  }
+});
+
 test("loses members that go, gains those that come, and a cell stays the same element", async () => {
   const three = mesh([member(1), member(2), member(3)], 10, undefined, 1);
   const other = mesh([member(1), member(3), member(4)], 10, undefined, 2);

@@ -130,6 +130,26 @@ test("plots sessions and rates, and tells them in words and as a table", async (
   expect([cells[2], cells[8]]).toEqual(["TCP new sessions a second", "5"]);
 });
 
+test("the words of a plot tell which line is which: each protocol has its own, told apart without colour too", async () => {
+  await using server = new FakeServer(() => facts());
+  await using tab = await open(server);
+  const keys = () =>
+    tab.ask<string[][]>(`[...document.querySelectorAll("figure:first-child .key")].map((key) => {
+      const { borderTopStyle, borderTopColor } = getComputedStyle(key, "::before");
+      return [key.innerText.split(" ")[0], borderTopStyle, borderTopColor];
+    })`);
+  await until("both", async () => (await keys()).length === 2);
+  expect(await keys()).toEqual([
+    ["TCP", "solid", "rgb(31, 95, 208)"],
+    ["UDP", "dashed", "rgb(176, 74, 0)"],
+  ]);
+  // Plots in a row stand on one line, whatever their words are.
+  expect(
+    await tab.ask(`new Set([...document.querySelectorAll(".plot")].slice(0, 3)
+      .map((plot) => Math.round(plot.getBoundingClientRect().top))).size`),
+  ).toBe(1);
+});
+
 describe("a command is copied", () => {
   /** What somebody would get who pastes now. */
   async function pasted(tab: Tab): Promise<string> {

@@ -14,6 +14,7 @@ import {
   LASTS,
   MINUTE,
   one,
+  type Series,
   STEP,
   target,
   up,
@@ -146,6 +147,14 @@ const ruleNames = z.object({
   groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string().optional() })) })),
 });
 
+const ruleTexts = z.object({
+  groups: z.array(
+    z.looseObject({
+      rules: z.array(z.looseObject({ annotations: z.record(z.string(), z.string()).optional() })),
+    }),
+  ),
+});
+
 export function alertTests(promtool: string): void {
   let folder: string;
   let rule: unknown;
@@ -167,20 +176,55 @@ export function alertTests(promtool: string): void {
     await rm(folder, { recursive: true });
   });
 
+  const passes = async (tests: object): Promise<void> => {
+    const file = join(folder, "case.yaml");
+    await Bun.write(file, JSON.stringify(tests));
+    const child = Bun.spawn([promtool, "test", "rules", file], { stdout: "pipe", stderr: "pipe" });
+    const said = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    expect([await child.exited, ...said]).toEqual([0, expect.stringContaining("SUCCESS"), ""]);
+  };
+
   for (const [alert, cases] of Object.entries(CASES)) {
     for (const each of cases) {
-      test(`${alert} ${each.fires === null ? "is silent" : "fires"}: ${each.what}`, async () => {
-        const file = join(folder, "case.yaml");
-        await Bun.write(file, JSON.stringify(promtoolFile(alert, each)));
-        const child = Bun.spawn([promtool, "test", "rules", file], { stdout: "pipe", stderr: "pipe" });
-        const said = await Promise.all([
-          new Response(child.stdout).text(),
-          new Response(child.stderr).text(),
-        ]);
-        expect([await child.exited, ...said]).toEqual([0, expect.stringContaining("SUCCESS"), ""]);
-      });
+      test(`${alert} ${each.fires === null ? "is silent" : "fires"}: ${each.what}`, () =>
+        passes(promtoolFile(alert, each)));
     }
   }
+
+  test.each([
+    ["on-b", "No udp to node on-b: 100% of pairs are down"],
+    ["", "No udp to members whose node is not known: 100% of pairs are down"],
+  ])("EchoMeshNodeDown says which node it is, or that nobody told (%p)", async (node, summary) => {
+    const { groups } = ruleTexts.parse(rule);
+    for (const { annotations } of groups.flatMap(({ rules }) => rules)) delete annotations?.["description"];
+    await Bun.write(join(folder, "summaries.yaml"), JSON.stringify({ groups }));
+    // An empty label is none.
+    const labels = { namespace: FLEET, protocol: "udp", ...(node === "" ? {} : { to_node: node }) };
+    await passes({
+      rule_files: ["summaries.yaml"],
+      evaluation_interval: `${STEP}s`,
+      tests: [
+        {
+          interval: `${STEP}s`,
+          input_series: promtoolSeries(one("echo_mesh_up", `0x${LASTS}`, { ...labels, to: "b" })),
+          alert_rule_test: [
+            {
+              alertname: "EchoMeshNodeDown",
+              eval_time: "10m",
+              exp_alerts: [{ exp_labels: { ...labels, severity: "critical" }, exp_annotations: { summary } }],
+            },
+          ],
+        },
+      ],
+    });
+  });
+}
+
+function promtoolSeries(series: readonly Series[]): object[] {
+  return series.map(({ name, labels, values }) => ({
+    series: `${name}{${Object.entries(labels).map(([key, value]) => `${key}="${value}"`)}}`,
+    values,
+  }));
 }
 
 function promtoolFile(alert: string, { series, fires }: Case): object {
@@ -201,10 +245,7 @@ function promtoolFile(alert: string, { series, fires }: Case): object {
     tests: [
       {
         interval: `${STEP}s`,
-        input_series: series.map(({ name, labels, values }) => ({
-          series: `${name}{${Object.entries(labels).map(([key, value]) => `${key}="${value}"`)}}`,
-          values,
-        })),
+        input_series: promtoolSeries(series),
         promql_expr_test: asked,
       },
     ],

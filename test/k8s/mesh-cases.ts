@@ -43,6 +43,14 @@ const mesh = (values: (from: string, to: string, protocol: string) => string | n
 /** Down for half a minute of every two, so at each look that is two minutes after another. */
 const FLAPS = Array(15).fill("0x1 1x5").join(" ");
 
+/** The Pods `b`, `c` and `d` are on one node. */
+const onOneNode = (values: (from: string, to: string) => string): Series[] =>
+  mesh(values).map(({ labels, ...rest }) =>
+    ["c", "d"].includes(labels["to"]!)
+      ? { ...rest, labels: { ...labels, to_node: "on-b" } }
+      : { labels, ...rest },
+  );
+
 /** What one pair sent, one a second, and lost of it. */
 const counted = (lostAStep: string, up = always): Series[] => [
   { name: "echo_mesh_up", labels: pairOf("a", "b"), values: up },
@@ -85,7 +93,34 @@ export const MESH_CASES: Readonly<Record<string, readonly Case[]>> = {
       fires: null,
     },
   ],
+  EchoMeshPodDown: [
+    {
+      what: "nobody reaches one of three on a node: one alert a protocol, whoever asks",
+      series: onOneNode((_from, to) => (to === "b" ? failsAt5("0") : always)),
+      fires: { notYet: 6.5, by: 7.5, alerts: 2 },
+    },
+    {
+      what: "nobody reaches the node, which is another alert",
+      series: onOneNode((_from, to) => ("bcd".includes(to) ? failsAt5("0") : always)),
+      fires: null,
+    },
+    {
+      what: "one in eight does not reach it",
+      series: onOneNode((from, to) => (from === "a" && to === "b" ? failsAt5("0") : always)),
+      fires: null,
+    },
+    {
+      what: "it goes while it is down, and its name is not there any more",
+      series: onOneNode((_from, to) => (to === "b" ? "1x20 0x6 stale" : always)),
+      fires: null,
+    },
+  ],
   EchoMeshPairDown: [
+    {
+      what: "nobody reaches one Pod of a node, which is another alert: no others reach it",
+      series: onOneNode((_from, to) => (to === "b" ? failsAt5("0") : always)),
+      fires: null,
+    },
     {
       what: "one pair, by UDP alone",
       series: mesh((from, to, protocol) =>
@@ -148,6 +183,18 @@ export const MESH_CASES: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "a member that is being replaced",
       series: MEMBERS.map((from) => unknown(from, "server3", `0x20 1x${2 * MINUTE} 0x${LASTS}`)),
+      fires: null,
+    },
+  ],
+  EchoMeshNameUnresolved: [
+    {
+      what: "a prober that never found anybody",
+      series: one("echo_mesh_name_resolved", `0x${LASTS}`, { container: "mesh" }),
+      fires: { notYet: 9, by: 10.5 },
+    },
+    {
+      what: "the first seconds of a rollout",
+      series: one("echo_mesh_name_resolved", `0x2 1x${LASTS}`, { container: "mesh" }),
       fires: null,
     },
   ],

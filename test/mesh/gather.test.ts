@@ -66,6 +66,14 @@ test("the own row: members in the ring's order, of which only this one's row is 
   ]);
 });
 
+test("whoever has no answer to the members' name says so: they may be others by now", () => {
+  const [known] = fleetOf(2, 2);
+  expect(known!.ownRow(NOW).unresolved).toBeNull();
+  const unresolved = "the resolver does not say what mesh is in time";
+  known!.take({ roster: rosterOf({ addresses: addresses(2), unresolved }) }, NOW);
+  expect(MESH.parse(known!.matrix(NOW)).unresolved).toBe(unresolved);
+});
+
 describe("50 members, each asking 10", () => {
   test("all well: 1,000 pairs, under the names that everybody tells, each member asked by ten", () => {
     const matrix = exchange(fleetOf(50, 10));
@@ -137,7 +145,7 @@ describe("a member is believed of its own row alone", () => {
     expect(tell({ ...truth, members, pairs }).pairs).toEqual(tell(truth).pairs);
     const none = tell({ ...truth, pairs: [] });
     expect(none.pairs.filter(({ from }) => from === "pod-2").map(({ up, why }) => [up, why])).toEqual(
-      Array.from({ length: 4 }, () => [null, "its row has no such pair"]),
+      Array.from({ length: 4 }, () => [null, "pod-2 does not ask it: it knows of other members"]),
     );
   });
 
@@ -233,7 +241,7 @@ test("a row that came counts for two seconds, and then its member is unknown unt
   };
   const since = (ms: number): string => new Date(at(ms).wallMs).toISOString();
   expect(stateAt(12_000)).toMatchObject([true, true, since(10_000), null]);
-  const unknown = [false, null, since(12_001), "its row did not come: it has not come yet"];
+  const unknown = [false, null, since(12_001), "its row did not come: its prober has not answered yet"];
   expect(stateAt(12_001)).toEqual(unknown);
   first!.missRow("10.0.0.2", "no answer within 1500 ms", at(12_500));
   const later = [false, null, since(12_001), "its row did not come: no answer within 1500 ms"];

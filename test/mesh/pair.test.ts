@@ -84,6 +84,23 @@ describe("UDP", () => {
 });
 
 describe("TCP", () => {
+  test.each<[ProbeName, string | null, string]>([
+    ["tcp-new", null, "a new TCP session: connected, then neither banner nor echo within 1.00 s"],
+    ["tcp-new", `${PEER}:1`, "a new TCP session: connected, then a banner and no echo within 1.00 s"],
+    ["tcp-held", `${PEER}:1`, "the held TCP session: no echo within 1.00 s"],
+    ["tcp-held", null, "the held TCP session: no echo within 1.00 s"],
+  ])("a silent %s whose banner was of %p says no more than that", (probe, server, why) => {
+    const pair = new Pair("tcp", PACE, at(0));
+    pair.take(unanswered(PEER, probe, { fault: "silent", server }), at(1000));
+    expect(pair.why(1000)).toStartWith(`${why}, 1 probe in a row`);
+  });
+
+  test("an echo without a banner says what to do where servers send none", () => {
+    const pair = new Pair("tcp", PACE, at(0));
+    pair.take(unanswered(PEER, "tcp-new", { fault: "no_banner" }), at(1000));
+    expect(pair.why(1000)).toContain("(with --no-banner any echo counts)");
+  });
+
   test("is up when both its probes are, and down when one is", () => {
     const pair = new Pair("tcp", PACE, at(0));
     pair.take(seen(PEER, "tcp-new"), at(0));

@@ -53,13 +53,18 @@ describe("who there is", () => {
     expect(rosters).toHaveLength(2);
   });
 
-  test("stays as it was while the resolver does not answer, and is gone when it says so", async () => {
+  test("stays as it was while the resolver does not answer, and is gone when it says so twice in a row", async () => {
     const { ask, names } = keeper({ mesh: ALL }, { address: "10.0.0.2" });
     const before = await ask();
     names["mesh"] = "DNS_EAGAIN";
     const unresolved = "the resolver does not say what mesh is (DNS_EAGAIN)";
     expect(await ask()).toEqual({ ...before!, unresolved });
+    names["mesh"] = "DNS_ENOTFOUND"; // as the last name of a search list is, when the question for the first was lost
+    expect(await ask()).toEqual({ ...before!, unresolved });
+    names["mesh"] = ALL;
+    expect(await ask()).toEqual(before!);
     names["mesh"] = "DNS_ENOTFOUND";
+    expect(await ask()).toEqual(before!);
     const none = "the resolver says that mesh has no IPv4 address"; // it has this member's at least, or is another name
     expect(await ask()).toEqual({ ...before!, addresses: ["10.0.0.2"], unresolved: none });
   });
@@ -130,10 +135,25 @@ describe("members that must be there", () => {
     now["b"] = ["10.0.0.10"];
     await ask();
     now["a"] = [];
+    expect((await ask())?.named[0]?.address).toBe("10.0.0.1"); // it may be another name's answer
     expect((await ask())?.named).toEqual([
       { name: "a", address: null },
       { name: "b", address: "10.0.0.10" },
     ]);
+  });
+
+  test("a name of several addresses is there by the one that is a member's, whatever order they have", async () => {
+    const names = {
+      mesh: ALL,
+      a: ["10.0.0.0", "10.0.0.10"],
+      b: ["10.0.9.2", "10.0.9.1"],
+      c: ["10.0.0.0", "10.0.0.2"],
+    };
+    const { ask, names: now } = keeper(names, { address: "10.0.0.2", members: ["a", "b", "c"] });
+    expect((await ask())?.named.map(({ address }) => address)).toEqual(["10.0.0.10", "10.0.9.1", "10.0.0.2"]);
+    now["mesh"] = [...ALL, "10.0.0.0"];
+    now["a"] = ["10.0.0.10", "10.0.0.0"];
+    expect((await ask())?.named[0]?.address).toBe("10.0.0.0");
   });
 
   test("one whose name is not answered keeps its address, and does not keep the others from being asked", async () => {

@@ -226,7 +226,8 @@ describe("by HTTP", () => {
       [PEER, null],
       [PEER, null],
     ]);
-    expect(prober.said("row unknown: its prober did not tell it")).toHaveLength(1);
+    const unknown = prober.said("row unknown: its prober did not tell it");
+    expect(unknown.map(({ why }) => typeof why)).toEqual(["string"]);
     using _back = hostile(says(await rowOf("pod-3")), PEER, prober.port);
     await until("its row is there again", async () => {
       const { members } = await prober.mesh("?scope=all");
@@ -290,6 +291,7 @@ describe("in the log", () => {
     expect(prober.said("down")).toHaveLength(1);
     expect(prober.said("down")[0]).toMatchObject({ level: "warn", to: PEER, address: PEER, protocol: "udp" });
     expect(prober.said("down")[0]!["why"]).toContain(`(udp 10.0.0.1:4000 > ${PEER}:1)`);
+    expect(prober.said("down")[0]!["next"]).toBe(`echo-server check udp://${PEER}:5678`);
     prober.answer(PEER);
     expect(prober.said("up again")).toHaveLength(1);
     expect(prober.said("up again")[0]!["downMs"]).toBeNumber();
@@ -312,7 +314,7 @@ describe("in the log", () => {
       members: 1,
       peers: 0,
       came: [],
-      gone: [PEER],
+      gone: [`s2 (${PEER})`],
     });
     expect(prober.said("member without an address: unknown")).toMatchObject([{ level: "warn", name: "s2" }]);
     expect(prober.said("name not resolved")).toMatchObject([{ level: "warn", why: "mesh: no answer" }]);

@@ -37,6 +37,7 @@ export const MESH = z
     at: iso,
     self: name,
     intervalMs: z.int().min(1),
+    unresolved: name.nullable(),
     members: z.array(member).readonly(),
     pairs: z.array(pair).readonly(),
   })

@@ -9,7 +9,7 @@ import { addresses } from "./fixtures.ts";
 function told(members: readonly MeshMember[], missed: ReadonlySet<string>) {
   const lines: object[] = [];
   const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(JSON.parse(line)) });
-  return { lines, missing: tellRows(log, members, missed) };
+  return { lines, missing: tellRows(log, members, missed, (address) => `${address} hangs`) };
 }
 
 function membersOf(count: number, row: boolean | null): MeshMember[] {
@@ -21,6 +21,7 @@ test("a few are told one by one, many in one line, and again only when it is oth
   expect(few.lines).toHaveLength(10);
   expect(few.lines[0]).toMatchObject({
     name: "pod-10.0.0.1",
+    why: "10.0.0.1 hangs",
     msg: "row unknown: its prober did not tell it",
   });
   expect(told(membersOf(10, false), few.missing).lines).toEqual([]);

@@ -17,10 +17,15 @@ describe("without a script", () => {
       ...["server2-abc", "node-b", "serving", "up for 1 h 2 min", "linux (self-test passed)", "[::]:1234"],
       ...["17", "1,234,567", "31", "1.5 KiB", "2,345", "2.0 MiB"],
       ...["own_port", "4,321", "Another echo server.", "gone", "The client had left."],
-      ...["412 ms ago", "0.3 ms", "TCP and UDP"],
+      ...["412 ms ago", "1 min 13 s ago hangs", "0.3 ms", "TCP and UDP"],
       ...["10.244.9.9:40000", "08:00:18", "12 s ago", "70.0 KiB", "open", "ended", "server1.headless"],
       ...["not ready", "did not say", "draining", "no address", "3.0 KiB", "55", "tcp, port 8080 this one"],
-      ...["3 members: 1 serving, 1 draining, 1 without an address.", "10.244.2.2", "node-a", "this Pod"],
+      ...[
+        "3 members, asked at their container tcp: 1 serving, 1 draining, 1 without an address.",
+        "10.244.2.2",
+        "node-a",
+        "this Pod",
+      ],
       ...["nc server2.headless 1234", "By hand.", "2026-11-26T08:00:30.000Z"],
     ];
     for (const words of all) expect(text).toContain(words);
@@ -55,7 +60,19 @@ describe("without a script", () => {
       ]);
     }
     expect(elements.filter(({ tag }) => tag === "h1")).toHaveLength(1);
+    // A landmark within a landmark of the same name is one too many for who goes by them.
+    expect(elements.filter(({ attributes }) => attributes["role"] === "region")).toEqual([]);
   });
+});
+
+test("of a container that refused nothing it is not said of the whole Pod", () => {
+  const html = (changed: Partial<PageFacts>): string =>
+    sections(
+      someFacts({ refusals: someFacts().refusals.map((row) => ({ ...row, count: 0 })), ...changed }),
+      null,
+    ).find(({ id }) => id === "refusals")!.html;
+  expect(html({})).toContain("<p>Nothing by this container.</p>");
+  expect(html({ containers: [] })).toContain("<p>Nothing.</p>");
 });
 
 describe("clients", () => {

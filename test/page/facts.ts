@@ -24,7 +24,10 @@ export function someFacts(changed: Partial<PageFacts> = {}): PageFacts {
       { protocol: "TCP", what: "refused", reason: "gone", count: 0, meaning: "The client had left." },
       { protocol: "UDP", what: "dropped", reason: "own_port", count: 4321, meaning: "Another echo server." },
     ],
-    loops: [{ loop: 0, serves: "TCP and UDP", heartbeatAgeMs: 412, lagMs: 0.25, sessions: 20 }],
+    loops: [
+      { loop: 0, serves: "TCP and UDP", heartbeatAgeMs: 412, hangs: false, lagMs: 0.25, sessions: 20 },
+      { loop: 1, serves: "TCP and UDP", heartbeatAgeMs: 73_412, hangs: true, lagMs: 0.25, sessions: 20 },
+    ],
     clients: [
       {
         at: "2026-11-26T08:00:18.000Z",

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { History, KEPT_S } from "../../src/page/browser/history.ts";
+import { PageClock } from "../../src/page/browser/page-clock.ts";
 import { figureText, inWords, minuteTable } from "../../src/page/browser/plot-words.ts";
 import type { PageFacts, SessionFacts } from "../../src/page/facts.ts";
 import { facts, sessions } from "../browser/facts.ts";
@@ -50,6 +51,39 @@ test("a page that slept has a gap; one that is looked at seldom has none", () =>
   history.add(tcp(100_000, { opened: 200 }), 100);
   expect(history.values("TCP", "opened")).toEqual([null, 10, null, null]);
   expect(history.times).toEqual([0, 10, 55, 100]);
+});
+
+test("times ascend, whatever the server's own time says of the step", () => {
+  const history = new History();
+  history.add(tcp(0, {}), 0);
+  history.add(tcp(2000, {}), 2);
+  history.add(tcp(3_602_000, {}), 4); // another server, which is older
+  expect(history.times).toEqual([0, 2, 3, 4]);
+});
+
+test("a machine that slept for an hour sees it in the server's time, and shows nothing from before as if it were now", () => {
+  const clock = new PageClock();
+  const history = new History();
+  const look = (uptimeMs: number, ownS: number): void => {
+    const told = tcp(uptimeMs, {});
+    clock.told(told, ownS);
+    history.add(told, clock.nowS(ownS));
+  };
+  look(10_000, 100);
+  look(12_000, 102);
+  look(3_614_000, 104); // its own clock stood still
+  look(3_616_000, 106);
+  expect(history.times).toEqual([3704, 3706]);
+  expect(clock.nowS(107)).toBe(3707);
+});
+
+test("slow answers, a server that starts anew and another server are no sleep", () => {
+  const clock = new PageClock();
+  clock.told({ name: "a", uptimeMs: 10_000 }, 100);
+  clock.told({ name: "a", uptimeMs: 16_000 }, 101); // the one before had taken five seconds
+  clock.told({ name: "a", uptimeMs: 1000 }, 130);
+  clock.told({ name: "b", uptimeMs: 9_000_000 }, 132);
+  expect(clock.nowS(132)).toBe(132);
 });
 
 /** What a server tells at `uptimeMs` of itself and of the container beside it, which told at `udpMs` of its own. */

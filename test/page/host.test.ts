@@ -46,6 +46,20 @@ test("no link is made of anything else", () => {
   for (const host of none) expect([host, hostName(host)]).toEqual([host, null]);
 });
 
+test("behind kubectl proxy a link is the way to the Pod's other port there, behind any other prefix there is none", () => {
+  const from = "/api/v1/namespaces/echo-server/pods/server1-abc:8080/proxy/";
+  for (const [path, link] of [
+    [from, "../../server1-abc:9/proxy/"],
+    [from.replace(":8080", ""), "../../server1-abc:9/proxy/"],
+    [from.replace("server1", "http:server1"), "../../http:server1-abc:9/proxy/"],
+    [from.replace("/pods/", "/services/"), null],
+    ["/echo/", null],
+  ] as const)
+    expect([path, addressOf("localhost:8001", 9, path)]).toEqual([path, link]);
+  const there = new URL(addressOf("localhost:8001", 8081, from)!, `http://localhost:8001${from}`);
+  expect(there.href).toBe(`http://localhost:8001${from.replace("8080", "8081")}`);
+});
+
 test("whatever the host is, a link has its name and the port, and nothing else", () => {
   const nasty = fc.string({ unit: fc.constantFrom(..."ab1.:[]@/?#%\"'<>&\\ -_\t\n"), maxLength: 20 });
   fc.assert(

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { MeshResult } from "../../src/diagnose/mesh/result.ts";
 import { span } from "../../src/page/html.ts";
-import { matrixHtml } from "../../src/page/matrix.ts";
+import { detailsHtml, matrixHtml, popoverId } from "../../src/page/matrix.ts";
 import { meshFindings } from "../../src/page/mesh-findings.ts";
 import { meshView } from "../../src/page/mesh-view.ts";
 import { lossText, msText } from "../../src/page/mesh-words.ts";
@@ -23,6 +23,13 @@ function where(change: Change): string[] {
 
 test("a mesh that is well has nothing to say", () => {
   expect(says(mesh(THREE, 10))).toEqual([]);
+});
+
+test("a list of members that is not known to hold is said first, where nobody is left, too", () => {
+  const unresolved = "the resolver does not say what mesh is in time";
+  const first = `unknown: ${podName(1)} cannot find out who is a member now: what is shown is of those that it knew before (${unresolved})`;
+  expect(says({ ...nodeDown(), self: podName(1), unresolved })[0]).toBe(first);
+  expect(says({ ...mesh(THREE, 10), members: [member(1)], pairs: [], unresolved })).toEqual([first]);
 });
 
 test("a node that is gone is one column down and one row unknown, each said once", () => {
@@ -145,4 +152,12 @@ describe("figures", () => {
     const texts = [-5, 42, 185, 18_720, 180_000, 183_600].map((seconds) => span(seconds * 1000));
     expect(texts).toEqual(["0 s", "42 s", "3 min 5 s", "5 h 12 min", "2 d 2 h", "2 d 3 h"]);
   });
+});
+
+test("the details of a cell name the protocol of each reason once", async () => {
+  const why = { tcp: "a new TCP session: refused", udp: "UDP: nothing came within 500 ms" };
+  const result = mesh(THREE, 10, (pair) => ({ up: false, why: why[pair.protocol] }));
+  const { text } = await parse(detailsHtml(result, popoverId(`${podName(1)}>${podName(2)}`)));
+  expect(text).toContain("TCP a new TCP session: refused");
+  expect(text).toContain("UDP nothing came within 500 ms");
 });

@@ -15,6 +15,12 @@ test("100 members are drawn; of more there are words, however many they are", as
   }
 });
 
+test("members that may be others by now are said to be", async () => {
+  const { text } = await parse(matrixHtml({ ...meshOf(101), unresolved: "no answer <here>" }));
+  expect(text).toContain("m0 cannot find out who is a member now");
+  expect(text).toContain("(no answer <here>)");
+});
+
 test("members that only pairs name count too: whoever says so cannot have a page without end", () => {
   const { members, ...rest } = meshOf(5000);
   expect(matrixHtml({ ...rest, members: members.slice(0, 1) }).length).toBeLessThan(1000);

@@ -16,5 +16,13 @@ export function meshOf(size: number, changed: (at: number) => Partial<MeshMember
       };
     }),
   );
-  return { version: 1, at: "2026-11-26T08:00:00.000Z", self: "m0", intervalMs: 1000, members, pairs };
+  return {
+    version: 1,
+    at: "2026-11-26T08:00:00.000Z",
+    self: "m0",
+    intervalMs: 1000,
+    unresolved: null,
+    members,
+    pairs,
+  };
 }

@@ -103,6 +103,18 @@ describe("the clients of a loop", () => {
     ]);
   });
 
+  test("are as many as that of each protocol: a crowd over one pushes out nobody of the other", () => {
+    const tables = tablesOf(2);
+    const [tcp, udp] = [clientsOf(tables), clientsOf(tables, 0, "udp")];
+    tcp.beginAt(10, 1, "10.0.0.1", 5000);
+    for (let at = 1; at <= 9; at++) udp.beginAt(20 + at, at, `10.0.1.${at}`, 5000);
+    expect(seen(tables)).toEqual([
+      "10.0.1.9:5000 udp 1 sessions 0 B open",
+      "10.0.1.8:5000 udp 1 sessions 0 B open",
+      "10.0.0.1:5000 tcp 1 sessions 0 B open",
+    ]);
+  });
+
   test("of several loops are joined", () => {
     const tables = tablesOf(2, 2);
     const [one, two] = [0, 1].map((loop) => clientsOf(tables, loop)) as [Clients, Clients];

@@ -6,6 +6,7 @@ import type { ContainerFacts, SelfFacts } from "../../page/facts.ts";
 import { version } from "../../version.ts";
 import { cached } from "../cached.ts";
 import { commandsFor } from "../commands.ts";
+import { namespaceHere } from "../fleet.ts";
 import type { Verdict } from "../health.ts";
 import { containersOfPod } from "../neighbours.ts";
 import type { PageSource } from "../page-routes.ts";
@@ -25,10 +26,17 @@ export interface ProberAbout {
 /** As of a server: the other containers are asked how they are. */
 const CONTAINERS = { freshMs: 1000, staleMs: 5000 };
 
+/** Where a prober runs. */
+interface Surroundings {
+  readonly inCluster: boolean;
+  readonly namespace: string | null;
+}
+
 /** A prober's page: it serves nobody, so the matrix is what there is to see. */
 export function proberPage(
   about: ProberAbout,
   mesh: (scope: "own" | "all") => Promise<MeshResult>,
+  { inCluster, namespace }: Surroundings = surroundings(),
 ): PageSource {
   const { name, node } = about;
   const self = (): SelfFacts => ({
@@ -43,20 +51,24 @@ export function proberPage(
       return {
         ...self(),
         at: new Date().toISOString(),
-        namespace: null,
-        identity: identity(about),
+        namespace,
+        identity: identity(about, namespace),
         stateText: about.ready().text,
         addresses: { tcp: [], udp: [] },
         ...{ refusals: [], loops: [], clients: null, containers: await containers(), fleet: [] },
         commands: commandsFor({
-          inCluster: process.env["KUBERNETES_SERVICE_HOST"] !== undefined, // in every container of a Pod
-          ...{ dnsName: null, pod: name, namespace: null, tcp: null, udp: null },
+          ...{ inCluster, dnsName: null, pod: name, namespace, tcp: null, udp: null },
           adminPorts: adminPorts(about),
         }),
         mesh: true,
       };
     },
   };
+}
+
+function surroundings(): Surroundings {
+  const inCluster = process.env["KUBERNETES_SERVICE_HOST"] !== undefined; // in every container of a Pod
+  return { inCluster, namespace: inCluster ? namespaceHere() : null };
 }
 
 /** Nobody told of others, so there is none to link to: a table of this one alone says nothing. */
@@ -74,7 +86,7 @@ function adminPorts({ admin, podAdminPorts }: ProberAbout): number[] {
   return own === null ? [] : [own.port];
 }
 
-function identity({ name, node, question }: ProberAbout): [string, string][] {
+function identity({ name, node, question }: ProberAbout, namespace: string | null): [string, string][] {
   const { name: members, degree, intervalMs, tcpPort, udpPort } = question;
   const ports = [
     ...(tcpPort === null ? [] : [`TCP ${tcpPort}`]),
@@ -83,6 +95,7 @@ function identity({ name, node, question }: ProberAbout): [string, string][] {
   return [
     ["Name", name],
     ...(node === null ? [] : [["Node", node] satisfies [string, string]]),
+    ...(namespace === null ? [] : [["Namespace", namespace] satisfies [string, string]]),
     ["Version", `${version} (Bun ${Bun.version})`],
     [
       "Asks",

@@ -1,6 +1,6 @@
 import type { BookChange } from "../../diagnose/mesh/book.ts";
 import { MeshKnowledge } from "../../diagnose/mesh/knowledge.ts";
-import type { Named } from "../../diagnose/mesh/names.ts";
+import type { MemberNames, Named } from "../../diagnose/mesh/names.ts";
 import type { MeshProtocol, Now } from "../../diagnose/mesh/pair.ts";
 import type { MeshResult } from "../../diagnose/mesh/result.ts";
 import { peersOf } from "../../diagnose/mesh/ring.ts";
@@ -77,6 +77,7 @@ export async function runProber(plan: ProberPlan, surroundings: ProberSurroundin
 }
 
 class ProberLife implements Disposable {
+  readonly #question: MeshQuestion;
   readonly #known: MeshKnowledge;
   readonly #log: Logger;
   readonly #members: Members;
@@ -92,6 +93,7 @@ class ProberLife implements Disposable {
     { log, logLinesLost }: ProberSurroundings,
   ) {
     const { intervalMs, timeoutMs, degree } = question;
+    this.#question = question;
     this.#known = new MeshKnowledge({
       ...{ intervalMs, timeoutMs, degree, self, protocols: protocolsOf(question) },
       peersOf: (addresses, own) => peersOf(addresses, own, degree),
@@ -125,7 +127,8 @@ class ProberLife implements Disposable {
   take(event: MeshEvent): void {
     const at = now();
     if ("probe" in event || this.#known.book.pairs.size === 0) this.#lastToldMs = at.ms;
-    this.#tell(this.#known.take(event, at), at);
+    const namesBefore = this.#known.names;
+    this.#tell(this.#known.take(event, at), at, namesBefore);
     if ("roster" in event) this.#askNames();
   }
 
@@ -136,12 +139,13 @@ class ProberLife implements Disposable {
 
   #look(): void {
     const at = now();
-    this.#tell(this.#known.book.settle(at), at);
+    this.#tell(this.#known.book.settle(at), at, this.#known.names);
     this.#askNames();
   }
 
-  #tell(changes: readonly BookChange[], { ms }: Now): void {
-    for (const change of changes) tellChange(this.#log, this.#known, change, ms);
+  #tell(changes: readonly BookChange[], { ms }: Now, namesBefore: MemberNames): void {
+    const telling = { log: this.#log, known: this.#known, namesBefore, question: this.#question };
+    for (const change of changes) tellChange(telling, change, ms);
   }
 
   #askNames(): void {
@@ -157,7 +161,8 @@ class ProberLife implements Disposable {
   async #matrix(): Promise<MeshResult> {
     await this.#members.askAll(this.#known.others);
     const matrix = this.#known.matrix(now());
-    this.#missed = tellRows(this.#log, matrix.members, this.#missed);
+    const whyOf = (address: string): string | null => this.#known.whyMissing(address);
+    this.#missed = tellRows(this.#log, matrix.members, this.#missed, whyOf);
     return matrix;
   }
 }

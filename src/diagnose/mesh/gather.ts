@@ -62,10 +62,13 @@ export function gather(facts: GatherFacts, now: Now): MeshResult {
 /** The pairs of one member: those that it told, and those that it was assigned and did not tell. */
 function rowOf(facts: GatherFacts, address: string, peers: readonly string[]): MeshPair[] {
   const from = facts.names.byAddress.get(address)!; // it is of the roster
-  const row = facts.rows.get(address) ?? { why: "it has not come yet", sinceWallMs: null };
+  const row = facts.rows.get(address) ?? { why: "its prober has not answered yet", sinceWallMs: null };
   const told = "self" in row ? toldPairs(facts, from, row) : [];
   const known = new Set(told.map(({ to, protocol }) => keyOf(to, protocol)));
-  const why = "self" in row ? "its row has no such pair" : `its row did not come: ${row.why}`;
+  const why =
+    "self" in row
+      ? `${from.name} does not ask it: it knows of other members`
+      : `its row did not come: ${row.why}`;
   const since = "self" in row || row.sinceWallMs === null ? null : isoOf(row.sinceWallMs);
   const missing = peers.flatMap((peer) => {
     const to = facts.names.byAddress.get(peer)!; // it is of the roster

@@ -77,6 +77,12 @@ export class MeshKnowledge {
     this.#cameMs.delete(address);
   }
 
+  /** Why a member's row did not come; null where it is there, or nobody asked for it. */
+  whyMissing(address: string): string | null {
+    const row = this.#rows.get(address);
+    return row !== undefined && "why" in row ? row.why : null;
+  }
+
   ownRow(now: Now): MeshResult {
     return ownRow(this.#facts(), now);
   }
@@ -84,7 +90,7 @@ export class MeshKnowledge {
   /** With the latest row of each, unless that is old. */
   matrix(now: Now): MeshResult {
     for (const [address, atMs] of this.#cameMs) {
-      if (now.ms - atMs > ROW_KEPT_MS) this.missRow(address, "it has not come yet", now);
+      if (now.ms - atMs > ROW_KEPT_MS) this.missRow(address, "its prober has not answered yet", now);
     }
     return gather({ ...this.#facts(), rows: this.#rows, degree: this.settings.degree }, now);
   }

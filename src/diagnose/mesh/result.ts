@@ -48,6 +48,8 @@ export interface MeshResult {
   /** The member that answers. */
   readonly self: string;
   readonly intervalMs: number;
+  /** Why that member's `--name` gave it no address the last time, in words: who is a member may be others by now. Null where it did. */
+  readonly unresolved: string | null;
   readonly members: readonly MeshMember[];
   readonly pairs: readonly MeshPair[];
 }

@@ -2,6 +2,7 @@ import { formatAddress, isIPv4, isLoopback, isUnicast, parseAddress } from "../.
 import { type OwnAddress, ownAddresses } from "../interfaces.ts";
 import { type Lookup, type Resolution, resolutionText, resolveName, systemLookup } from "../resolve.ts";
 import { type Family, familyOf } from "../targets.ts";
+import { Believed } from "./believed.ts";
 import { ringOf } from "./ring.ts";
 import type { MeshQuestion, Roster } from "./seen.ts";
 
@@ -26,11 +27,10 @@ export class RosterKeeper {
   readonly #question: MeshQuestion;
   readonly #access: RosterAccess;
   readonly #lookup: Lookup;
-  /** As the name was answered the last time that it was. */
-  #found: readonly string[] = [];
+  readonly #found = new Believed();
   #own: string | null;
   #unresolved: string | null = null;
-  readonly #named: Map<string, string | null>;
+  readonly #named: ReadonlyMap<string, Believed>;
   /** The member whose turn it is. */
   #next = 0;
   #isAskingName = false;
@@ -46,7 +46,7 @@ export class RosterKeeper {
     this.#access = access;
     this.#lookup = oneAtATime(access.lookup ?? systemLookup);
     this.#own = question.address === null ? null : canonical(question.address);
-    this.#named = new Map(question.members.map((name) => [name, null]));
+    this.#named = new Map(question.members.map((name) => [name, new Believed()]));
     this.#areMembersKnown = question.members.length === 0;
   }
 
@@ -74,8 +74,8 @@ export class RosterKeeper {
     const answer = await this.#resolve(name, family);
     this.#isAskingName = false;
     this.#isNameKnown = true;
-    this.#unresolved = answer.kind === "found" ? null : resolutionText(name, answer, family);
-    if (answer.kind !== "unknown") this.#found = addressesOf(answer);
+    if (answer.kind === "unknown" || this.#found.take(addressesOf(answer)))
+      this.#unresolved = answer.kind === "found" ? null : resolutionText(name, answer, family);
     if (this.#question.address === null) this.#findOwn();
     this.#tell();
   }
@@ -83,12 +83,12 @@ export class RosterKeeper {
   /** Asks for one member after the other. The round ends with one that is not answered: the next one is asked next time. */
   async #askMembers(): Promise<void> {
     this.#isAskingMembers = true;
-    const names = [...this.#named.keys()];
-    for (let asked = 0; asked < names.length && !this.#over; asked++) {
-      const name = names[this.#next++ % names.length]!;
+    const named = [...this.#named];
+    for (let asked = 0; asked < named.length && !this.#over; asked++) {
+      const [name, believed] = named[this.#next++ % named.length]!;
       const answer = await this.#resolve(name, this.#family);
       if (answer.kind === "unknown") break; // what it had before still counts
-      this.#named.set(name, ofOneVersion(addressesOf(answer), null)[0] ?? null);
+      believed.take(ofOneVersion(addressesOf(answer), null));
     }
     this.#isAskingMembers = false;
     this.#areMembersKnown = true;
@@ -101,10 +101,11 @@ export class RosterKeeper {
 
   /** This machine's address among the name's, IPv4 first; one that it had before stays for as long as the machine has it. */
   #findOwn(): void {
-    if (this.#own !== null && this.#found.includes(this.#own)) return;
+    const found = this.#found.addresses;
+    if (this.#own !== null && found.includes(this.#own)) return;
     const here = (this.#access.own ?? ownAddresses)().map(({ address }) => canonical(address));
     if (this.#own !== null && here.includes(this.#own)) return;
-    const own = this.#found.filter((address) => here.includes(address));
+    const own = found.filter((address) => here.includes(address));
     this.#own = ofOneVersion(own, null)[0] ?? null;
   }
 
@@ -117,12 +118,20 @@ export class RosterKeeper {
     this.#access.changed(roster);
   }
 
+  /** While a Pod is replaced its name may have two addresses: it is there if one of them is a member's. */
+  #memberOf(has: readonly string[], found: readonly string[]): string | null {
+    return has.find((address) => address === this.#own || found.includes(address)) ?? has[0] ?? null;
+  }
+
   #roster(): Roster {
-    const found = ofOneVersion(othersOf(this.#found, this.#own), this.#family);
+    const found = ofOneVersion(othersOf(this.#found.addresses, this.#own), this.#family);
     return {
       ...ringOf(found, this.#own, this.#question.membersMax),
       own: this.#own,
-      named: [...this.#named].map(([name, address]) => ({ name, address })),
+      named: [...this.#named].map(([name, { addresses }]) => ({
+        name,
+        address: this.#memberOf(addresses, found),
+      })),
       unresolved: this.#unresolved,
     };
   }

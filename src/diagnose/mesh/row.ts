@@ -30,6 +30,7 @@ export function ownRow(facts: RowFacts, now: Now): MeshResult {
     at: isoOf(now.wallMs),
     self: self.name,
     intervalMs,
+    unresolved: book.roster.unresolved,
     members: [...members, ...missing],
     pairs: [...measured(facts, now), ...unmeasurable(facts)],
   };

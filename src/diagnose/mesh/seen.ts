@@ -41,7 +41,7 @@ export interface Roster {
   readonly beyond: number;
   /**
    * Why the name gave no address the last time, in words; null where it gave some. What it had before still counts where
-   * there was no answer, and is gone where the answer was that there are none.
+   * there was no answer, and is gone where the answer was, twice in a row, that there are none.
    */
   readonly unresolved: string | null;
 }

@@ -1,6 +1,6 @@
 import type { Failure } from "../../client/failure.ts";
 import { TcpSession } from "../../client/tcp-session.ts";
-import type { Endpoint } from "../../net/endpoint.ts";
+import { type Endpoint, formatEndpoint, hostOf } from "../../net/endpoint.ts";
 import { flowText } from "../words.ts";
 import type { ProbeContext } from "./probe.ts";
 
@@ -9,7 +9,7 @@ export interface Attempt {
   readonly sentMs: number;
   /** Ends it, and the session that came of it: its time is up, or nobody asks any more. */
   readonly controller: AbortController;
-  /** Null until this end's port is known. */
+  /** Null until this end's address is known; its port follows, where the sockets tell it before they are connected. */
   flow: string | null;
 }
 
@@ -28,6 +28,7 @@ export function connectFor(
   end: Endpoint,
   { sockets }: ProbeContext,
 ): Promise<TcpSession | Failure> {
+  if (own !== null) attempt.flow = `tcp ${hostOf(own)} > ${formatEndpoint(end)}`;
   const bound = (port: number): void => {
     if (own !== null) attempt.flow = flowText("tcp", { ...own, port }, end);
   };

@@ -79,6 +79,13 @@ export class TcpHeld implements PeerProbe {
     if (this.#isDue) this.due();
   }
 
+  /** Lets the session go, once what is under way is decided. The next probe goes by a new one. */
+  release(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held?.underWay.size === 0) this.#close(held);
+  }
+
   end(): void {
     this.#over = true;
     this.#attempt?.controller.abort();

@@ -26,12 +26,16 @@ export class TcpNew implements PeerProbe {
   readonly #context: ProbeContext;
   readonly #end: Endpoint;
   readonly #attempts = new Set<Attempt>();
+  readonly #onRefused: () => void;
   readonly #restraint: Restraint;
+  #wasRefused = false;
   #over = false;
 
-  constructor(context: ProbeContext, end: Endpoint) {
+  /** @param onRefused told when it was refused, and had not been the time before */
+  constructor(context: ProbeContext, end: Endpoint, onRefused: () => void) {
     this.#context = context;
     this.#end = end;
+    this.#onRefused = onRefused;
     this.#restraint = new Restraint(context.sockets.bySystemCalls);
   }
 
@@ -63,7 +67,11 @@ export class TcpNew implements PeerProbe {
     this.#attempts.add(attempt);
     const outcome = await this.#visit(attempt, own);
     this.#attempts.delete(attempt);
-    if (!this.#over) tell(seenOf(peer, "tcp-new", outcome, Date.now()));
+    if (this.#over) return;
+    tell(seenOf(peer, "tcp-new", outcome, Date.now()));
+    const isRefused = outcome.fault === "refused";
+    if (isRefused && !this.#wasRefused) this.#onRefused();
+    this.#wasRefused = isRefused;
   }
 
   async #visit(attempt: Attempt, own: Endpoint | null): Promise<Outcome> {

@@ -100,6 +100,11 @@ export class UdpHeld implements PeerProbe {
     if (this.#isDue) this.due();
   }
 
+  /** Lets the flow go, once what is under way is decided. The next probe goes by a new one. */
+  release(): void {
+    this.#held = null;
+  }
+
   end(): void {
     this.#over = true;
     for (const held of this.#flows) this.#close(held);

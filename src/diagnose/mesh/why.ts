@@ -19,12 +19,9 @@ export function isOwnFault(fault: ProbeFault): boolean {
  * 10.0.0.2:5678)`.
  * @param inARow probes of this kind without an answer, this one among them
  */
-export function whyDown(
-  { probe, fault, server, flow }: ProbeSeen,
-  inARow: number,
-  timeoutMs: number,
-): string {
-  const what = fault === null ? "answered" : faultText(fault, server, timeoutMs);
+export function whyDown(seen: ProbeSeen, inARow: number, timeoutMs: number): string {
+  const { probe, fault, flow } = seen;
+  const what = fault === null ? "answered" : faultText(fault, seen, timeoutMs);
   const ends = flow === null ? "nothing left this machine" : flow;
   return `${PROBES[probe]}: ${what}, ${plural(inARow, "probe")} in a row (${ends})`;
 }
@@ -43,7 +40,7 @@ export function whyStale(sinceMs: number): string {
 
 export const WHY_NOT_YET = "not measured yet";
 
-function faultText(fault: ProbeFault, server: string | null, timeoutMs: number): string {
+function faultText(fault: ProbeFault, { probe, server }: ProbeSeen, timeoutMs: number): string {
   switch (fault) {
     case "timeout":
       return `nothing came within ${timeText(timeoutMs)}`;
@@ -52,7 +49,7 @@ function faultText(fault: ProbeFault, server: string | null, timeoutMs: number):
     case "unreachable":
       return "unreachable, somebody says that there is no way there";
     case "silent":
-      return `connected, then neither banner nor echo within ${timeText(timeoutMs)}`;
+      return `${silenceText(probe, server)} within ${timeText(timeoutMs)}`;
     case "reset":
       return "the session was reset";
     case "closed":
@@ -62,9 +59,15 @@ function faultText(fault: ProbeFault, server: string | null, timeoutMs: number):
     case "other_server":
       return `${server ?? "another server"} answered in its place`;
     case "no_banner":
-      return "an echo without a banner, so nobody said who it is";
+      return "an echo without a banner, so nobody said who it is (with --no-banner any echo counts)";
     case "no_ports_here":
     case "no_descriptors_here":
       return whyUnmeasured(fault);
   }
+}
+
+/** A held session may have been well for hours; of a new one it is known whether a banner came. */
+function silenceText(probe: ProbeName, server: string | null): string {
+  if (probe === "tcp-held") return "no echo";
+  return server === null ? "connected, then neither banner nor echo" : "connected, then a banner and no echo";
 }

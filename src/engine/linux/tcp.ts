@@ -260,15 +260,10 @@ export class LinuxTcp implements TcpDeadlines {
     }
   }
 
-  /** recv(2) gave no bytes: 0 is a FIN, -1 an error. */
+  /** recv(2) gave no bytes: 0 is a FIN (with nothing queued, since nothing is read until all is sent), -1 an error. */
   #nothingReceived(fd: number, result: number): void {
-    if (result === 0) this.#peerFin(fd);
+    if (result === 0) this.#sessions.close(fd, this.#draining ? "drained" : "client");
     else if (!isTransient(this.#libc.errno())) this.#sessions.close(fd, "reset");
-  }
-
-  /** The peer sent its FIN. Nothing is queued, since nothing is read until all is sent. */
-  #peerFin(fd: number): void {
-    this.#sessions.close(fd, this.#draining ? "drained" : "client");
   }
 
   /** To be called once per tick of the loop's clock: looks after deadlines. */

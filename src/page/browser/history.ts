@@ -38,7 +38,7 @@ export class History {
   add(facts: PageFacts, atS: number): void {
     const before = this.#last;
     const stepMs = before === null ? 0 : facts.uptimeMs - before.uptimeMs;
-    if (stepMs > STEP_MAX_MS) this.#gap(atS - stepMs / 2000);
+    if (stepMs > STEP_MAX_MS) this.#gap((this.#samples.at(-1)!.atS + atS) / 2);
     const figures = new Map<Protocol, Figures>();
     const then = before === null ? [] : tellersOf(before);
     for (const teller of tellersOf(facts)) {

@@ -5,16 +5,12 @@ import { Contact } from "./contact.ts";
 import { addCopyButtons } from "./copy.ts";
 import { History } from "./history.ts";
 import { Matrix } from "./matrix.ts";
+import { PageClock } from "./page-clock.ts";
 import { showPart } from "./parts.ts";
 import { Plots } from "./plots.ts";
 import { poll } from "./poll.ts";
 
 /** The page, alive: asks its server every two seconds, and shows what has changed. */
-
-/** Time of arrival, s, on a clock that is never set. */
-function nowS(): number {
-  return performance.now() / 1000;
-}
 
 function element(id: string): HTMLElement {
   const found = document.getElementById(id);
@@ -24,17 +20,19 @@ function element(id: string): HTMLElement {
 
 function start(): void {
   addCopyButtons();
+  const clock = new PageClock();
   const history = new History();
   const plots = new Plots(history, element("sessions"));
   const server = new Contact("The server", element("summary").closest("main")!);
   let isMeshAsked = false;
   void poll<PageFacts>("page.json", 1, {
     onValue(facts) {
-      for (const { id, html } of sections(facts, location.host)) showPart(id, html);
-      history.add(facts, nowS());
+      for (const { id, html } of sections(facts, location.host, location.pathname)) showPart(id, html);
+      clock.told(facts);
+      history.add(facts, clock.nowS());
       showMoment(facts.at);
       addCopyButtons();
-      plots.draw(nowS());
+      plots.draw(clock.nowS());
       server.answered();
       if (facts.mesh && !isMeshAsked) {
         isMeshAsked = true;
@@ -43,8 +41,8 @@ function start(): void {
     },
     onFailure(why) {
       server.lost(why);
-      history.miss(nowS());
-      plots.draw(nowS());
+      history.miss(clock.nowS());
+      plots.draw(clock.nowS());
     },
   });
 }

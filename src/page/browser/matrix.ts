@@ -54,7 +54,8 @@ export class Matrix {
     if (!(target instanceof HTMLButtonElement)) return;
     const next = neighbour(target, step);
     event.preventDefault(); // the arrow scrolls nothing, at the edge neither
-    next?.focus();
+    next?.focus({ preventScroll: true }); // which would be content with a part of it
+    next?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 }
 

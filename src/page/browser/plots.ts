@@ -1,5 +1,5 @@
 import uPlot from "uplot";
-import { folded } from "../html.ts";
+import { escapeHtml, folded } from "../html.ts";
 import { FIGURES, type Figure, type History, KEPT_S, type Protocol } from "./history.ts";
 import { morph } from "./morph.ts";
 import { figureText, inWords, minuteTable, TITLES } from "./plot-words.ts";
@@ -45,8 +45,10 @@ export class Plots {
     const { protocols } = this.history;
     if (this.#protocols !== protocols.join()) this.#make(protocols);
     for (const { figure, words, plot } of this.#drawn) {
-      const text = protocols.map((protocol) => inWords(this.history, protocol, figure)).join("; ");
-      if (words.textContent !== text) words.textContent = text;
+      morph(
+        words,
+        keysHtml(protocols, (protocol) => inWords(this.history, protocol, figure)),
+      );
       const lines = protocols.map((protocol) => this.history.values(protocol, figure));
       plot?.setData([this.history.times, ...lines]);
       plot?.setScale("x", { min: nowS - KEPT_S, max: nowS });
@@ -79,6 +81,15 @@ export class Plots {
   #redraw(): void {
     for (const { plot } of this.#drawn) plot?.redraw();
   }
+}
+
+/** Words of each protocol behind a piece of its line: which of the two lines is which. */
+function keysHtml(protocols: readonly Protocol[], words: (protocol: Protocol) => string): string {
+  const keys = protocols.map((protocol, at) => {
+    const end = at === protocols.length - 1 ? "" : ";";
+    return `<span class="key ${protocol.toLowerCase()}">${escapeHtml(words(protocol))}${end}</span>`;
+  });
+  return keys.join(" ");
 }
 
 function makeFigure(figure: Figure, root: HTMLElement): Drawn {

@@ -5,6 +5,9 @@ const HIDDEN_INTERVAL_MS = 10_000;
 /** No answer in that time is none: the server's own work for one is at most a second or two. */
 const PATIENCE_MS = 5000;
 
+/** The longest line that is said of a refusal. */
+const LINE_MAX = 300;
+
 export interface Polled<Value> {
   /** May throw, where the value is not what this script takes it for. */
   readonly onValue: (value: Value) => void;
@@ -45,12 +48,19 @@ async function ask<Value extends { readonly version: number }>(
 ): Promise<Value | string> {
   try {
     const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-    if (!response.ok) return (await response.text()).trim() || `status ${response.status}`;
+    if (!response.ok) return await refusal(response);
     const value = (await response.json()) as Value;
     return value.version === version ? value : "it is another version than this page: load the page again";
   } catch (error) {
     return error instanceof DOMException && error.name === "TimeoutError" ? "no answer in 5 s" : "no answer";
   }
+}
+
+/** The server says why in one plain line; what else says no (a proxy, by a page of its own) is told by its status. */
+async function refusal(response: Response): Promise<string> {
+  const isPlain = response.headers.get("content-type")?.startsWith("text/plain") ?? false;
+  const [line] = isPlain ? (await response.text()).trim().split("\n", 1) : [];
+  return line?.slice(0, LINE_MAX) || `status ${response.status}`;
 }
 
 /** Until the interval is over; at once where somebody begins to look after the shorter one. */
