@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { MESH_CASES } from "./mesh-cases.ts";
 import { check } from "./policy.ts";
-import { Renderer } from "./render.ts";
+import { K8S, Renderer } from "./render.ts";
 import {
   always,
   type Case,
@@ -147,6 +147,12 @@ const ruleNames = z.object({
   groups: z.array(z.object({ rules: z.array(z.object({ alert: z.string().optional() })) })),
 });
 
+const dashboard = z.object({
+  panels: z.array(
+    z.object({ title: z.string(), targets: z.array(z.object({ expr: z.string() })).default([]) }),
+  ),
+});
+
 const ruleTexts = z.object({
   groups: z.array(
     z.looseObject({
@@ -212,6 +218,36 @@ export function alertTests(promtool: string): void {
               alertname: "EchoMeshNodeDown",
               eval_time: "10m",
               exp_alerts: [{ exp_labels: { ...labels, severity: "critical" }, exp_annotations: { summary } }],
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  test("the dashboard's matrix has a round trip of who answers, and an empty cell, no NaN, of who does not", async () => {
+    const { panels } = dashboard.parse(
+      await Bun.file(join(K8S, "components/monitoring/dashboard.json")).json(),
+    );
+    const [expr, ...others] = panels
+      .filter(({ title }) => title === "UDP: round trip from each to each")
+      .flatMap(({ targets }) => targets.map((each) => each.expr));
+    expect(others).toEqual([]);
+    const pair = (to: string, counted: string): Series[] =>
+      ["0.001", "+Inf"].flatMap((le) =>
+        one("echo_mesh_rtt_seconds_bucket", counted, { from: "a", to, protocol: "udp", le }),
+      );
+    await passes({
+      rule_files: [],
+      tests: [
+        {
+          interval: `${STEP}s`,
+          input_series: promtoolSeries([...pair("b", `0+${STEP}x${LASTS}`), ...pair("c", `7x${LASTS}`)]),
+          promql_expr_test: [
+            {
+              expr: expr!.replaceAll("$namespace", FLEET).replaceAll("$pod", ".*"),
+              eval_time: "10m",
+              exp_samples: [{ labels: '{from="a", to="b"}', value: 0.0005 }],
             },
           ],
         },

@@ -71,7 +71,7 @@ describe("members that must be there", () => {
   test("are missing without an address, or with one that the name of all has not", () => {
     expect(missing([...roster.named, { name: "server3.headless", address: "10.0.0.99" }])).toEqual([
       "server9.headless: its name has no address",
-      "server3.headless: its name has 10.0.0.99, which the name of all members has not",
+      "server3.headless: its name has 10.0.0.99, which the name of all members has not, or --max-members leaves out",
     ]);
   });
 

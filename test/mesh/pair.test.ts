@@ -95,6 +95,21 @@ describe("TCP", () => {
     expect(pair.why(1000)).toStartWith(`${why}, 1 probe in a row`);
   });
 
+  test("one that has no port for new sessions is unknown for that, though its held one is answered", () => {
+    const pair = new Pair("tcp", PACE, at(0));
+    const fault = "no_ports_here";
+    for (const probe of ["tcp-new", "tcp-held"] as const) pair.take(seen(PEER, probe), at(0));
+    for (let ms = 1000; ms <= STALE_MS + 2000; ms += 1000) {
+      pair.take(unanswered(PEER, "tcp-new", { fault, sent: 0, lost: 0 }), at(ms));
+      pair.take(seen(PEER, "tcp-held"), at(ms + 500));
+      pair.settle(at(ms + 501));
+    }
+    expect(pair.up).toBeNull();
+    expect(pair.why(STALE_MS + 3000)).toBe("not measured: this machine has no source port left");
+    pair.take(seen(PEER, "tcp-new"), at(STALE_MS + 3000));
+    expect([pair.up, pair.why(STALE_MS + 3000)]).toEqual([true, null]);
+  });
+
   test("an echo without a banner says what to do where servers send none", () => {
     const pair = new Pair("tcp", PACE, at(0));
     pair.take(unanswered(PEER, "tcp-new", { fault: "no_banner" }), at(1000));

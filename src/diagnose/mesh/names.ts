@@ -65,6 +65,11 @@ function missingOf({ named, addresses, own }: Roster): MissingMember[] {
     if (address === null) return [{ name, why: "its name has no address" }];
     return present.has(address)
       ? []
-      : [{ name, why: `its name has ${address}, which the name of all members has not` }];
+      : [
+          {
+            name,
+            why: `its name has ${address}, which the name of all members has not, or --max-members leaves out`,
+          },
+        ];
   });
 }

@@ -53,6 +53,8 @@ interface ProbeState {
   /** When the one was sent that was sent last of those that were answered. */
   answeredSentMs: number;
   why: string | null;
+  /** What keeps this machine from measuring by it; null where nothing does. */
+  hindrance: string | null;
   /** When it was measured last; null where it never was. */
   measured: Now | null;
 }
@@ -75,8 +77,6 @@ export class Pair {
   /** Since when it is what it is, monotonic. */
   #sinceMs: number;
   #wasKnown = false;
-  /** What keeps this machine from measuring; null where nothing does. */
-  #hindrance: string | null = null;
 
   constructor(protocol: MeshProtocol, pace: Pace, now: Now) {
     this.protocol = protocol;
@@ -93,11 +93,10 @@ export class Pair {
     if (state === undefined) return null;
     this.#book(seen, now);
     if (seen.fault !== null && isOwnFault(seen.fault)) {
-      this.#hindrance = whyUnmeasured(seen.fault);
+      state.hindrance = whyUnmeasured(seen.fault);
       return null;
     }
     this.#forgetStale(now.ms); // what was before a stall says nothing of now
-    this.#hindrance = null;
     judge(state, seen, now, this.#pace.timeoutMs);
     return this.#become(this.#judged(), now, seen.atMs);
   }
@@ -115,8 +114,9 @@ export class Pair {
   /** Null where it is up. */
   why(nowMs: number): string | null {
     if (this.up === true) return null;
-    if (this.up === null && this.#hindrance !== null) return this.#hindrance;
     const states = [...this.#probes.values()].filter(({ up }) => up === this.up);
+    const hindrances = states.flatMap(({ hindrance }) => hindrance ?? []);
+    if (this.up === null && hindrances.length > 0) return hindrances[0]!;
     const whys = states.flatMap(({ why }) => why ?? []);
     if (whys.length > 0) return [...new Set(whys)].join("; ");
     const stale = states.filter((state) => this.#isStale(state, nowMs));
@@ -172,18 +172,27 @@ export class Pair {
     for (const state of this.#probes.values()) {
       if (!this.#isStale(state, nowMs) || (state.up === null && state.unanswered === 0)) continue;
       lastWallMs = Math.max(lastWallMs ?? 0, state.measured!.wallMs);
-      Object.assign(state, { ...unmeasured(), measured: state.measured });
+      const { measured, hindrance } = state;
+      Object.assign(state, { ...unmeasured(), measured, hindrance });
     }
     return lastWallMs;
   }
 }
 
 function unmeasured(): ProbeState {
-  return { up: null, unanswered: 0, answeredSentMs: Number.NEGATIVE_INFINITY, why: null, measured: null };
+  return {
+    up: null,
+    unanswered: 0,
+    answeredSentMs: Number.NEGATIVE_INFINITY,
+    why: null,
+    hindrance: null,
+    measured: null,
+  };
 }
 
 function judge(state: ProbeState, seen: ProbeSeen, now: Now, timeoutMs: number): void {
   state.measured = now;
+  state.hindrance = null;
   if (seen.fault === null) {
     const answeredSentMs = Math.max(state.answeredSentMs, seen.sentMs);
     Object.assign(state, { up: true, unanswered: 0, answeredSentMs, why: null });
