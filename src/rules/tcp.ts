@@ -19,7 +19,7 @@ import { hasFullSignature, type ProxySource, parseProxyHeader } from "./proxy.ts
 import type { RuleSettings } from "./settings.ts";
 import type { Opened, TcpDeadlines } from "./tcp-engine.ts";
 import { AWAITING_HEADER, AWAITING_LATE_HEADER, FREE, OPEN, type Phase, REFUSED } from "./tcp-phase.ts";
-import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
+import { type DeadlineWheel, wheelFor } from "./wheel.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -79,11 +79,7 @@ export class TcpRules {
     this.#phase = new Uint8Array(slots);
     this.#openedMs = new Float64Array(slots);
     const headerMs = settings.proxyProtocol === "off" ? 0 : settings.proxyTimeoutMs;
-    const used = [settings.tcpIdleTimeoutMs, headerMs].filter((ms) => ms > 0);
-    this.#wheel =
-      used.length === 0
-        ? null
-        : new DeadlineWheel(slots, Math.max(...used), wheelTickMs(Math.min(...used)), clock.nowMs);
+    this.#wheel = wheelFor(slots, [settings.tcpIdleTimeoutMs, headerMs], clock.nowMs);
   }
 
   phase(slot: number): Phase {

@@ -21,7 +21,7 @@ import { UdpBanners } from "./udp-banners.ts";
 import { endsOf, portOf, ROW_LENGTH, ROW_WORDS } from "./udp-rows.ts";
 import { NO_PLACE, UdpTable } from "./udp-table.ts";
 import { DROP, ECHO, FIRST, PROBE, SUSPECT, type UdpVerdict } from "./udp-verdict.ts";
-import { DeadlineWheel, wheelTickMs } from "./wheel.ts";
+import { type DeadlineWheel, wheelFor } from "./wheel.ts";
 
 /**
  * The rule book of UDP: which datagrams are answered, what a session is, who gets a banner; nothing of sockets.
@@ -72,8 +72,7 @@ export class UdpRules {
     this.#seen = new SeenClients(tables, loop, "udp", sessions, clock);
     this.#table = new UdpTable(sessions, new Int32Array(tables.seed), this.#seen.bytes);
     this.#openedMs = new Float64Array(sessions);
-    const idleMs = settings.udpIdleTimeoutMs;
-    this.#wheel = idleMs > 0 ? new DeadlineWheel(sessions, idleMs, wheelTickMs(idleMs), clock.nowMs) : null;
+    this.#wheel = wheelFor(sessions, [settings.udpIdleTimeoutMs], clock.nowMs);
     this.#ports = new Uint8Array(tables.sourcePorts);
     markBlockedPorts(this.#ports, settings.udpBlockedSourcePorts);
   }

@@ -80,3 +80,10 @@ export class DeadlineWheel {
 export function wheelTickMs(shortestTimeoutMs: number): number {
   return Math.min(250, Math.max(10, Math.floor(shortestTimeoutMs / 25)));
 }
+
+/** A wheel for deadlines of those timeouts, 0 being none; null where none is left. */
+export function wheelFor(slots: number, timeoutsMs: readonly number[], nowMs: number): DeadlineWheel | null {
+  const used = timeoutsMs.filter((ms) => ms > 0);
+  if (used.length === 0) return null;
+  return new DeadlineWheel(slots, Math.max(...used), wheelTickMs(Math.min(...used)), nowMs);
+}

@@ -239,12 +239,10 @@ export class TcpSessions implements TcpDeadlines {
   }
 
   #proceed(socket: Connection, session: Session, phase: Phase): void {
-    if (phase === REFUSED) {
-      abort(socket, session, "refused");
-    } else if (phase === OPEN) {
-      session.state = ECHOING;
-      this.#greet(socket, session);
-    }
+    if (phase === REFUSED) abort(socket, session, "refused");
+    if (phase !== OPEN) return;
+    session.state = ECHOING;
+    this.#greet(socket, session);
   }
 
   /** The one end of every session. */
