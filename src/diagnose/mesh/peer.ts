@@ -92,15 +92,15 @@ function probesOf(peer: string, access: PeerAccess): [ProbeName, PeerProbe][] {
   const tcp = tcpPort === null ? null : endpointOf(peer, tcpPort);
   const udp = udpPort === null ? null : endpointOf(peer, udpPort);
   const context: ProbeContext = { ...access, peer, identity, ownEnd: ownEndOnce(tcp ?? udp, access) };
-  const tcpHeld = tcp === null ? null : new TcpHeld(context, tcp);
   const udpHeld = udp === null ? null : new UdpHeld(context, udp);
-  // A server that leaves refuses newcomers, and would wait for what is held until its drain is over.
-  const release = (): void => {
-    tcpHeld?.release();
-    udpHeld?.release();
-  };
   const probes: [ProbeName, PeerProbe][] = [];
-  if (tcp !== null && tcpHeld !== null) {
+  if (tcp !== null) {
+    const tcpHeld = new TcpHeld(context, tcp);
+    // A server that leaves refuses newcomers, and would wait for what is held until its drain is over.
+    const release = (): void => {
+      tcpHeld.release();
+      udpHeld?.release();
+    };
     probes.push(["tcp-new", new TcpNew(context, tcp, release)], ["tcp-held", tcpHeld]);
   }
   if (udpHeld !== null) probes.push(["udp", udpHeld]);
