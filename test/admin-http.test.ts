@@ -164,8 +164,11 @@ test("who is slow to ask, idle, or does not take an answer is ended in time, and
   await untilMetric(server, "echo_admin_connections_closed_total", { reason: "timeout" }, 3);
 });
 
-test("who has asked in time is answered, however late the server is to read it", async () => {
+test("who has asked, or read, in time is answered, however late the server is to see it", async () => {
   await using server = await startServer();
+  await server.fetch("/page.js"); // which is made at the first question
+  using reader = await RawHttp.connect(server.adminPort, { stalled: true });
+  reader.send(`GET /page.js HTTP/1.1\r\n${HOST}\r\n`.repeat(100)); // more than the kernel takes
   const ask = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
   const clients = await Promise.all([1, 2, 3].map(() => RawHttp.connect(server.adminPort)));
   await Promise.all(clients.map((client) => client.send(ask).answers(1)));
@@ -173,12 +176,15 @@ test("who has asked in time is answered, however late the server is to read it",
   try {
     await until("the server has stopped", () => isStopped(server.pid));
     for (const client of clients) client.send(ask);
+    reader.resume();
     await Bun.sleep(10_500); // longer than it waits for anybody
   } finally {
     server.kill("SIGCONT");
   }
   await Promise.all(clients.map((client) => client.answers(2)));
   expect(clients.map(({ ending }) => ending)).toEqual([null, null, null]);
+  await until("all is read", () => reader.ending !== null || statuses(reader.received).length === 100);
+  expect(reader.ending).toBeNull();
   disposeAll(clients);
 });
 

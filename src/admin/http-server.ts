@@ -189,7 +189,8 @@ export class HttpServer {
     const nowMs = performance.now();
     for (const [connection, socket] of [...this.#connections]) {
       if (!connection.isOverdue(nowMs)) continue;
-      // A process that was late itself looks here before it has read what came in time.
+      // A process that was late itself looks here before it has read, or filled the room, that came in time.
+      connection.writable();
       const unread = this.#unread(socket);
       if (unread !== null) connection.take(unread);
       if (connection.isOverdue(nowMs)) connection.end("timeout");
