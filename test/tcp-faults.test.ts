@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { patternBytes } from "./clients/bytes.ts";
 import { backlogMax, cpuSeconds, isStopped } from "./clients/machine.ts";
 import { refusals, untilActive } from "./clients/metrics.ts";
+import { untilStill } from "./clients/still.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
 
@@ -14,17 +15,6 @@ async function closed(server: EchoServer, reason: string): Promise<number> {
 
 async function openDescriptors(server: EchoServer): Promise<number> {
   return (await server.metrics()).get("process_open_fds");
-}
-
-/** Waits until a number has moved, and then stays what it is for a while. */
-async function untilStill(what: string, number: () => number): Promise<void> {
-  let [before, times] = [0, 0];
-  await until(what, async () => {
-    await Bun.sleep(50);
-    times = number() === before && before > 0 ? times + 1 : 0;
-    before = number();
-    return times === 4;
-  });
 }
 
 describe("a reset in mid-transfer", () => {

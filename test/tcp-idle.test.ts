@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
+import { patternBytes } from "./clients/bytes.ts";
 import { isStopped, openFilesMax } from "./clients/machine.ts";
 import { untilActive } from "./clients/metrics.ts";
+import { untilStill } from "./clients/still.ts";
 import { connectMany, disposeAll, TcpClient } from "./clients/tcp.ts";
 import { startServer, until } from "./harness.ts";
 
@@ -83,4 +85,24 @@ test("a session whose bytes came in time goes on, however late the server is to 
   for (const client of clients) expect((await client.echoed(7)).toString()).toBe("in time");
   expect(clients.every((client) => client.ending === null)).toBe(true);
   for (const client of clients) expect(await client.ended).toBe("fin"); // now they are idle
+});
+
+test("a session whose client made room in time goes on, however late the server is to fill it", async () => {
+  await using server = await startServer(["--tcp-idle-timeout", "2s"]);
+  const clients = await connectMany(server.tcpPort, 5, { stalled: true });
+  const sum = (what: "bytesSent" | "bytesReceived") => clients.reduce((all, client) => all + client[what], 0);
+  const bytes = patternBytes(16_000_000);
+  for (const client of clients) client.send(bytes);
+  await untilStill("all are held back", () => sum("bytesSent"));
+  server.kill("SIGSTOP");
+  try {
+    await until("the server has stopped", () => isStopped(server.pid));
+    for (const client of clients) client.resume();
+    await untilStill("all that is in the kernel has come", () => sum("bytesReceived"));
+    await Bun.sleep(2500);
+  } finally {
+    server.kill("SIGCONT");
+  }
+  for (const client of clients) expect((await client.echoed(bytes.length)).equals(bytes)).toBe(true);
+  disposeAll(clients);
 });

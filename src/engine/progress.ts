@@ -38,15 +38,16 @@ export class TcpProgress {
 
   /**
    * When the session's bytes last moved: `lastActiveMs`, or later where the kernel went on with what it had taken.
-   * While something is unacknowledged, what moves is what more was acknowledged than at the last look (an answered
-   * zero-window probe is nothing); the first look counts as one. Once all is, the time of the last data counts.
-   * @param reads whether the loop reads what comes: a loop that was late itself looks here before it has read it
+   * While something is unacknowledged, or waits for room, what moves is what more was acknowledged than at the last look
+   * (an answered zero-window probe is nothing); the first look counts as one. Once all is, the time of the last data counts.
+   * @param reads whether the loop reads what comes, else it waits for room: a loop that was late itself looks here before
+   *   it has read, or filled the room that the peer made in time
    */
   lastMovedMs(fd: number, slot: number, lastActiveMs: number, nowMs: number, reads: boolean): number {
     if (reads && this.unread(fd) > 0) return nowMs;
     if (!this.#readInfo(fd)) return lastActiveMs;
     const { view } = this.#memory!;
-    if (this.unacknowledged(fd) === 0) {
+    if (reads && this.unacknowledged(fd) === 0) {
       return Math.max(lastActiveMs, nowMs - view.getUint32(LAST_DATA_SENT, true));
     }
     const acknowledged = 1 + Number(view.getBigUint64(BYTES_ACKED, true));

@@ -5,7 +5,6 @@ import { stateHtml } from "./pod.ts";
 /** The members as DNS shows them, and what each says of itself: of several containers, the one that is like this one. */
 export function fleetSection({ fleet, containers }: PageFacts): Section {
   const own = containers.length > 1 ? containers.find(({ self }) => self) : undefined;
-
   const columns = [{ head: "Member" }, { head: "State" }, { head: "Node" }, { head: "Address" }] as const;
   const rows = fleet.map((member) => [
     escapeHtml(member.name) + (member.self ? " <em>this Pod</em>" : ""),

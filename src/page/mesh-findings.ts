@@ -11,7 +11,10 @@ export interface Finding {
 /** Loss of a pair that is up and worth a line: over 1 %, as the alert has it. */
 const LOSSY = 0.01;
 
-/** What a reader must know first: whether the list of members holds, then who is down, then who is unknown, then where packets are lost; each thing once. */
+/**
+ * What a reader must know first: whether the list of members holds, then who is down, then who is unknown, then where
+ * packets are lost; each thing once.
+ */
 export function meshFindings(view: MeshView): Finding[] {
   const pairs = view.rows.flatMap(({ cells }) => cells.flatMap((cell) => cell.pairs));
   const said = new Set<MeshPair>();

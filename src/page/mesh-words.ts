@@ -30,7 +30,7 @@ export function memberText({ name, node }: Pick<MeshMember, "name" | "node">): s
 
 /** Of a list of members that cannot be relied on. */
 export function unresolvedText(self: string, why: string): string {
-  return `${self} cannot find out who is a member now: what is shown is of those that it knew before (${why})`;
+  return `${self} cannot find out who is a member now, and shows those that it still knows of (${why})`;
 }
 
 /** `1 pair`, `12 pairs` */

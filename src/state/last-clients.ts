@@ -22,9 +22,9 @@ export interface LastClient {
 const TRIES = 100;
 
 /**
- * The clients seen last, by address and protocol, newest first, of each protocol as many as are kept; null where none are. Of a session that ends
- * while this is read the bytes may be missing, and of one that begins they may be there before it is counted, until it is
- * read again.
+ * The clients seen last, by address and protocol, newest first, of each protocol as many as are kept; null where none
+ * are. Of a session that ends while this is read the bytes may be missing, and of one that begins they may be there before
+ * it is counted, until it is read again.
  * @param nowMs what the loops' clock says now, in ms, and `wallMs` what the wall clock does
  */
 export function lastClients(

@@ -8,6 +8,7 @@ import { requireTools } from "../clients/tools.ts";
 import { startServer, until } from "../harness.ts";
 import { endpoint, good, message, PATIENCE_MS, SHORT_MS, SIZE } from "./fixtures.ts";
 import { tcpServer } from "./servers.ts";
+import { SyncListener } from "./sync-peer.ts";
 
 /** What connections by system calls can that others cannot; what all can is asked in `tcp-*.test.ts`. */
 
@@ -128,14 +129,27 @@ describe("an end that this thread is late to see", () => {
   });
 
   test("by a reset that a write meets first is told once all that came is read, and not as a FIN", async () => {
-    using server = await greeter("terminate");
+    using listener = new SyncListener();
     const record = recorder();
-    dial(server.endpoint, {}, record.events);
+    dial(listener.endpoint, {}, record.events);
     await until("it is connected", () => record.told.length > 0);
-    Bun.sleepSync(2 * SHORT_MS);
+    using peer = listener.accept()!;
+    peer.send(5);
+    peer.reset();
     expect(record.connection.write(message(0))).toBe(-1);
     await until("it is over", () => record.told.some((each) => each.startsWith("closed")));
-    expect(record.told).toEqual(["connected", "data hello", "closed ECONNRESET"]);
+    expect(record.told).toEqual(["connected", "data aaaaa", "closed ECONNRESET"]);
+  });
+
+  test("by a reset that two writes meet is told by the word of the first: the second is told of a broken pipe", async () => {
+    using listener = new SyncListener();
+    const record = recorder();
+    dial(listener.endpoint, {}, record.events);
+    await until("it is connected", () => record.told.length > 0);
+    listener.accept()!.reset();
+    for (let write = 0; write < 2; write++) expect(record.connection.write(message(0))).toBe(-1);
+    await until("it is over", () => record.told.length > 1);
+    expect(record.told).toEqual(["connected", "closed ECONNRESET"]);
   });
 
   test("by a reset behind a FIN that was told is told, too, and the FIN once", async () => {

@@ -27,7 +27,7 @@ test("a mesh that is well has nothing to say", () => {
 
 test("a list of members that is not known to hold is said first, where nobody is left, too", () => {
   const unresolved = "the resolver does not say what mesh is in time";
-  const first = `unknown: ${podName(1)} cannot find out who is a member now: what is shown is of those that it knew before (${unresolved})`;
+  const first = `unknown: ${podName(1)} cannot find out who is a member now, and shows those that it still knows of (${unresolved})`;
   expect(says({ ...nodeDown(), self: podName(1), unresolved })[0]).toBe(first);
   expect(says({ ...mesh(THREE, 10), members: [member(1)], pairs: [], unresolved })).toEqual([first]);
 });

@@ -500,7 +500,8 @@ test("any mix of clients, silence and caps is what a Map would make of it", () =
           loop.pass(step.passMs);
           for (const [key, seenMs] of lastSeenMs)
             if (seenMs + timeoutMs <= endMs - 50) lastSeenMs.delete(key);
-          // One that is due within the grain, and the tick by whose time it is judged, may have ended or not: then what follows would be ambiguous.
+          // One that is due within the grain, and the tick by whose time it is judged, may have ended or not: then what
+          // follows would be ambiguous.
           fc.pre([...lastSeenMs.values()].every((seenMs) => seenMs + timeoutMs > endMs));
         } else {
           const key = `${step.client}/${step.local}`;

@@ -123,7 +123,7 @@ export class LinuxConnection implements Connection, Watcher {
       const sent = libc.send(this.#fd, sending.address as Pointer, piece.length, flags);
       const errno = sent < 0 ? libc.errno() : 0;
       if (errno !== 0 && errno !== EAGAIN) {
-        this.#reset = wordOf(errno);
+        this.#reset ??= wordOf(errno);
         return taken > 0 ? taken : -1;
       }
       taken += Math.max(0, sent);

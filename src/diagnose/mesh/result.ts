@@ -48,7 +48,10 @@ export interface MeshResult {
   /** The member that answers. */
   readonly self: string;
   readonly intervalMs: number;
-  /** Why that member's `--name` gave it no address the last time, in words: who is a member may be others by now. Null where it did. */
+  /**
+   * Why that member's `--name` gave it no address the last time, in words: who is a member may be others by now. Null
+   * where it gave some.
+   */
   readonly unresolved: string | null;
   readonly members: readonly MeshMember[];
   readonly pairs: readonly MeshPair[];
