@@ -6,6 +6,7 @@ import type { TaskOptions } from "../../src/diagnose/thread.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
 import { endpoint, PATIENCE_MS, SIZE } from "../client/fixtures.ts";
 import { udpServer } from "../client/servers.ts";
+import { mappedBytes } from "../clients/machine.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer, until } from "../harness.ts";
 import { askInThread, type Told } from "./ask.ts";
@@ -22,11 +23,6 @@ function ask(
   size = SIZE,
 ): Promise<CheckResult | undefined> {
   return askInThread(target, { ...QUIET, ...options }, { size, timeoutMs: PATIENCE_MS });
-}
-
-/** Bytes that this process has mapped (proc(5), `statm`). */
-async function mappedBytes(): Promise<number> {
-  return 4096 * Number((await Bun.file("/proc/self/statm").text()).split(" ")[0]);
 }
 
 for (const bySystemCalls of [true, false]) {
@@ -93,10 +89,10 @@ test("many threads in turn, well, aborted and failed, leave neither descriptors 
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   for (let count = 0; count < 5; count++) await visit();
   const [threadsBefore, descriptorsBefore] = [threads(), descriptors()];
-  const mappedBefore = await mappedBytes();
+  const mappedBefore = mappedBytes();
   for (let count = 0; count < 15; count++) await visit();
   await until("the threads have ended", () => threads() <= threadsBefore);
   await until("descriptors are given back", () => descriptors() <= descriptorsBefore);
   // What a thread's sockets map is twice as much, and more.
-  expect((await mappedBytes()) - mappedBefore).toBeLessThan(3 * 15 * 48 * 1024);
+  expect(mappedBytes() - mappedBefore).toBeLessThan(3 * 15 * 48 * 1024);
 });
