@@ -11,6 +11,7 @@ import { type Endpoint, formatEndpoint, parseEndpoint } from "../src/net/endpoin
 import { Clock } from "../src/state/clock.ts";
 import { COUNTER, countersOf } from "../src/state/counters.ts";
 import { CONTROL, makeSharedTables, type SharedTables } from "../src/state/shared.ts";
+import { sendTo } from "./clients/send-to.ts";
 import { startServer, until } from "./harness.ts";
 
 describe("paths and methods", () => {
@@ -220,9 +221,10 @@ describe("the UDP probe", () => {
       socket: {
         data(socket, datagram, peerPort, peer) {
           datagrams++;
-          socket.send("a banner", peerPort, peer);
-          if (datagrams > 1) socket.send(datagram, peerPort, peer);
+          sendTo(socket, "a banner", peerPort, peer);
+          if (datagrams > 1) sendTo(socket, datagram, peerPort, peer);
         },
+        error() {},
       },
     });
     const probe = new UdpProbe(tables, endpointOf(lossy));

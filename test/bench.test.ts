@@ -5,6 +5,7 @@ import { runCase, STALLS } from "../bench/dev/fault-cases.ts";
 import { faultyTcp, faultyUdp } from "../bench/dev/faulty-echo.ts";
 import { SCENARIOS } from "../bench/scenarios.ts";
 import { bench, faultsOf, isExact, json, LINUX, NO_FAULTS, results } from "./bench-run.ts";
+import { sendTo } from "./clients/send-to.ts";
 
 describe.if(LINUX)("a short run of each scenario is exact", () => {
   for (const name of Object.keys(SCENARIOS)) {
@@ -83,8 +84,9 @@ describe.if(LINUX)("what is asked for", () => {
       socket: {
         data(socket, bytes, port, address) {
           seen.add(`udp ${address}`);
-          socket.send(bytes, port, address);
+          sendTo(socket, bytes, port, address);
         },
+        error() {},
       },
     });
     const at = ["--tcp", `127.0.0.1:${tcp.port}`, "--udp", `127.0.0.1:${udp.port}`];

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { drops, untilMetric } from "./clients/metrics.ts";
 import { NodePort } from "./clients/node-port.ts";
 import { sendForged } from "./clients/raw-udp.ts";
+import { sendTo } from "./clients/send-to.ts";
 import { greet, UdpClient } from "./clients/udp.ts";
 import { type EchoServer, startServer, until } from "./harness.ts";
 
@@ -73,7 +74,7 @@ describe("a forged datagram dies within a few rounds", () => {
     const mirror = await Bun.udpSocket({
       hostname: "127.0.0.1",
       socket: {
-        data: (socket, datagram, port, address) => void socket.send(datagram, port, address),
+        data: (socket, datagram, port, address) => sendTo(socket, datagram, port, address),
         error: () => {},
       },
     });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { sendTo } from "./clients/send-to.ts";
 import { udpFiguresIn } from "./e2e/udp-figures.ts";
 import { UdpNewcomers } from "./e2e/udp-newcomers.ts";
 import { startServer, until } from "./harness.ts";
@@ -14,16 +15,17 @@ type Script = (payload: string, turn: number) => readonly string[];
 /** Answers each datagram as the script says; what begins with `@` comes from another socket of its own, so astray. */
 async function startScripted(script: Script): Promise<{ port: number } & Disposable> {
   let turn = 0;
-  const other = await Bun.udpSocket({ hostname: HOST });
+  const other = await Bun.udpSocket({ hostname: HOST, socket: { error() {} } });
   const server = await Bun.udpSocket({
     hostname: HOST,
     socket: {
       data(socket, bytes, port, address) {
         for (const line of script(bytes.toString(), turn++)) {
           const astray = line.startsWith("@");
-          (astray ? other : socket).send(astray ? line.slice(1) : line, port, address);
+          sendTo(astray ? other : socket, astray ? line.slice(1) : line, port, address);
         }
       },
+      error() {},
     },
   });
   return {
@@ -121,9 +123,10 @@ test("no two have one source port, and none has one that the system gives", asyn
     socket: {
       data(socket, bytes, port, address) {
         ports.push(port);
-        socket.send(BANNER, port, address);
-        socket.send(bytes, port, address);
+        sendTo(socket, BANNER, port, address);
+        sendTo(socket, bytes, port, address);
       },
+      error() {},
     },
   });
   try {

@@ -22,6 +22,10 @@ const HEAD_BYTES_MAX = 16_384;
 const FIRST_BYTES = 4096;
 const STATUS_LINE = /^HTTP\/1\.\d ([2-5]\d\d)(?: |$)/;
 const MALFORMED = new NoAnswer("an answer that is no HTTP", "malformed");
+const HEAD_TOO_LARGE = new NoAnswer(
+  `an answer whose head has more than ${HEAD_BYTES_MAX} bytes`,
+  "too_large",
+);
 const CUT = new NoAnswer("an answer that is not whole", "malformed");
 
 /** How the body's end is known (RFC 9112, 6.3). */
@@ -50,7 +54,7 @@ export class HttpAnswerReader {
     this.#append(piece);
     if (this.#head === null) {
       const end = this.#bytes.subarray(0, this.#length).indexOf(HEAD_END, seen);
-      if (end === -1) return this.#length > HEAD_BYTES_MAX ? MALFORMED : null;
+      if (end === -1) return this.#length > HEAD_BYTES_MAX ? HEAD_TOO_LARGE : null;
       const head = readHead(this.#bytes.toString("latin1", 0, end));
       if (head === null) return MALFORMED;
       this.#head = { ...head, bodyAt: end + HEAD_END.length };

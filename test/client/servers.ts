@@ -3,6 +3,7 @@ import { adoptingDial } from "../../src/client/bun/dial-adopted.ts";
 import type { Dial } from "../../src/client/dial.ts";
 import { dialByCalls } from "../../src/client/linux/dial.ts";
 import type { Endpoint } from "../../src/net/endpoint.ts";
+import { sendTo } from "../clients/send-to.ts";
 
 import { endpoint } from "./fixtures.ts";
 
@@ -55,7 +56,7 @@ export async function udpServer(
   const socket = await Bun.udpSocket({
     hostname: "127.0.0.1",
     socket: {
-      data: (own, datagram, port, host) => answer(datagram, (bytes) => void own.send(bytes, port, host)),
+      data: (own, datagram, port, host) => answer(datagram, (bytes) => sendTo(own, bytes, port, host)),
       error() {},
     },
   });

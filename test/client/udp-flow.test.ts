@@ -6,6 +6,7 @@ import type { Datagram } from "../../src/client/udp-inbox.ts";
 import { formatAddress, isIPv4 } from "../../src/net/address.ts";
 import { readBanner } from "../../src/net/banner.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
+import { sendTo } from "../clients/send-to.ts";
 import { requireTools } from "../clients/tools.ts";
 import { startServer } from "../harness.ts";
 import { bad, endpoint, good, KEY, message, PATIENCE_MS, SHORT_MS, SIZE } from "./fixtures.ts";
@@ -145,7 +146,7 @@ describe("an answer from another port", () => {
     const other = await Bun.udpSocket({ hostname: "127.0.0.1", socket: { error } });
     const server = await Bun.udpSocket({
       hostname: "127.0.0.1",
-      socket: { error, data: (_own, bytes, port, host) => void other.send(bytes, port, host) },
+      socket: { error, data: (_own, bytes, port, host) => sendTo(other, bytes, port, host) },
     });
     const target = endpoint(`127.0.0.1:${server.port}`);
     await using flow = await open(target);

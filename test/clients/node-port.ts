@@ -1,4 +1,5 @@
 import type { udp } from "bun";
+import { sendTo } from "./send-to.ts";
 
 /**
  * What a node does for a NodePort whose client it hides: a datagram to `port` goes on to the server from a source
@@ -55,7 +56,7 @@ export class NodePort implements AsyncDisposable {
       connect: { hostname: "127.0.0.1", port: this.#serverPort },
       socket: {
         data: (_socket, answer) => {
-          if (!this.#front.closed) this.#front.send(answer, port, address);
+          sendTo(this.#front, answer, port, address);
         },
         error: () => {},
       },

@@ -1,3 +1,4 @@
+import { sendTo } from "../clients/send-to.ts";
 import type { Ports } from "./probe-fixtures.ts";
 
 /** Peers that are not what they should be. */
@@ -38,7 +39,7 @@ export async function relayTo(server: string, at: string, { tcpPort, udpPort }: 
     socket: {
       async data(front, bytes, port, host) {
         const back =
-          flows.get(port) ?? (await flowTo(server, udpPort, (echo) => front.send(echo, port, host)));
+          flows.get(port) ?? (await flowTo(server, udpPort, (echo) => sendTo(front, echo, port, host)));
         flows.set(port, back);
         if (!stuck.has(port)) back.send(bytes);
       },

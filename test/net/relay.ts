@@ -1,3 +1,5 @@
+import { sendTo } from "../clients/send-to.ts";
+
 /**
  * A UDP relay with a fault, for what this kernel's netfilter cannot do: `bun relay.ts FAULT PORT HOST PORT`. Each client has a socket
  * of its own to the target. What has the size of an echo suffers; banners pass. Checksums are right, so what is changed arrives.
@@ -73,7 +75,7 @@ await Bun.udpSocket({
     async data(socket, datagram, fromPort, from) {
       const bytes = Buffer.from(datagram); // Bun's is used again while this waits
       const key = `${from} ${fromPort}`;
-      const client = clients.get(key) ?? open((answer) => void socket.send(answer, fromPort, from));
+      const client = clients.get(key) ?? open((answer) => sendTo(socket, answer, fromPort, from));
       clients.set(key, client);
       const { there } = await client;
       if (name === "delays") setTimeout(() => there(bytes), DELAY_MS);
@@ -82,5 +84,3 @@ await Bun.udpSocket({
     error() {},
   },
 });
-
-export {};

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Line, SummaryLine } from "../../src/diagnose/watch/line.ts";
+import { sendTo } from "../clients/send-to.ts";
 import { run, ServerProcess, startServer, until } from "../harness.ts";
 import { silentPort, targetsOf } from "./servers.ts";
 
@@ -80,14 +81,16 @@ test("a held flow whose port the server knows from before gets no banner: anothe
     socket: {
       data(socket, bytes, port, address) {
         if (!known.has(port) && ++held > 2)
-          socket.send(
+          sendTo(
+            socket,
             `Sun Jun 4 18:37:24 UTC 2023\nServer: 127.0.0.1:${socket.port}\nClient: ${address}:${port}\n\n`,
             port,
             address,
           );
         known.add(port);
-        socket.send(bytes, port, address);
+        sendTo(socket, bytes, port, address);
       },
+      error() {},
     },
   });
   const args = ["--probes", "udp-fixed,udp-connected", "--interval", "50ms", "--duration", "800ms", "--json"];

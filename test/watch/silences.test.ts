@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Line } from "../../src/diagnose/watch/line.ts";
+import { sendTo } from "../clients/send-to.ts";
 import { run } from "../harness.ts";
 
 /** What is called silent, stuck and an outage, by an echo that answers when a test wants it to. */
@@ -15,8 +16,9 @@ async function choosy(answers: (before: number, portsBefore: number) => boolean)
         const portsBefore = [...ports.keys()].indexOf(port);
         ports.set(port, before + 1);
         if (answers(before, portsBefore === -1 ? ports.size - 1 : portsBefore))
-          socket.send(bytes, port, address);
+          sendTo(socket, bytes, port, address);
       },
+      error() {},
     },
   });
   return { target: `udp://127.0.0.1:${socket.port}`, [Symbol.dispose]: () => socket.close() };
@@ -30,7 +32,7 @@ async function slow(ms: number) {
     socket: {
       data(socket, bytes, port, address) {
         const copy = Uint8Array.from(bytes);
-        waiting.add(setTimeout(() => socket.send(copy, port, address), ms));
+        waiting.add(setTimeout(() => sendTo(socket, copy, port, address), ms));
       },
       error() {}, // who gave up has closed the port
     },

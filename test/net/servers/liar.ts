@@ -1,3 +1,5 @@
+import { sendTo } from "../../clients/send-to.ts";
+
 /**
  * A server that wants its client to believe what is not so, to fall over, or never to end:
  * `bun liar.ts KIND ADDRESS PORT`, TCP and UDP. The UDP checksums are right: what it says does arrive.
@@ -111,7 +113,7 @@ await Bun.udpSocket({
           return -1; // ICMP says that the client has gone
         }
       };
-      const sendFromElsewhere = (datagram: Uint8Array): void => void elsewhere.send(datagram, fromPort, from);
+      const sendFromElsewhere = (datagram: Uint8Array): void => sendTo(elsewhere, datagram, fromPort, from);
       const client = clients.get(name) ?? { number: clients.size + 1, message: 0, send, sendFromElsewhere };
       clients.set(name, client);
       take(client, bytes);
@@ -133,5 +135,3 @@ Bun.listen<Client>({
     error() {},
   },
 });
-
-export {};

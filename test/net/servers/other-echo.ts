@@ -1,3 +1,5 @@
+import { sendTo } from "../../clients/send-to.ts";
+
 /**
  * An echo of another kind than ours: UDP sockets as Linux makes them, which set don't-fragment on all that fits their link, and
  * heed ICMP. `bun other-echo.ts ADDRESS PORT [banner]`: with a banner before the first echo of a session, or without.
@@ -17,12 +19,10 @@ await Bun.udpSocket({
       const ends = `Server: ${inBrackets(hostname)}:${port}\nClient: ${client}`;
       if (greets !== undefined && !seen.has(client)) {
         seen.add(client);
-        socket.send(`Thu Nov 26 01:02:03 UTC 2026\n${ends}\n\n`, fromPort, from);
+        sendTo(socket, `Thu Nov 26 01:02:03 UTC 2026\n${ends}\n\n`, fromPort, from);
       }
-      socket.send(bytes, fromPort, from);
+      sendTo(socket, bytes, fromPort, from);
     },
     error() {}, // ICMP says what the kernel heeds by itself
   },
 });
-
-export {};

@@ -1,3 +1,5 @@
+import { sendTo } from "../../clients/send-to.ts";
+
 /**
  * Small UDP servers, each wrong in one way, and one that is right: a plain echo without a banner (RFC 862). In a test's
  * own process by `startUdp`; on another host by `bun udp.ts FAULT ADDRESS PORT`, which prints the port once it is bound.
@@ -130,7 +132,7 @@ export async function startUdp(name: FaultName, address = "127.0.0.1", port = 0)
         clients.set(key, client);
         client.message++;
         const send = (by: typeof own, bytes: Uint8Array): void => {
-          if (!by.closed) by.send(bytes, from, host);
+          sendTo(by, bytes, from, host);
         };
         const seen: Client = {
           ...client,
