@@ -152,6 +152,18 @@ describe("an end that this thread is late to see", () => {
     expect(record.told).toEqual(["connected", "closed ECONNRESET"]);
   });
 
+  test("by a reset behind a FIN that was not read is told as both, though a write met it", async () => {
+    using listener = new SyncListener();
+    const record = recorder();
+    dial(listener.endpoint, {}, record.events);
+    await until("it is connected", () => record.told.length > 0);
+    listener.accept()!.close();
+    const taken = [0, 1, 2].map(() => record.connection.write(message(0)));
+    expect(taken).toEqual([SIZE, 0, 0]); // the first one brings the reset
+    await until("it is over", () => record.told.length > 2);
+    expect(record.told).toEqual(["connected", "fin", "closed EPIPE"]);
+  });
+
   test("by a reset behind a FIN that was told is told, too, and the FIN once", async () => {
     using server = await greeter("end");
     const record = recorder();

@@ -124,7 +124,7 @@ export class LinuxConnection implements Connection, Watcher {
       const errno = sent < 0 ? libc.errno() : 0;
       if (errno !== 0 && errno !== EAGAIN) {
         this.#reset ??= wordOf(errno);
-        return taken > 0 ? taken : -1;
+        return taken > 0 || this.#wasClosedFirst ? taken : -1;
       }
       taken += Math.max(0, sent);
       if (sent === piece.length) continue;
@@ -232,9 +232,14 @@ export class LinuxConnection implements Connection, Watcher {
     if (errno === EINTR) return true;
     if (errno === EAGAIN) this.#arrivals.emptied();
     else if (errno !== 0) this.#close(wordOf(errno));
-    else if (this.#reset !== null) this.#close(this.#reset);
+    else if (this.#reset !== null && !this.#wasClosedFirst) this.#close(this.#reset);
     else this.#fin();
     return false;
+  }
+
+  /** A reset that the kernel calls a broken pipe came behind a FIN, which may not be read yet and is told first. */
+  get #wasClosedFirst(): boolean {
+    return this.#reset === wordOf(EPIPE);
   }
 
   #fin(): void {
