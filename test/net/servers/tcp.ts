@@ -116,6 +116,7 @@ export function startTcp(
 class Echoing implements Session {
   #unsent: Uint8Array = new Uint8Array(0);
   #ended = false;
+  #hasFinished = false;
   #earlyLeft: number;
 
   constructor(
@@ -141,6 +142,7 @@ class Echoing implements Session {
   }
 
   finished(): void {
+    this.#hasFinished = true;
     if (this.fault.finished === undefined) this.end();
     else this.fault.finished(this);
   }
@@ -164,7 +166,10 @@ class Echoing implements Session {
       const taken = this.socket.write(this.#unsent);
       if (taken > 0) this.#unsent = this.#unsent.subarray(taken);
     }
-    if (this.#unsent.length === 0 && this.#ended) this.socket.end();
+    if (this.#unsent.length > 0 || !this.#ended) return;
+    // A close with bytes unread would be a reset: Bun closes at the client's own FIN.
+    if (this.#hasFinished) this.socket.end();
+    else this.socket.shutdown();
   }
 }
 
