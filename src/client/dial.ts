@@ -20,8 +20,9 @@ export interface Connection {
   readonly localAddress: string;
   readonly localPort: number;
   /**
-   * Gives the kernel bytes to send. How many it took, from the first on; below 0 where the connection is broken: its
-   * close is told, of a paused one perhaps not before it is resumed.
+   * Gives the kernel bytes to send. How many it took, from the first on; 0 where it takes none now, or the other end has
+   * closed, which is told; below 0 where the connection is broken: its close is told, of a paused one perhaps not before
+   * it is resumed.
    */
   write(bytes: Uint8Array): number;
   /** Sends a FIN; reading goes on. */
